@@ -1,0 +1,25 @@
+"""Takes recordings apart into stems, as a plain library.
+
+`plan` says which model makes the stems asked for, `probe` what a recording is, `separate` does
+the work in constant memory. `catalog` holds what stems and models there are; every failure is
+one of `errors`.
+"""
+
+from separation import catalog, errors
+from separation.audio.info import AudioInfo, AudioLimits
+from separation.audio.probe import probe
+from separation.pipeline import OnProgress, SeparationResult, separate
+from separation.planning import Plan, plan
+
+__all__ = [
+    "AudioInfo",
+    "AudioLimits",
+    "OnProgress",
+    "Plan",
+    "SeparationResult",
+    "catalog",
+    "errors",
+    "plan",
+    "probe",
+    "separate",
+]

@@ -1,0 +1,37 @@
+"""What is known of a recording before it is taken apart."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class AudioLimits:
+    """What is accepted; `max_duration_s` counts decoded samples, never what a header claims."""
+
+    max_duration_s: float | None = None
+    min_sample_rate: int = 8_000
+    max_sample_rate: int = 192_000
+    max_channels: int = 8
+
+
+@dataclass(frozen=True, slots=True)
+class AudioInfo:
+    """A recording's exact length and format.
+
+    `bits_per_sample` is the depth of an integer source (16 or 24; deeper counts as 24 unless
+    `is_float`), None for float and lossy sources.
+    """
+
+    n_samples: int
+    sample_rate: int
+    channels: int
+    codec: str
+    container: str
+    bits_per_sample: int | None
+    is_float: bool
+    is_lossy: bool
+
+    @property
+    def duration_s(self) -> float:
+        return self.n_samples / self.sample_rate

