@@ -1,0 +1,121 @@
+"""The errors that the service shows to its callers.
+
+Services raise them; each API renders them in its own envelope. An error carries a stable code, an
+HTTP status, a sentence for people, and data for programs. Text of unknown exceptions never gets
+this far: they are logged and shown as `internal`.
+"""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+
+class AppError(Exception):
+    code: ClassVar[str] = "internal"
+    status: ClassVar[int] = 500
+    message: ClassVar[str] = "Something went wrong on our side."
+
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        data: Mapping[str, Any] | None = None,
+        fields: Mapping[str, list[str]] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        self.text = message or self.message
+        self.data = dict(data or {})
+        self.fields = dict(fields or {})
+        self.headers = dict(headers or {})
+        super().__init__(self.text)
+
+
+class ValidationFailed(AppError):
+    code, status, message = "validation_failed", 400, "The request is not valid."
+
+
+class UnknownStem(ValidationFailed):
+    code, message = "unknown_stem", "No such stem."
+
+
+class UnknownModel(ValidationFailed):
+    code, message = "unknown_model", "No such model."
+
+
+class UnsupportedFormat(ValidationFailed):
+    code, message = "unsupported_format", "This output format cannot be made."
+
+
+class NotAuthenticated(AppError):
+    code, status = "not_authenticated", 401
+    message = "Send an API key: X-API-Key: ap_…"
+
+
+class InvalidKey(NotAuthenticated):
+    code, message = "invalid_key", "This API key is not valid."
+
+
+class InsufficientCredits(AppError):
+    code, status, message = "insufficient_credits", 402, "Not enough credits."
+
+
+class NotAllowed(AppError):
+    code, status, message = "not_allowed", 403, "You are not allowed to do this."
+
+
+class NotFound(AppError):
+    code, status, message = "not_found", 404, "There is nothing here."
+
+
+class MethodNotAllowed(AppError):
+    code, status, message = "method_not_allowed", 405, "This method is not offered here."
+
+
+class WrongState(AppError):
+    code, status, message = "wrong_state", 409, "This cannot be done in the present state."
+
+
+class IdempotencyConflict(WrongState):
+    code = "idempotency_conflict"
+    message = "This idempotency key was used with other values."
+
+
+class TooLarge(AppError):
+    code, status, message = "too_large", 413, "The file is too large."
+
+
+class UnsupportedMediaType(AppError):
+    code, status, message = "unsupported_media_type", 415, "This content type is not read here."
+
+
+class MediaError(AppError):
+    """The recording itself is at fault; sending it again will not help."""
+
+    code, status, message = "broken_media", 422, "The recording cannot be read."
+
+
+class EmptyFile(MediaError):
+    code, message = "empty_file", "The file is empty."
+
+
+class UnsupportedMedia(MediaError):
+    code, message = "unsupported_media", "This is not a kind of recording that can be read."
+
+
+class NoAudioStream(MediaError):
+    code, message = "no_audio_stream", "The file has no audio."
+
+
+class TooLong(MediaError):
+    code, message = "too_long", "The recording is too long."
+
+
+class TooManyRequests(AppError):
+    code, status, message = "too_many_requests", 429, "Too many requests; wait a little."
+
+
+class Unavailable(AppError):
+    code, status, message = "unavailable", 503, "This is not available at the moment."
+
+
+class ModelUnavailable(Unavailable):
+    code, message = "model_unavailable", "This model is not installed here."
