@@ -1,4 +1,4 @@
-"""Typed readers of environment variables. A secret may also come from the file that NAME_FILE names."""
+"""Typed readers of environment variables. A secret may also come from the file NAME_FILE."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""All settings of the service, read from the environment. Without any, it is a development machine."""
+"""All settings, read from the environment. Without any, this is a development machine."""
 
 import os
 import sys

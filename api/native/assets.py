@@ -1,0 +1,78 @@
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from django.core.files.uploadedfile import TemporaryUploadedFile
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.parsers import MultiPartParser
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from api.authentication import workspace_of
+from api.native.base import NativeApi, page_response
+from jobs.models import Asset
+from jobs.selectors import asset_get_for_workspace, asset_list
+from jobs.services import asset_create, asset_delete
+
+
+class AssetSerializer(serializers.ModelSerializer[Asset]):
+    id = serializers.UUIDField(source="uuid")
+    duration_s = serializers.FloatField(help_text="n_samples / sample_rate")
+
+    class Meta:
+        model = Asset
+        fields = [
+            "id",
+            "filename",
+            "size_bytes",
+            "sha256",
+            "codec",
+            "container",
+            "sample_rate",
+            "channels",
+            "n_samples",
+            "duration_s",
+            "created_at",
+        ]
+
+
+class AssetsApi(NativeApi):
+    parser_classes = [MultiPartParser]
+
+    class InputSerializer(serializers.Serializer[Any]):
+        # An empty file has an error of its own, made where all media errors are made.
+        file = serializers.FileField(allow_empty_file=True, max_length=255)
+
+    @extend_schema(
+        operation_id="asset_create", request=InputSerializer, responses={201: AssetSerializer}
+    )
+    def post(self, request: Request) -> Response:
+        """Upload a recording. Its length is counted by decoding it, not read from a header."""
+        serializer = self.InputSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        upload: TemporaryUploadedFile = serializer.validated_data["file"]
+        asset = asset_create(
+            workspace=workspace_of(request),
+            filename=upload.name or "",
+            path=Path(upload.temporary_file_path()),
+        )
+        return Response(AssetSerializer(asset).data, status=201)
+
+    @extend_schema(operation_id="asset_list", responses=AssetSerializer(many=True))
+    def get(self, request: Request) -> Response:
+        """Uploaded recordings, newest first."""
+        return page_response(self, asset_list(workspace=workspace_of(request)), AssetSerializer)
+
+
+class AssetApi(NativeApi):
+    @extend_schema(operation_id="asset_read", responses=AssetSerializer)
+    def get(self, request: Request, asset_uuid: UUID) -> Response:
+        asset = asset_get_for_workspace(workspace=workspace_of(request), asset_uuid=asset_uuid)
+        return Response(AssetSerializer(asset).data)
+
+    @extend_schema(operation_id="asset_delete", responses={204: None})
+    def delete(self, request: Request, asset_uuid: UUID) -> Response:
+        """Delete a recording for good. Stems that were made of it stay."""
+        asset_delete(workspace=workspace_of(request), asset_uuid=asset_uuid)
+        return Response(status=204)

@@ -1,0 +1,69 @@
+from typing import Any
+
+from django.conf import settings
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from api.authentication import ApiKeyAuthentication, workspace_of
+from api.native.base import NativeApi
+from billing.models import Price
+from billing.selectors import prices_list
+from jobs.catalog import ModelOffer, StemOffer, model_offers, stem_offers
+
+
+class StemSerializer(serializers.Serializer[StemOffer]):
+    name = serializers.CharField()
+    title = serializers.CharField()
+    description = serializers.CharField()
+    models = serializers.ListField(child=serializers.CharField())
+    available = serializers.BooleanField()
+
+
+class ModelSerializer(serializers.Serializer[ModelOffer]):
+    name = serializers.CharField()
+    title = serializers.CharField()
+    stems = serializers.ListField(child=serializers.CharField())
+    available = serializers.BooleanField()
+    availability = serializers.CharField(help_text="Why it is available, or why not.")
+    licence = serializers.CharField(help_text="Of the weights.")
+    licence_summary = serializers.CharField()
+    commercial_use = serializers.BooleanField()
+    source = serializers.CharField()  # type: ignore[assignment]
+    sdr_db = serializers.DictField(child=serializers.FloatField())
+    measured_on = serializers.CharField()
+
+
+class PriceSerializer(serializers.Serializer[Price]):
+    service = serializers.CharField()
+    unit = serializers.CharField()
+    amount_mcr = serializers.IntegerField()
+
+
+class CatalogSerializer(serializers.Serializer[Any]):
+    stems = StemSerializer(many=True)
+    models = ModelSerializer(many=True)
+    prices = PriceSerializer(many=True)
+    max_upload_bytes = serializers.IntegerField()
+    max_duration_s = serializers.IntegerField()
+
+
+class CatalogApi(NativeApi):
+    """Open to everybody; with a key, the prices are those of its workspace."""
+
+    authentication_classes = [ApiKeyAuthentication]
+    needs_key = False
+
+    @extend_schema(operation_id="catalog_read", responses=CatalogSerializer)
+    def get(self, request: Request) -> Response:
+        """Stems, models with their licences and measured quality, prices, limits."""
+        workspace = workspace_of(request) if request.auth else None
+        body = {
+            "stems": stem_offers(),
+            "models": model_offers(),
+            "prices": prices_list(workspace=workspace),
+            "max_upload_bytes": settings.UPLOAD_MAX_BYTES,
+            "max_duration_s": settings.RECORDING_MAX_SECONDS,
+        }
+        return Response(CatalogSerializer(body).data)

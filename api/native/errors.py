@@ -1,0 +1,102 @@
+"""The native API's one envelope: {"error": {code, message, fields, data, request_id}}."""
+
+from typing import Any
+
+import structlog
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, JsonResponse
+from rest_framework import exceptions, serializers
+from rest_framework.response import Response
+from rest_framework.views import set_rollback
+
+from config import errors
+
+log = structlog.get_logger(__name__)
+
+
+class ErrorSerializer(serializers.Serializer[Any]):
+    """For the schema."""
+
+    class BodySerializer(serializers.Serializer[Any]):
+        code = serializers.CharField(help_text="Stable; made for programs.")
+        message = serializers.CharField(help_text="One sentence, made for people.")
+        fields = serializers.DictField(  # type: ignore[assignment]
+            child=serializers.ListField(child=serializers.CharField()),
+            help_text="What is wrong with which field of the request.",
+        )
+        data = serializers.DictField(  # type: ignore[assignment]
+            help_text="Numbers that belong to the error, such as `required_mcr`."
+        )
+        request_id = serializers.CharField()
+
+    error = BodySerializer()
+
+
+def exception_handler(exception: Exception, context: dict[str, Any]) -> Response:
+    set_rollback()
+    error = _as_app_error(exception)
+    if error.status >= 500:
+        log.error("request_failed", code=error.code, exc_info=exception)
+    return Response(error_body(error), status=error.status, headers=error.headers)
+
+
+def error_body(error: errors.AppError) -> dict[str, Any]:
+    return {
+        "error": {
+            "code": error.code,
+            "message": error.text,
+            "fields": error.fields,
+            "data": error.data,
+            "request_id": request_id(),
+        }
+    }
+
+
+def request_id() -> str:
+    return str(structlog.contextvars.get_contextvars().get("request_id", ""))
+
+
+def not_found(request: HttpRequest, exception: Exception) -> JsonResponse:
+    return _json(errors.NotFound("There is no such address."))
+
+
+def server_error(request: HttpRequest) -> JsonResponse:
+    return _json(errors.AppError())
+
+
+def _json(error: errors.AppError) -> JsonResponse:
+    return JsonResponse(error_body(error), status=error.status)
+
+
+def _as_app_error(exception: Exception) -> errors.AppError:
+    match exception:
+        case errors.AppError():
+            return exception
+        case exceptions.ValidationError():
+            return errors.ValidationFailed(fields=_fields(exception.detail))
+        case exceptions.ParseError():
+            return errors.ValidationFailed("The body cannot be read.")
+        case exceptions.NotAuthenticated() | exceptions.AuthenticationFailed():
+            return errors.NotAuthenticated()
+        case exceptions.PermissionDenied() | PermissionDenied():
+            return errors.NotAllowed()
+        case exceptions.MethodNotAllowed():
+            return errors.MethodNotAllowed()
+        case exceptions.UnsupportedMediaType():
+            return errors.UnsupportedMediaType()
+        case exceptions.NotFound() | Http404():
+            return errors.NotFound()
+        case exceptions.NotAcceptable():
+            return errors.ValidationFailed("Only JSON is offered here.")
+        case _:
+            return errors.AppError()
+
+
+def _fields(detail: Any, name: str = "") -> dict[str, list[str]]:
+    """Flatten DRF's nested messages: {"stems": {0: ["…"]}} becomes {"stems.0": ["…"]}."""
+    if isinstance(detail, dict):
+        flat: dict[str, list[str]] = {}
+        for key, value in detail.items():
+            flat |= _fields(value, f"{name}.{key}" if name else str(key))
+        return flat
+    return {name: [str(message) for message in detail]}

@@ -1,0 +1,172 @@
+from typing import Any
+from uuid import UUID
+
+from django.urls import reverse
+from drf_spectacular.utils import extend_schema, extend_schema_field
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from api.authentication import api_key_of, workspace_of
+from api.native.base import NativeApi, page_response
+from billing.pricing import credits_text
+from jobs.models import Asset, Job, Service
+from jobs.selectors import job_get_for_workspace, job_list
+from jobs.services import Order, Quote, job_cancel, job_create, job_delete, job_estimate
+from jobs.storage import download_token
+
+
+class OrderSerializer(serializers.Serializer[Any]):
+    """What is to be made of which recording."""
+
+    asset = serializers.UUIDField(help_text="The id that the upload returned.")
+    service = serializers.ChoiceField(choices=Service.choices, default=Service.SEPARATION)
+    stems = serializers.ListField(
+        child=serializers.CharField(max_length=64),
+        required=False,
+        allow_empty=False,
+        max_length=32,
+        help_text="Names from the catalogue; without them, all stems of the model.",
+    )
+    model = serializers.CharField(
+        required=False, max_length=64, help_text="A model of the catalogue; chosen if left out."
+    )
+    format = serializers.CharField(
+        default="wav",
+        max_length=16,
+        help_text="`wav` (in the recording's own depth), `wav16`, `wav24`, `wav32f`, `flac`, "
+        "`flac16`, `flac24` or `mp3`.",
+    )
+
+    def order(self) -> Order:
+        values = self.validated_data
+        return Order(
+            asset_uuid=values["asset"],
+            service=values["service"],
+            stems=values.get("stems"),
+            model=values.get("model"),
+            output_format=values["format"],
+        )
+
+
+class QuoteSerializer(serializers.Serializer[Quote]):
+    """What an order would cost and make."""
+
+    asset = serializers.UUIDField(source="asset.uuid")
+    stems = serializers.ListField(child=serializers.CharField())
+    model = serializers.CharField()
+    duration_s = serializers.FloatField(source="asset.duration_s")
+    credits = serializers.SerializerMethodField()
+    credits_mcr = serializers.IntegerField(source="price_mcr")
+
+    def get_credits(self, quote: Quote) -> str:
+        return credits_text(quote.price_mcr)
+
+
+class OutputSerializer(serializers.Serializer[Asset]):
+    """A stem that was made. The link works without a key until it expires."""
+
+    id = serializers.UUIDField(source="uuid")
+    stem = serializers.CharField()
+    filename = serializers.CharField()
+    size_bytes = serializers.IntegerField()
+    sha256 = serializers.CharField()
+    format = serializers.CharField(source="codec")
+    sample_rate = serializers.IntegerField()
+    channels = serializers.IntegerField()
+    n_samples = serializers.IntegerField()
+    download_url = serializers.SerializerMethodField()
+
+    def get_download_url(self, asset: Asset) -> str:
+        path = reverse("native-download", args=[download_token(str(asset.uuid))])
+        return str(self.context["request"].build_absolute_uri(path))
+
+
+class JobErrorSerializer(serializers.Serializer[Job]):
+    code = serializers.CharField(source="error_code")
+    message = serializers.CharField(source="error_message")
+
+
+class JobSerializer(serializers.Serializer[Job]):
+    id = serializers.UUIDField(source="uuid")
+    status = serializers.ChoiceField(
+        source="state", choices=["queued", "running", "succeeded", "failed", "cancelled"]
+    )
+    service = serializers.CharField()
+    asset = serializers.UUIDField(source="asset.uuid")
+    stems = serializers.ListField(child=serializers.CharField())
+    model = serializers.CharField()
+    format = serializers.CharField(source="output_format")
+    progress = serializers.FloatField(help_text="0 to 1")
+    attempt = serializers.IntegerField()
+    price_mcr = serializers.IntegerField(help_text="Held while the job runs.")
+    charged_mcr = serializers.IntegerField(help_text="0 unless the job succeeded.")
+    credits_charged = serializers.SerializerMethodField()
+    error = serializers.SerializerMethodField()
+    outputs = OutputSerializer(many=True)
+    cancel_requested_at = serializers.DateTimeField(allow_null=True)
+    created_at = serializers.DateTimeField()
+    started_at = serializers.DateTimeField(allow_null=True)
+    finished_at = serializers.DateTimeField(allow_null=True)
+
+    def get_credits_charged(self, job: Job) -> str:
+        return credits_text(job.charged_mcr)
+
+    @extend_schema_field(JobErrorSerializer(allow_null=True))
+    def get_error(self, job: Job) -> dict[str, Any] | None:
+        return dict(JobErrorSerializer(job).data) if job.error_code else None
+
+
+def job_body(job: Job, request: Request) -> dict[str, Any]:
+    return dict(JobSerializer(job, context={"request": request}).data)
+
+
+class JobsApi(NativeApi):
+    @extend_schema(
+        operation_id="job_create", request=OrderSerializer, responses={201: JobSerializer}
+    )
+    def post(self, request: Request) -> Response:
+        """Order a job. Its price is held now, and charged only if it succeeds."""
+        serializer = OrderSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        key = api_key_of(request)
+        job = job_create(workspace=key.workspace, api_key=key, order=serializer.order())
+        return Response(job_body(job, request), status=201)
+
+    @extend_schema(operation_id="job_list", responses=JobSerializer(many=True))
+    def get(self, request: Request) -> Response:
+        """Jobs, newest first."""
+        return page_response(self, job_list(workspace=workspace_of(request)), JobSerializer)
+
+
+class JobEstimateApi(NativeApi):
+    @extend_schema(
+        operation_id="job_estimate", request=OrderSerializer, responses={200: QuoteSerializer}
+    )
+    def post(self, request: Request) -> Response:
+        """What an order would cost. Nothing is made or held."""
+        serializer = OrderSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        quote = job_estimate(workspace=workspace_of(request), order=serializer.order())
+        return Response(QuoteSerializer(quote).data)
+
+
+class JobApi(NativeApi):
+    @extend_schema(operation_id="job_read", responses=JobSerializer)
+    def get(self, request: Request, job_uuid: UUID) -> Response:
+        job = job_get_for_workspace(workspace=workspace_of(request), job_uuid=job_uuid)
+        return Response(job_body(job, request))
+
+    @extend_schema(operation_id="job_delete", responses={204: None})
+    def delete(self, request: Request, job_uuid: UUID) -> Response:
+        """Delete an ended job and its stems for good."""
+        job_delete(workspace=workspace_of(request), job_uuid=job_uuid)
+        return Response(status=204)
+
+
+class JobCancelApi(NativeApi):
+    @extend_schema(operation_id="job_cancel", request=None, responses={200: JobSerializer})
+    def post(self, request: Request, job_uuid: UUID) -> Response:
+        """Stop a job. A waiting one ends at once, a running one after the segment at hand."""
+        job = job_cancel(workspace=workspace_of(request), job_uuid=job_uuid)
+        return Response(job_body(job, request))

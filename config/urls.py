@@ -1,0 +1,14 @@
+from django.urls import include, path
+from django.views.generic import TemplateView
+
+from config import health
+
+# /api/ belongs to the outside APIs.
+urlpatterns = [
+    path("", TemplateView.as_view(template_name="home.html"), name="home"),
+    path("livez", health.live, name="livez"),
+    path("readyz", health.ready, name="readyz"),
+    path("v1/", include("api.native.urls")),
+]
+handler404 = "api.native.errors.not_found"
+handler500 = "api.native.errors.server_error"

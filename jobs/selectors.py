@@ -1,0 +1,55 @@
+from uuid import UUID
+
+from django.db.models import Prefetch, QuerySet
+
+from accounts.models import Workspace
+from config.errors import NotFound
+from jobs.models import Asset, AssetState, Job
+
+
+def asset_list(*, workspace: Workspace) -> QuerySet[Asset]:
+    """Uploaded recordings, newest first."""
+    return (
+        Asset.objects.filter(workspace=workspace)
+        .filter(state=AssetState.READY)
+        .filter(job=None)
+        .order_by("-pk")
+    )
+
+
+def asset_get_for_workspace(*, workspace: Workspace, asset_uuid: UUID) -> Asset:
+    asset = (
+        Asset.objects.filter(workspace=workspace)
+        .filter(state=AssetState.READY)
+        .filter(uuid=asset_uuid)
+        .first()
+    )
+    if asset is None:
+        raise NotFound("There is no such asset.")
+    return asset
+
+
+def asset_get_for_download(*, asset_uuid: str) -> Asset:
+    """For holders of a signed link, who need no key."""
+    asset = Asset.objects.filter(uuid=asset_uuid, state=AssetState.READY).first()
+    if asset is None:
+        raise NotFound("This file is no longer kept.")
+    return asset
+
+
+def job_list(*, workspace: Workspace) -> QuerySet[Job]:
+    ready = Asset.objects.filter(state=AssetState.READY).order_by("pk")
+    return (
+        Job.objects.filter(workspace=workspace)
+        .filter(deleted_at=None)
+        .select_related("asset")
+        .prefetch_related(Prefetch("stem_assets", queryset=ready, to_attr="outputs"))
+        .order_by("-pk")
+    )
+
+
+def job_get_for_workspace(*, workspace: Workspace, job_uuid: UUID) -> Job:
+    job = job_list(workspace=workspace).filter(uuid=job_uuid).first()
+    if job is None:
+        raise NotFound("There is no such job.")
+    return job

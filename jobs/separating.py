@@ -1,0 +1,66 @@
+"""The one door to the `separation` library: its values in, its errors turned into ours."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from django.conf import settings
+
+import separation
+from config import errors
+from jobs.models import Asset
+from separation import errors as engine_errors
+
+_TRANSLATED: dict[type[engine_errors.SeparationError], type[errors.AppError]] = {
+    engine_errors.EmptyFile: errors.EmptyFile,
+    engine_errors.UnsupportedMedia: errors.UnsupportedMedia,
+    engine_errors.BrokenMedia: errors.MediaError,
+    engine_errors.NoAudioStream: errors.NoAudioStream,
+    engine_errors.TooLong: errors.TooLong,
+    engine_errors.InvalidRequest: errors.ValidationFailed,
+    engine_errors.UnknownStem: errors.UnknownStem,
+    engine_errors.UnknownModel: errors.UnknownModel,
+    engine_errors.UnsupportedFormat: errors.UnsupportedFormat,
+    engine_errors.ModelUnavailable: errors.ModelUnavailable,
+    engine_errors.ModelForbidden: errors.ModelUnavailable,
+}
+
+
+@contextmanager
+def translated_errors() -> Iterator[None]:
+    try:
+        yield
+    except engine_errors.SeparationError as error:
+        translated = _TRANSLATED.get(type(error))
+        if translated is None:
+            raise
+        raise translated(error.message) from error
+
+
+def recording_probe(path: Path) -> separation.AudioInfo:
+    limits = separation.AudioLimits(max_duration_s=settings.RECORDING_MAX_SECONDS)
+    with translated_errors():
+        return separation.probe(path, limits=limits)
+
+
+def separation_plan(
+    *, asset: Asset, stems: Sequence[str] | None, model: str | None, output_format: str
+) -> separation.Plan:
+    """Check all that could go wrong by the caller's choice, before anything is charged."""
+    with translated_errors():
+        plan = separation.plan(stems, model, require_installed=True)
+        separation.check_format(output_format, asset_info(asset))
+    return plan
+
+
+def asset_info(asset: Asset) -> separation.AudioInfo:
+    return separation.AudioInfo(
+        n_samples=asset.n_samples,
+        sample_rate=asset.sample_rate,
+        channels=asset.channels,
+        codec=asset.codec,
+        container=asset.container,
+        bits_per_sample=asset.bits_per_sample,
+        is_float=asset.is_float,
+        is_lossy=asset.is_lossy,
+    )

@@ -1,0 +1,156 @@
+"""What callers can do with recordings and jobs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from uuid import UUID, uuid4
+
+from django.db import transaction
+from django.db.models.functions import Now
+
+from accounts.models import ApiKey, Workspace
+from billing.ledger import credits_hold, hold_release
+from billing.pricing import price_mcr
+from billing.selectors import rate_get
+from config.errors import EmptyFile, NotFound, WrongState
+from jobs.models import ENDED, Asset, AssetState, Job, JobEvent, JobState, Service
+from jobs.queue import wake_cleaning, wake_separation
+from jobs.selectors import asset_get_for_workspace, job_get_for_workspace
+from jobs.separating import recording_probe, separation_plan
+from jobs.storage import sha256_of, storage_save
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a caller asks for; `stems` and `model` may be left to the catalogue."""
+
+    asset_uuid: UUID
+    service: str
+    stems: Sequence[str] | None
+    model: str | None
+    output_format: str
+
+
+@dataclass(frozen=True)
+class Quote:
+    """What an order comes to: the price, and what exactly would be made."""
+
+    asset: Asset
+    stems: tuple[str, ...]
+    model: str
+    price_mcr: int
+
+
+def asset_create(*, workspace: Workspace, filename: str, path: Path) -> Asset:
+    """Keep an uploaded recording. A file that is not one leaves nothing behind."""
+    size_bytes = path.stat().st_size
+    if size_bytes == 0:
+        raise EmptyFile
+    info = recording_probe(path)
+    asset_uuid = uuid4()
+    asset = Asset.objects.create(
+        uuid=asset_uuid,
+        workspace=workspace,
+        filename=PurePath(filename).name[:255] or "recording",
+        # The name of the file is the user's: it has no place in a path.
+        storage_key=f"uploads/{asset_uuid}",
+        size_bytes=size_bytes,
+        sha256=sha256_of(path),
+        codec=info.codec,
+        container=info.container,
+        sample_rate=info.sample_rate,
+        channels=info.channels,
+        n_samples=info.n_samples,
+        bits_per_sample=info.bits_per_sample,
+        is_float=info.is_float,
+        is_lossy=info.is_lossy,
+    )
+    try:
+        storage_save(key=asset.storage_key, path=path)
+    except BaseException:
+        Asset.objects.filter(pk=asset.pk).update(state=AssetState.DELETED)
+        wake_cleaning()
+        raise
+    # A row left in STORING by a kill is deleted by the janitor.
+    Asset.objects.filter(pk=asset.pk, state=AssetState.STORING).update(state=AssetState.READY)
+    asset.refresh_from_db()
+    return asset
+
+
+@transaction.atomic
+def asset_delete(*, workspace: Workspace, asset_uuid: UUID) -> None:
+    """Delete a recording for good; stems that were made of it stay."""
+    asset = asset_get_for_workspace(workspace=workspace, asset_uuid=asset_uuid)
+    # The lock keeps a job from being made of it in this very moment (job_create takes it too).
+    Asset.objects.select_for_update().get(pk=asset.pk)
+    if asset.jobs.exclude(state__in=ENDED).exists():
+        raise WrongState("A job still works on this asset; cancel it first.")
+    Asset.objects.filter(pk=asset.pk, state=AssetState.READY).update(state=AssetState.DELETED)
+    wake_cleaning()
+
+
+def job_estimate(*, workspace: Workspace, order: Order) -> Quote:
+    asset = asset_get_for_workspace(workspace=workspace, asset_uuid=order.asset_uuid)
+    plan = separation_plan(
+        asset=asset, stems=order.stems, model=order.model, output_format=order.output_format
+    )
+    rate = rate_get(workspace=workspace, service=order.service)
+    price = price_mcr(rate=rate, n_samples=asset.n_samples, sample_rate=asset.sample_rate)
+    return Quote(asset, plan.stems, plan.model.name, price)
+
+
+@transaction.atomic
+def job_create(*, workspace: Workspace, api_key: ApiKey | None, order: Order) -> Job:
+    """Price the order, hold the credits, queue the job: all of it or nothing."""
+    quote = job_estimate(workspace=workspace, order=order)
+    # Locked until the job stands, so that the recording cannot be deleted under it.
+    asset = Asset.objects.select_for_update().get(pk=quote.asset.pk)
+    if asset.state != AssetState.READY:
+        raise NotFound("There is no such asset.")
+    job = Job.objects.create(
+        workspace=workspace,
+        api_key=api_key,
+        service=Service(order.service),
+        asset=quote.asset,
+        stems=list(quote.stems),
+        model=quote.model,
+        output_format=order.output_format,
+        price_mcr=quote.price_mcr,
+    )
+    credits_hold(workspace=workspace, job_uuid=job.uuid, amount_mcr=job.price_mcr)
+    JobEvent.objects.create(job=job, kind="queued", attempt=0)
+    wake_separation()
+    return job_get_for_workspace(workspace=workspace, job_uuid=job.uuid)
+
+
+@transaction.atomic
+def job_cancel(*, workspace: Workspace, job_uuid: UUID) -> Job:
+    """Cancel a waiting job at once; ask the worker of a running one to stop."""
+    job = job_get_for_workspace(workspace=workspace, job_uuid=job_uuid)
+    jobs = Job.objects.filter(pk=job.pk)
+    waiting = jobs.filter(state=JobState.QUEUED).update(
+        state=JobState.CANCELLED, finished_at=Now(), cancel_requested_at=Now()
+    )
+    if waiting:
+        hold_release(job_uuid=job.uuid)
+        JobEvent.objects.create(job=job, kind="cancelled", attempt=job.attempt)
+    elif jobs.filter(state=JobState.RUNNING, cancel_requested_at=None).update(
+        cancel_requested_at=Now()
+    ):
+        JobEvent.objects.create(job=job, kind="cancel_requested", attempt=job.attempt)
+    elif not jobs.filter(state__in=[JobState.RUNNING, JobState.CANCELLED]).exists():
+        raise WrongState("The job has ended already.")
+    return job_get_for_workspace(workspace=workspace, job_uuid=job_uuid)
+
+
+@transaction.atomic
+def job_delete(*, workspace: Workspace, job_uuid: UUID) -> None:
+    """Delete an ended job and its stems for good; what was charged stays in the ledger."""
+    job = job_get_for_workspace(workspace=workspace, job_uuid=job_uuid)
+    deleted = Job.objects.filter(pk=job.pk, state__in=ENDED, deleted_at=None).update(
+        deleted_at=Now()
+    )
+    if not deleted:
+        raise WrongState("The job has not ended; cancel it first.")
+    Asset.objects.filter(job=job, state=AssetState.READY).update(state=AssetState.DELETED)
+    wake_cleaning()

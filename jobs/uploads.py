@@ -1,0 +1,36 @@
+from typing import Any
+
+from django.conf import settings
+from django.core.files.uploadhandler import TemporaryFileUploadHandler
+
+from config.errors import TooLarge
+
+
+class LimitedTemporaryFileUploadHandler(TemporaryFileUploadHandler):
+    """Writes an upload to disk as it arrives and ends it at the limit.
+
+    The length that the client announces is checked first; the bytes are counted all the same.
+    """
+
+    received = 0
+
+    def handle_raw_input(self, *args: Any, **kwargs: Any) -> None:
+        content_length = args[2] if len(args) > 2 else kwargs["content_length"]
+        # Multipart framing adds a few hundred bytes to the file.
+        self._refuse_above_limit(content_length - 64 * 1024)
+
+    def receive_data_chunk(self, raw_data: bytes, start: int) -> None:
+        self.received += len(raw_data)
+        try:
+            self._refuse_above_limit(self.received)
+        except TooLarge:
+            self.file.close()  # also removes it
+            raise
+        super().receive_data_chunk(raw_data, start)
+
+    def _refuse_above_limit(self, size_bytes: int) -> None:
+        if size_bytes > settings.UPLOAD_MAX_BYTES:
+            raise TooLarge(
+                f"The file is larger than {settings.UPLOAD_MAX_BYTES} bytes.",
+                data={"max_bytes": settings.UPLOAD_MAX_BYTES},
+            )
