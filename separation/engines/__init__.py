@@ -1,0 +1,88 @@
+"""Models behind one small protocol, each imported on first use."""
+
+from __future__ import annotations
+
+import importlib
+import threading
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from separation import catalog, weights
+from separation.catalog import AvailabilityStatus, Model
+from separation.errors import ModelForbidden
+
+FloatArray = npt.NDArray[np.float32]
+
+
+class Engine(Protocol):
+    """A model that takes one segment apart at a time."""
+
+    @property
+    def info(self) -> Model:
+        """The model's entry in the catalogue."""
+
+    def load(self, device: str) -> None:
+        """Read the weights onto a torch device; a second call does nothing."""
+
+    def separate_segment(self, mixture: FloatArray) -> FloatArray:
+        """Take one segment apart.
+
+        Parameters
+        ----------
+        mixture : (2, segment_samples) float32, -1..1, at the model's own sample rate
+
+        Returns
+        -------
+        (n_stems, 2, segment_samples) float32, stems in the model's order
+        """
+
+    def close(self) -> None:
+        """Let go of the weights."""
+
+
+_resident: dict[tuple[str, str], Engine] = {}
+_lock = threading.Lock()
+
+
+def create_engine(model: Model) -> Engine:
+    """Import the engine that the catalogue names for `model`; no weights are read."""
+    module = importlib.import_module(model.engine)
+    engine: Engine = module.create(model)
+    return engine
+
+
+def load_engine(model: Model, device: str = "cpu") -> Engine:
+    """Return a loaded engine, kept for the life of the process.
+
+    Weights that are missing are installed first.
+
+    Raises
+    ------
+    ModelForbidden
+        If the policy forbids the model's licence.
+    ModelUnavailable
+        If the weights are missing and no source can be reached.
+    WeightsMismatch
+        If the weights are not what the catalogue pins.
+    """
+    state = catalog.availability(model)
+    if state.status is AvailabilityStatus.FORBIDDEN:
+        raise ModelForbidden(f"The model '{model.name}' is not available. {state.reason}")
+    key = (model.name, device)
+    with _lock:
+        if key not in _resident:
+            weights.install(model)
+            engine = create_engine(model)
+            engine.load(device)
+            _resident[key] = engine
+        return _resident[key]
+
+
+def close_engines() -> None:
+    """Let go of every resident engine."""
+    with _lock:
+        for engine in _resident.values():
+            engine.close()
+        _resident.clear()

@@ -1,0 +1,69 @@
+"""HTDemucs in PyTorch, with the network of the `demucs` package."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+import torch
+from demucs.htdemucs import HTDemucs
+
+from separation import weights
+from separation.catalog import Model
+from separation.engines import Engine, FloatArray
+
+
+def build_network(model: Model, state: dict[str, torch.Tensor]) -> torch.nn.Module:
+    """Build HTDemucs around `state`, strictly, without initialising weights first."""
+    with torch.device("meta"):
+        network: torch.nn.Module = HTDemucs(
+            sources=list(model.stems),
+            dconv_mode=3,
+            bottom_channels=512,
+            samplerate=model.sample_rate,
+            segment=Fraction(model.segment_samples, model.sample_rate),
+        )
+    network.load_state_dict(state, strict=True, assign=True)
+    return network.eval()
+
+
+class DemucsEngine:
+    """HTDemucs on one device.
+
+    References
+    ----------
+    Rouard, Massa, Défossez: Hybrid Transformers for Music Source Separation, ICASSP 2023,
+    https://arxiv.org/abs/2211.08553
+    """
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+        self._network: torch.nn.Module | None = None
+        self._device = "cpu"
+
+    @property
+    def info(self) -> Model:
+        return self._model
+
+    def load(self, device: str) -> None:
+        if self._network is None:
+            state = weights.load_state(self._model)
+            self._network = build_network(self._model, state).to(device)
+            self._device = device
+
+    @torch.inference_mode()
+    def separate_segment(self, mixture: FloatArray) -> FloatArray:
+        if self._network is None:
+            raise RuntimeError("The engine is not loaded.")
+        batch = torch.from_numpy(mixture).to(self._device)[None]  # (1, 2, segment)
+        estimates = self._network(batch)[0]  # (stems, 2, segment)
+        stems: FloatArray = estimates.cpu().numpy().astype(np.float32, copy=False)
+        return stems
+
+    def close(self) -> None:
+        self._network = None
+
+
+def create(model: Model) -> Engine:
+    """Return an engine for this entry of the catalogue."""
+    return DemucsEngine(model)

@@ -1,0 +1,98 @@
+"""Where converted weights are kept and how they are verified."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import platformdirs
+
+from separation.errors import WeightsMismatch
+
+if TYPE_CHECKING:
+    from separation.catalog.entries import Model, SourceFile
+
+
+def cache_dir() -> Path:
+    """Return the folder that keeps converted weights (STEMWRIGHT_CACHE_DIR)."""
+    configured = os.environ.get("STEMWRIGHT_CACHE_DIR")
+    return Path(configured) if configured else platformdirs.user_cache_path("stemwright")
+
+
+def local_dir() -> Path | None:
+    """Return the operator's own folder of weights (STEMWRIGHT_WEIGHTS_DIR), if one is set."""
+    configured = os.environ.get("STEMWRIGHT_WEIGHTS_DIR")
+    return Path(configured) if configured else None
+
+
+def installed_path(model: Model) -> Path:
+    """Return where the cache keeps the converted weights of `model`, installed or not."""
+    return cache_dir() / "models" / _converted_name(model)
+
+
+def find_installed(model: Model) -> Path | None:
+    """Return the converted weights, from the operator's folder or the cache; no hashing."""
+    local = local_dir()
+    candidates = [installed_path(model)]
+    if local is not None:
+        candidates.insert(0, local / _converted_name(model))
+    for path in candidates:
+        if path.is_file() and checksum_path(path).is_file():
+            return path
+    return None
+
+
+def is_installed(model: Model) -> bool:
+    """Say whether converted weights and their checksum are there; no hashing."""
+    return find_installed(model) is not None
+
+
+def checksum_path(weights: Path) -> Path:
+    """Return the file that holds the SHA-256 of converted weights."""
+    return weights.with_name(weights.name + ".sha256")
+
+
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file as hex digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def verify_source(path: Path, expected: SourceFile) -> None:
+    """Compare a fetched file with its pinned hash.
+
+    Raises
+    ------
+    WeightsMismatch
+        If the hash differs.
+    """
+    verify(path, expected.name, expected.sha256)
+
+
+def verify(path: Path, name: str, expected: str) -> None:
+    """Raise WeightsMismatch unless the file's SHA-256 is `expected`."""
+    got = file_sha256(path)
+    if got != expected:
+        raise WeightsMismatch(
+            f"The weights file {name} is not the pinned one: expected SHA-256 {expected}, "
+            f"got {got}."
+        )
+
+
+@contextlib.contextmanager
+def install_lock(model: Model) -> Iterator[None]:
+    """Keep other processes from installing the same model at the same time."""
+    folder = cache_dir() / "models"
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / f".{model.name}.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _converted_name(model: Model) -> str:
+    return f"{model.name}-v{model.converter_version}.safetensors"

@@ -1,0 +1,60 @@
+"""Official checkpoints by `demucs.pretrained`, where a hub can be reached.
+
+The `demucs` client sets no time limit of its own and may end its process, so it runs in one of
+its own: `python -m separation.weights.hub NAME OUT`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from separation.errors import ModelUnavailable
+
+if TYPE_CHECKING:
+    import torch
+
+    from separation.catalog.entries import Source
+
+
+def state_dict(source: Source, folder: Path) -> dict[str, torch.Tensor]:
+    """Fetch an official checkpoint in a process of its own.
+
+    Raises
+    ------
+    ModelUnavailable
+        If the hub cannot be reached in time.
+    """
+    from safetensors.torch import load_file
+
+    from separation.weights.fetch import run_client
+
+    out = folder / "official.safetensors"
+    run_client([sys.executable, "-m", __name__, source.package, str(out)], source)
+    return load_file(out)
+
+
+def save_official(name: str, out: Path, get_model: Callable[[str], Any]) -> None:
+    """Save the state dict of a single-network model that `get_model` returns.
+
+    Raises
+    ------
+    ModelUnavailable
+        If the name stands for a bag of several networks.
+    """
+    from safetensors.torch import save_file
+
+    bag = get_model(name)
+    networks = list(getattr(bag, "models", [bag]))
+    if len(networks) != 1:
+        raise ModelUnavailable(f"The official model '{name}' is a bag of {len(networks)} networks.")
+    state = networks[0].state_dict()
+    save_file({key: tensor.float().contiguous() for key, tensor in state.items()}, out)
+
+
+if __name__ == "__main__":
+    pretrained = importlib.import_module("demucs.pretrained")
+    save_official(sys.argv[1], Path(sys.argv[2]), pretrained.get_model)
