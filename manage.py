@@ -5,9 +5,6 @@ import sys
 
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
-    from config.localdb import ensure_database_url
-
-    ensure_database_url()
     from django.core.management import execute_from_command_line
 
     execute_from_command_line(sys.argv)

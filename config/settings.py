@@ -9,6 +9,7 @@ import dj_database_url
 import structlog
 
 from config import env
+from config.localdb import ensure_database_url
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 VAR_DIR = BASE_DIR / "var"
@@ -74,11 +75,10 @@ TIME_ZONE = "UTC"
 
 # --- Database ---------------------------------------------------------------------------------
 
-# PostgreSQL only. On a development machine manage.py and the scripts start one under var/ and put
-# its address into DATABASE_URL before these settings are read (config/localdb.py).
+# PostgreSQL only. Where DATABASE_URL names none, a development machine starts one under var/.
 DATABASES = {
     "default": dj_database_url.parse(
-        env.text("DATABASE_URL"),
+        ensure_database_url(),
         # Not 0: the queue's broker would open a connection for each task (measured: 5 x slower).
         conn_max_age=60,
         conn_health_checks=True,

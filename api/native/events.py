@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 from uuid import UUID
 
@@ -51,7 +51,7 @@ class JobEventsApi(NativeApi):
         return response
 
 
-def _events(look: Any) -> Iterator[bytes]:
+def _events(look: Callable[[], tuple[dict[str, Any], bool]]) -> Iterator[bytes]:
     started = said = time.monotonic()
     last = ""
     # Tells browsers how soon to come back after the stream has ended.
