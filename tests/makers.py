@@ -1,0 +1,72 @@
+"""Rows and recordings for tests."""
+
+import io
+from pathlib import Path
+from uuid import uuid4
+
+import numpy as np
+import numpy.typing as npt
+import soundfile
+
+from accounts.models import Workspace
+from accounts.services import api_key_create, workspace_create
+from billing.ledger import credits_grant
+from jobs.models import Asset, Job
+from jobs.services import Order, asset_create, job_create
+
+
+def make_workspace(name: str = "Alice's", *, credits: int = 100) -> Workspace:
+    workspace = workspace_create(name=name)
+    if credits:
+        make_grant(workspace, credits * 1000)
+    return workspace
+
+
+def make_grant(workspace: Workspace, amount_mcr: int) -> None:
+    credits_grant(
+        workspace=workspace,
+        amount_mcr=amount_mcr,
+        source="test",
+        idempotency_key=f"test:{uuid4()}",
+    )
+
+
+def make_key(workspace: Workspace) -> str:
+    return api_key_create(workspace=workspace, name="test")[1]
+
+
+def make_tone(
+    *, seconds: float = 1.0, sample_rate: int = 44_100, channels: int = 2
+) -> npt.NDArray[np.float32]:
+    """Sines with fades, (samples, channels), each channel at its own pitch."""
+    time_s = np.arange(round(seconds * sample_rate)) / sample_rate
+    pitches_hz = 220.0 * (1 + np.arange(channels))
+    tone = 0.3 * np.sin(2 * np.pi * time_s[:, None] * pitches_hz)
+    fade = np.minimum(1, np.minimum(time_s, time_s[::-1]) / 0.01)
+    return (tone * fade[:, None]).astype(np.float32)
+
+
+def make_wav(**kwargs: float | int) -> bytes:
+    sample_rate = int(kwargs.get("sample_rate", 44_100))
+    buffer = io.BytesIO()
+    soundfile.write(buffer, make_tone(**kwargs), sample_rate, format="WAV", subtype="PCM_16")  # type: ignore[arg-type]
+    return buffer.getvalue()
+
+
+def make_asset(
+    workspace: Workspace, folder: Path, *, name: str = "song.wav", seconds: float = 1.0
+) -> Asset:
+    path = folder / f"{uuid4()}.wav"
+    path.write_bytes(make_wav(seconds=seconds))
+    return asset_create(workspace=workspace, filename=name, path=path)
+
+
+def make_job(workspace: Workspace, asset: Asset, *, stems: tuple[str, ...] = ("vocals",)) -> Job:
+    order = Order(
+        asset_uuid=asset.uuid,
+        service="separation",
+        stems=stems,
+        model="htdemucs",
+        output_format="wav",
+    )
+    return job_create(workspace=workspace, api_key=None, order=order)
