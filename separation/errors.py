@@ -43,8 +43,14 @@ class BrokenMedia(MediaError):
     code = "broken_media"
 
 
+class MissingFile(MediaError):
+    """There is no such file."""
+
+    code = "missing_file"
+
+
 class EmptyFile(MediaError):
-    """The file holds no bytes."""
+    """The file holds no bytes, or a recording of no samples."""
 
     code = "empty_file"
 

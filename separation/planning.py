@@ -71,12 +71,8 @@ def _checked(stems: Sequence[str]) -> tuple[Stem, ...]:
     return tuple(catalog.stem(name) for name in stems)
 
 
-def _natives_of(stem: Stem) -> tuple[str, ...]:
-    return stem.minus or (stem.name,)
-
-
 def _covers(model: Model, wanted: tuple[Stem, ...] | None) -> bool:
-    return all(set(_natives_of(stem)) <= set(model.stems) for stem in wanted or ())
+    return all(model.makes(stem) for stem in wanted or ())
 
 
 def _not_covered(wanted: tuple[Stem, ...], model: str | None) -> str:
@@ -84,8 +80,8 @@ def _not_covered(wanted: tuple[Stem, ...], model: str | None) -> str:
         names = ", ".join(stem.name for stem in wanted)
         return f"No single model makes all of these stems: {names}."
     chosen = catalog.model(model)
-    missing = next(stem.name for stem in wanted if not _covers(chosen, (stem,)))
-    offered = ", ".join(stem.name for stem in catalog.stems() if _covers(chosen, (stem,)))
+    missing = next(stem.name for stem in wanted if not chosen.makes(stem))
+    offered = ", ".join(stem.name for stem in catalog.stems() if chosen.makes(stem))
     return f"The model '{model}' does not make the stem '{missing}'; it makes {offered}."
 
 
@@ -109,7 +105,7 @@ def _unavailable(model: Model, state: catalog.Availability) -> str:
 def _plan_for(model: Model, wanted: tuple[Stem, ...] | None) -> Plan:
     if wanted is None:
         return Plan(model, model.stems, model.stems, ())
-    needed = {name for stem in wanted for name in _natives_of(stem)}
+    needed = {name for stem in wanted for name in stem.natives}
     return Plan(
         model=model,
         stems=tuple(stem.name for stem in wanted),

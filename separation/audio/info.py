@@ -19,13 +19,14 @@ class AudioLimits:
 class AudioInfo:
     """A recording's exact length and format.
 
-    `bits_per_sample` is the depth of an integer source (16 or 24; deeper counts as 24 unless
-    `is_float`), None for float and lossy sources.
+    `bits_per_sample` is the depth of an integer source (16 for 8 and 16 bits, 24 or 32), None
+    for float and lossy sources; `layout` is FFmpeg's name for the speakers, as in `5.1`.
     """
 
     n_samples: int
     sample_rate: int
     channels: int
+    layout: str
     codec: str
     container: str
     bits_per_sample: int | None

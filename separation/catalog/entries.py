@@ -24,6 +24,11 @@ class Stem:
     def is_derived(self) -> bool:
         return bool(self.minus)
 
+    @property
+    def natives(self) -> tuple[str, ...]:
+        """The stems that a model must make for this one."""
+        return self.minus or (self.name,)
+
 
 @dataclass(frozen=True, slots=True)
 class Licence:
@@ -99,6 +104,10 @@ class Model:
     @property
     def segment_s(self) -> float:
         return self.segment_samples / self.sample_rate
+
+    def makes(self, stem: Stem) -> bool:
+        """Say whether one pass of this model is enough for `stem`, native or derived."""
+        return set(stem.natives) <= set(self.stems)
 
     @classmethod
     def from_toml(cls, entry: dict[str, Any]) -> Self:

@@ -1,0 +1,263 @@
+"""Any recording as blocks of float32 samples, trimmed to the sample, in bounded memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import av
+import av.error
+import numpy as np
+import numpy.typing as npt
+from av.audio.frame import AudioFrame
+from av.audio.resampler import AudioResampler
+from av.audio.stream import AudioStream
+from av.container import InputContainer
+
+from separation.errors import (
+    BrokenMedia,
+    EmptyFile,
+    MissingFile,
+    NoAudioStream,
+    UnsupportedMedia,
+)
+
+FloatArray = npt.NDArray[np.float32]
+
+# A playlist or a concatenation script named .wav must not make FFmpeg open what it lists: only
+# these demuxers are tried, and only local files are opened.
+_CONTAINERS = "wav,w64,aiff,caf,au,mp3,aac,flac,ogg,mov,matroska,asf,avi,wv,tta,ape,amr,mpegts,mpeg"
+_OPTIONS = {"format_whitelist": _CONTAINERS, "protocol_whitelist": "file"}
+
+_LOSSLESS = {"flac", "alac", "wavpack", "tta", "ape", "mlp", "truehd"}
+_COMPANDED = {"pcm_alaw", "pcm_mulaw", "pcm_vidc"}
+
+_INTEGER_SCALE = {"s16": 2.0**-15, "s32": 2.0**-31, "s64": 2.0**-63}
+
+_MAGIC = (b"fLaC", b"OggS", b"ID3", b"\x1aE\xdf\xa3", b"0&\xb2u\x8ef\xcf\x11", b"FORM", b"RF64")
+
+
+@dataclass(frozen=True, slots=True)
+class StreamFormat:
+    """What the first decoded frame says about a stream; the rest of it is made to fit."""
+
+    sample_rate: int
+    channels: int
+    layout: str
+    codec: str
+    container: str
+    bits_per_sample: int | None
+    is_float: bool
+    is_lossy: bool
+
+
+class AudioReader:
+    """The first audio stream of a file.
+
+    Parameters
+    ----------
+    path : path
+        Local file.
+
+    Raises
+    ------
+    MissingFile, EmptyFile, UnsupportedMedia, NoAudioStream, BrokenMedia
+        If it holds nothing that can be decoded.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self._path = Path(path)
+        self._container = _open(self._path)
+        self.n_packets_decoded = 0
+        self.n_packets_refused = 0
+        try:
+            self._stream = _first_audio_stream(self._container)
+            self._frames = self._decode()
+            first = next(self._frames, None)
+            if first is None:
+                raise self._nothing_decoded()
+        except BaseException:
+            self._container.close()
+            raise
+        self._first = first
+        self.format = _stream_format(first, self._stream, self._container)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._container.close()
+
+    @property
+    def is_mostly_broken(self) -> bool:
+        """Whether more packets were refused by the decoder than decoded."""
+        return self.n_packets_refused > self.n_packets_decoded
+
+    def blocks(self) -> Iterator[FloatArray]:
+        """Yield the whole stream once, as (channels, n) float32 of at most a few thousand samples.
+
+        NaN and infinite samples become 0. Frames of another rate or layout, as in files that were
+        glued together, are converted to those of the first frame.
+        """
+        adapter = _Adapter(self._first)
+        yield from adapter.adapted(self._first)
+        for frame in self._frames:
+            yield from adapter.adapted(frame)
+        yield from adapter.rest()
+
+    def _decode(self) -> Iterator[AudioFrame]:
+        packets = self._container.demux(self._stream)
+        while True:
+            try:
+                packet = next(packets, None)
+            except av.error.FFmpegError as error:
+                _reraise_resource_error(error)
+                self.n_packets_refused += 1
+                packet = None
+            if packet is None:
+                return
+            try:
+                frames = packet.decode()
+            except av.error.EOFError:
+                continue
+            except av.error.FFmpegError as error:
+                _reraise_resource_error(error)
+                self.n_packets_refused += 1
+                continue
+            self.n_packets_decoded += bool(frames)
+            yield from (f for f in frames if isinstance(f, AudioFrame) and f.samples)
+
+    def _nothing_decoded(self) -> BrokenMedia | EmptyFile | UnsupportedMedia:
+        if not self.n_packets_refused:
+            return EmptyFile("The recording holds no samples.")
+        if _has_known_magic(self._path):
+            return _broken()
+        return _unsupported()
+
+
+class _Adapter:
+    """Frames to blocks of one rate and channel count."""
+
+    def __init__(self, first: AudioFrame) -> None:
+        self._wanted = _parameters(first)
+        self._layout = first.layout
+        self._current = self._wanted
+        self._resampler: AudioResampler | None = None
+
+    def adapted(self, frame: AudioFrame) -> Iterator[FloatArray]:
+        parameters = _parameters(frame)
+        if parameters != self._current:
+            yield from self.rest()
+            self._current = parameters
+            if parameters != self._wanted:
+                self._resampler = AudioResampler("fltp", self._layout, self._wanted[0])
+        if self._resampler is None:
+            yield samples_of(frame)
+        else:
+            frame.pts = None
+            yield from (samples_of(f) for f in self._resampler.resample(frame))
+
+    def rest(self) -> Iterator[FloatArray]:
+        if self._resampler is not None:
+            yield from (samples_of(f) for f in self._resampler.resample(None) if f.samples)
+            self._resampler = None
+
+
+def samples_of(frame: AudioFrame) -> FloatArray:
+    """Return a frame as (channels, samples) float32, full scale at -1..1, finite."""
+    n_channels = frame.layout.nb_channels
+    array = frame.to_ndarray()
+    if not frame.format.is_planar:
+        array = array.reshape(-1, n_channels).T  # (channels, samples)
+    kind = frame.format.name.removesuffix("p")
+    if kind == "u8":
+        return (array.astype(np.float32) - 128) * np.float32(2.0**-7)
+    if kind in _INTEGER_SCALE:
+        return array.astype(np.float32) * np.float32(_INTEGER_SCALE[kind])
+    with np.errstate(over="ignore"):
+        samples = np.array(array, dtype=np.float32, order="C")
+    return np.nan_to_num(samples, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
+
+
+def _parameters(frame: AudioFrame) -> tuple[int, int]:
+    return frame.sample_rate, frame.layout.nb_channels
+
+
+def _open(path: Path) -> InputContainer:
+    if not path.exists():
+        raise MissingFile(f"There is no file named '{path.name}'.")
+    if not path.is_file():
+        raise UnsupportedMedia(f"'{path.name}' is not a file.")
+    if path.stat().st_size == 0:
+        raise EmptyFile("The file is empty.")
+    try:
+        return av.open(f"file:{path}", "r", container_options=_OPTIONS, metadata_errors="ignore")
+    except av.error.FFmpegError as error:
+        _reraise_resource_error(error)
+        raise (_broken() if _has_known_magic(path) else _unsupported()) from error
+
+
+def _reraise_resource_error(error: av.error.FFmpegError) -> None:
+    """Let out-of-memory and failing disks pass: they say nothing about the recording."""
+    if isinstance(error, MemoryError):
+        raise error
+    if isinstance(error, OSError) and not isinstance(error, av.error.EOFError):
+        raise error
+
+
+def _broken() -> BrokenMedia:
+    return BrokenMedia("The recording is damaged: most of it cannot be decoded.")
+
+
+def _unsupported() -> UnsupportedMedia:
+    return UnsupportedMedia("The file is not a recording of a kind that can be read.")
+
+
+def _has_known_magic(path: Path) -> bool:
+    with path.open("rb") as file:
+        head = file.read(16)
+    if head.startswith(b"RIFF"):
+        return head[8:12] in {b"WAVE", b"AVI "}
+    return head.startswith(_MAGIC) or head[4:8] == b"ftyp"
+
+
+def _first_audio_stream(container: InputContainer) -> AudioStream:
+    if not container.streams.audio:
+        raise NoAudioStream("The file holds no audio stream.")
+    stream = container.streams.audio[0]
+    if stream.codec_context is None:
+        raise UnsupportedMedia("The recording's audio codec cannot be read.")
+    return stream
+
+
+def _stream_format(
+    frame: AudioFrame, stream: AudioStream, container: InputContainer
+) -> StreamFormat:
+    codec = stream.codec_context.codec.canonical_name
+    is_pcm = codec.startswith("pcm_") and codec not in _COMPANDED
+    is_lossy = not is_pcm and codec not in _LOSSLESS
+    is_float = not is_lossy and frame.format.name.startswith(("flt", "dbl"))
+    return StreamFormat(
+        sample_rate=frame.sample_rate,
+        channels=frame.layout.nb_channels,
+        layout=frame.layout.name,
+        codec=codec,
+        container=container.format.name.split(",")[0],
+        bits_per_sample=None if is_lossy or is_float else _bits(codec, frame),
+        is_float=is_float,
+        is_lossy=is_lossy,
+    )
+
+
+def _bits(codec: str, frame: AudioFrame) -> int:
+    if frame.format.name.startswith(("u8", "s16")):
+        return 16
+    return 32 if codec.startswith(("pcm_s32", "pcm_u32", "pcm_s64")) else 24

@@ -1,0 +1,152 @@
+"""Stems into files, complete or not at all."""
+
+from __future__ import annotations
+
+import errno
+import uuid
+from pathlib import Path
+
+import av
+import av.error
+import numpy as np
+import numpy.typing as npt
+from av.audio.frame import AudioFrame
+from av.audio.stream import AudioStream
+
+from separation.audio.formats import OutputFormat
+from separation.errors import DiskFull
+
+FloatArray = npt.NDArray[np.float32]
+IntArray = npt.NDArray[np.int32]
+
+_LAYOUTS = ("mono", "stereo", "2.1", "quad", "5.0", "5.1", "6.1", "7.1")
+_FULL_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+def quantize(samples: npt.NDArray[np.floating], bits: int) -> tuple[IntArray, int]:
+    """Round samples of -1..1 to integers of `bits` and count those that had to be clipped."""
+    full = 2.0 ** (bits - 1)
+    rounded = np.rint(samples * full)
+    n_clipped = int(np.count_nonzero((rounded < -full) | (rounded > full - 1)))
+    return np.clip(rounded, -full, full - 1).astype(np.int32), n_clipped
+
+
+class StemWriter:
+    """One stem on its way into a file; the final name appears only with `commit`.
+
+    Parameters
+    ----------
+    path : path
+        Final name, in an existing folder.
+    form : OutputFormat
+    sample_rate : int, Hz
+    n_channels : int
+    layout : str
+        FFmpeg's name for the speakers; used where the format knows it.
+    """
+
+    def __init__(
+        self, path: Path, form: OutputFormat, *, sample_rate: int, n_channels: int, layout: str
+    ) -> None:
+        self.path = path
+        self.n_clipped = 0
+        self._form = form
+        self._rate = sample_rate
+        self._layout = _usable_layout(layout, n_channels, form)
+        self._draft = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
+        self._n_written = 0
+        self._is_committed = False
+        options = {"rf64": "auto"} if form.container == "wav" else {}
+        self._container = av.open(
+            f"file:{self._draft}", "w", format=form.container, container_options=options
+        )
+        self._stream = self._add_stream()
+
+    def _add_stream(self) -> AudioStream:
+        stream = self._container.add_stream(self._form.codec, rate=self._rate)
+        if not isinstance(stream, AudioStream):
+            raise TypeError("The codec is not an audio codec.")
+        stream.codec_context.layout = self._layout
+        stream.codec_context.format = self._form.sample_format
+        if self._form.codec == "libmp3lame":
+            stream.codec_context.bit_rate = _mp3_bit_rate(self._rate)
+        return stream
+
+    def write(self, samples: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
+        """Write (channels, n) samples; return them as a reader of the file will see them."""
+        if not samples.shape[1]:
+            return samples
+        if self._form.bits is None:
+            floats = samples.astype(np.float32)
+            self._encode(floats)
+            return floats
+        integers, n_clipped = quantize(samples, self._form.bits)
+        self.n_clipped += n_clipped
+        self._encode(integers)
+        return integers / 2.0 ** (self._form.bits - 1)
+
+    def commit(self) -> None:
+        """Finish the file and give it its final name."""
+        try:
+            self._container.mux(self._stream.encode(None))
+            self._container.close()
+            self._draft.replace(self.path)
+        except (OSError, av.error.FFmpegError) as error:
+            raise_if_disk_full(error)
+            raise
+        self._is_committed = True
+
+    def discard(self) -> None:
+        """Remove whatever was written, under either name."""
+        try:
+            self._container.close()
+        except (OSError, av.error.FFmpegError):
+            pass  # the file is removed all the same
+        self._draft.unlink(missing_ok=True)
+        if self._is_committed:
+            self.path.unlink(missing_ok=True)
+
+    def _encode(self, samples: npt.NDArray[np.floating] | IntArray) -> None:
+        frame = AudioFrame.from_ndarray(
+            self._packed(samples), format=self._form.sample_format, layout=self._layout
+        )
+        frame.sample_rate = self._rate
+        frame.pts = self._n_written
+        self._n_written += samples.shape[1]
+        try:
+            self._container.mux(self._stream.encode(frame))
+        except (OSError, av.error.FFmpegError) as error:
+            raise_if_disk_full(error)
+            raise
+
+    def _packed(
+        self, samples: npt.NDArray[np.floating] | IntArray
+    ) -> npt.NDArray[np.float32] | npt.NDArray[np.int32] | npt.NDArray[np.int16]:
+        if self._form.sample_format == "fltp":
+            return np.ascontiguousarray(samples, np.float32)  # (channels, n)
+        packed = np.ascontiguousarray(samples.T).reshape(1, -1)  # (1, n * channels)
+        if self._form.sample_format == "s16":
+            return packed.astype(np.int16)
+        if self._form.sample_format == "s32":
+            return (packed << 8).astype(np.int32)  # 24 bits, as FFmpeg holds them
+        return packed.astype(np.float32)
+
+
+def raise_if_disk_full(error: OSError | av.error.FFmpegError) -> None:
+    """Turn an error about space into DiskFull; let any other one be."""
+    if error.errno in _FULL_DISK:
+        raise DiskFull("There is no space left on the disk that the stems go to.") from error
+
+
+def _mp3_bit_rate(sample_rate: int) -> int:
+    """320 kbit/s, or the most that MPEG-2 (160) and MPEG-2.5 (64) allow at low rates."""
+    if sample_rate >= 32000:
+        return 320_000
+    return 160_000 if sample_rate >= 16000 else 64_000
+
+
+def _usable_layout(layout: str, n_channels: int, form: OutputFormat) -> str:
+    default = _LAYOUTS[n_channels - 1]
+    if form.container == "flac" or layout.endswith("channels"):
+        return default
+    return layout

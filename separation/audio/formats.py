@@ -1,0 +1,78 @@
+"""The output formats, and which of them a recording fits into."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from separation.audio.info import AudioInfo
+from separation.errors import UnsupportedFormat
+
+
+@dataclass(frozen=True, slots=True)
+class OutputFormat:
+    """How stems are written; `bits` is None where samples stay float."""
+
+    name: str
+    extension: str
+    container: str
+    codec: str
+    sample_format: str
+    bits: int | None
+    max_channels: int = 8
+    sample_rates: frozenset[int] | None = None
+
+
+_MP3_RATES = frozenset({8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000})
+
+_CONCRETE = (
+    OutputFormat("wav16", "wav", "wav", "pcm_s16le", "s16", 16),
+    OutputFormat("wav24", "wav", "wav", "pcm_s24le", "s32", 24),
+    OutputFormat("wav32f", "wav", "wav", "pcm_f32le", "flt", None),
+    OutputFormat("flac16", "flac", "flac", "flac", "s16", 16),
+    OutputFormat("flac24", "flac", "flac", "flac", "s32", 24),
+    OutputFormat("mp3", "mp3", "mp3", "libmp3lame", "fltp", None, 2, _MP3_RATES),
+)
+_BY_NAME: Mapping[str, OutputFormat] = {form.name: form for form in _CONCRETE}
+
+NAMES = ("wav", "wav16", "wav24", "wav32f", "flac", "flac16", "flac24", "mp3")
+
+
+def resolve(name: str, info: AudioInfo) -> OutputFormat:
+    """Return the concrete format in which the stems of one recording are written.
+
+    Raises
+    ------
+    UnsupportedFormat
+        If there is no such format or it cannot hold the recording's rate or channels.
+    """
+    check_name(name)
+    form = _BY_NAME[_concrete_name(name, info)]
+    if info.channels > form.max_channels:
+        raise UnsupportedFormat(
+            f"{form.name.upper()} holds at most {form.max_channels} channels, "
+            f"and the recording has {info.channels}."
+        )
+    if form.sample_rates is not None and info.sample_rate not in form.sample_rates:
+        raise UnsupportedFormat(
+            f"{form.name.upper()} does not support a sample rate of {info.sample_rate} Hz."
+        )
+    return form
+
+
+def check_name(name: str) -> None:
+    """Raise UnsupportedFormat unless `name` is one of NAMES."""
+    if name not in NAMES:
+        raise UnsupportedFormat(
+            f"There is no output format named '{name}'; known formats are {', '.join(NAMES)}."
+        )
+
+
+def _concrete_name(name: str, info: AudioInfo) -> str:
+    is_16_bit = info.bits_per_sample == 16
+    if name == "flac":
+        return "flac16" if is_16_bit else "flac24"
+    if name == "wav":
+        # Float for lossy and float sources, whose samples may lie beyond full scale.
+        return {16: "wav16", 24: "wav24"}.get(info.bits_per_sample or 0, "wav32f")
+    return name
