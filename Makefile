@@ -1,0 +1,48 @@
+# `make help` lists the targets. Each does its own set-up (scripts/bootstrap.py); when there is
+# nothing to do, that takes a moment.
+
+PYTHON ?= python3
+PORT ?= 8000
+export AUDIO STEMS
+
+bootstrap = @command -v "$(PYTHON)" >/dev/null || \
+	{ echo "There is no $(PYTHON): name CPython 3.11 with 'make PYTHON=/path/to/python3.11'." >&2; exit 1; }; \
+	exec "$(PYTHON)" scripts/bootstrap.py
+run = @exec .venv/bin/python
+
+.PHONY: help demo serve test lint lock clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):[^#]*## /\1	/p' Makefile
+
+demo: ## separate a recording through the API: make demo [AUDIO=file] [STEMS=a,b]
+	$(bootstrap) --weights --database --static
+	$(run) scripts/demo.py
+
+serve: ## dashboard, API and workers on 127.0.0.1 until Ctrl-C: make serve [PORT=8000]
+	$(bootstrap) --weights --database --static
+	$(run) scripts/serve.py --port "$(PORT)"
+
+test: ## all tests: make test [ARGS="-k name"]
+	$(bootstrap) --weights --database --static
+	$(run) -m pytest $(ARGS)
+
+lint: ## style, types, import contracts, migrations, API description
+	$(bootstrap)
+	$(run) -m ruff check --quiet .
+	$(run) -m ruff format --check --quiet .
+	$(run) -m mypy accounts api billing config jobs separation scripts tests manage.py
+	@exec .venv/bin/lint-imports
+	$(run) manage.py makemigrations --check --dry-run
+	$(run) manage.py spectacular --validate --fail-on-warn --file /dev/null
+
+lock: ## resolve pyproject.toml anew into requirements.lock
+	$(bootstrap)
+	@exec .venv/bin/uv pip compile pyproject.toml --group dev \
+		--python-version 3.11 --python-platform x86_64-manylinux_2_28 \
+		$(if $(PIP_FIND_LINKS),--find-links "$(PIP_FIND_LINKS)") \
+		--no-emit-package torch --no-emit-index-url --no-emit-find-links \
+		--generate-hashes --no-annotate --no-header -q -o requirements.lock
+
+clean: ## remove what make has made, database and results included; keep the environment
+	@rm -rf var .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
