@@ -183,7 +183,7 @@ class LocalServer:
 
     def _is_alive(self) -> bool:
         """Whether the process named in the pid file lives and is this cluster's server."""
-        import psutil  # type: ignore[import-untyped]
+        import psutil
 
         try:
             pid = int((self.data_dir / "postmaster.pid").read_text().split("\n")[0])
