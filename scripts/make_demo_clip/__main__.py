@@ -24,7 +24,7 @@ PEAK_DBFS = -1.0
 N_SAMPLES = round(CLIP_S * SAMPLE_RATE)
 
 # Loudness of each stem, as RMS over the clip in dB; the voice a little above the band.
-STEM_DB = {"vocals": -16.5, "drums": -18.0, "bass": -19.5, "other": -19.5}
+STEM_DB = {"vocals": -15.0, "drums": -18.0, "bass": -19.0, "other": -19.5}
 FADE_OUT_S = 0.6
 
 
@@ -100,6 +100,7 @@ def _voice_channel(audio: Audio) -> Audio:
     audio *= effects.compressor_gain(
         audio, threshold_db=-24, ratio=3.0, attack_s=0.006, release_s=0.12
     )
+    audio = effects.saturate(audio * 1.5, 1.2)  # rounds off the bursts of d and t
     audio = effects.bell(audio, 320, -2.0, q=0.9)
     audio = effects.bell(audio, 3_200, 2.5, q=0.8)
     return effects.air(audio, 0.5)
@@ -159,7 +160,9 @@ def master(stems: dict[str, Audio]) -> dict[str, npt.NDArray[np.int16]]:
         for name, audio in stems.items()
     }
     mixture = np.sum(list(balanced.values()), axis=0)
-    glue = effects.compressor_gain(mixture, threshold_db=-13, ratio=2.0, attack_s=0.01, release_s=0.15)
+    glue = effects.compressor_gain(
+        mixture, threshold_db=-13, ratio=2.0, attack_s=0.01, release_s=0.15
+    )
     limit = effects.compressor_gain(
         mixture * glue, threshold_db=-6, ratio=8.0, attack_s=0.0008, release_s=0.06
     )

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import soundfile
 
 from . import score
-from .score import BEATS_PER_MINUTE, CLIP_S, Note
+from .score import BEATS_PER_MINUTE, CLIP_S, KEY_SHIFT, Note
 
 Audio = npt.NDArray[np.float32]
 
@@ -52,7 +52,7 @@ def part_render(
     wav = work / f"{name}.wav"
     midi.write_bytes(_midi_file(part, rng))
     subprocess.run(
-        [  # noqa: S607
+        [
             "fluidsynth", "-ni", "-q", "-R", "0", "-C", "0", "-g", "0.5",
             "-r", str(SAMPLE_RATE), "-O", "float", "-T", "wav", "-F", str(wav),
             str(soundfont), str(midi),
@@ -79,8 +79,9 @@ def _midi_file(part: Part, rng: np.random.Generator) -> bytes:
         velocity = int(np.clip(round(note.velocity + rng.normal(0, part.velocity)), 1, 127))
         on = max(0, round(note.start * _TICKS_PER_BEAT + shift))
         off = on + max(1, round(note.length * _TICKS_PER_BEAT))
-        events.append((on, 2, bytes([0x90 | channel, note.pitch, velocity])))
-        events.append((off, 1, bytes([0x80 | channel, note.pitch, 0])))
+        key = note.pitch if part.is_percussion else note.pitch + KEY_SHIFT
+        events.append((on, 2, bytes([0x90 | channel, key, velocity])))
+        events.append((off, 1, bytes([0x80 | channel, key, 0])))
     events.sort()
 
     tempo = round(60_000_000 / BEATS_PER_MINUTE).to_bytes(3, "big")

@@ -96,7 +96,7 @@ def delay(audio: Audio, delay_s: float) -> Audio:
 def pan(mono: Audio, position: float) -> Audio:
     """Constant-power panning of (samples,); -1 is left, +1 is right."""
     angle = (position + 1) * np.pi / 4
-    return np.stack([mono * np.cos(angle), mono * np.sin(angle)]) * np.sqrt(2)
+    return np.asarray(np.stack([mono * np.cos(angle), mono * np.sin(angle)]) * np.sqrt(2))
 
 
 def room(*, seed: int, decay_s: float, pre_delay_s: float, bright_hz: float) -> Audio:
@@ -114,4 +114,4 @@ def room(*, seed: int, decay_s: float, pre_delay_s: float, bright_hz: float) -> 
 
 def reverb(audio: Audio, response: Audio, wet: float) -> Audio:
     tail = signal.fftconvolve(audio, response, axes=-1)[:, : audio.shape[-1]]
-    return audio + wet * tail
+    return np.asarray(audio + wet * tail)

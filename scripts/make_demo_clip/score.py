@@ -1,4 +1,4 @@
-"""The song: an original 23 s piece in D major, written for this project.
+"""The song: an original 23 s piece, written for this project.
 
 Positions and lengths are in beats from the start of the clip, pitches are MIDI numbers. The tempo
 is 120 BPM because a sixteenth note is then exactly five frames of the voice model, so that the
@@ -7,7 +7,7 @@ singing sits on the beat without rounding.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +15,10 @@ import numpy as np
 BEATS_PER_MINUTE = 120
 BEAT_S = 60 / BEATS_PER_MINUTE
 CLIP_S = 23.0
+
+# Written in D major and played in B flat: the voice model learned from speech, and above about
+# 400 Hz it turns hoarse.
+KEY_SHIFT = -4
 
 VERSE = 8.0
 CHORUS = 24.0
@@ -45,7 +49,9 @@ class Syllable:
     pitches: tuple[tuple[float, int], ...]
 
 
-def _sing(phonemes: str, start: float, length: float, *pitches: int | tuple[float, int]) -> Syllable:
+def _sing(
+    phonemes: str, start: float, length: float, *pitches: int | tuple[float, int]
+) -> Syllable:
     pairs = tuple((0.0, p) if isinstance(p, int) else p for p in pitches)
     return Syllable(phonemes, start, length, pairs)
 
@@ -89,7 +95,7 @@ LEAD: tuple[tuple[Syllable, ...], ...] = (
         _sing("sᵻz ", 35.0, 1.0, 66),
         _sing("ɹˈʌ", 36.0, 1.0, 67),
         _sing("nɪŋ ", 37.0, 1.0, 66),
-        _sing("fɹˈi", 38.0, 4.5, 64, (2.0, 62)),
+        _sing("fɹˈi", 38.0, 3.75, 64, (2.0, 62)),
     ),
 )
 
@@ -98,11 +104,16 @@ _HARMONY_PITCHES: tuple[tuple[int, ...], ...] = (
     (62, 67, 66, 62, 62, 64, 62, 61),
     (59, 62, 62, 66, 61, 62, 62, 61),
 )
+
+
+def _sing_below(syllable: Syllable, pitch: int) -> Syllable:
+    is_last = len(syllable.pitches) > 1
+    pitches = ((0.0, pitch), (2.0, 57)) if is_last else ((0.0, pitch),)
+    return replace(syllable, pitches=pitches)
+
+
 HARMONY: tuple[tuple[Syllable, ...], ...] = tuple(
-    tuple(
-        Syllable(s.phonemes, s.start, s.length, ((0.0, p), (2.0, 57)) if s.length > 4 else ((0.0, p),))
-        for s, p in zip(line, pitches, strict=True)
-    )
+    tuple(_sing_below(s, p) for s, p in zip(line, pitches, strict=True))
     for line, pitches in zip(LEAD[2:], _HARMONY_PITCHES, strict=True)
 )
 
@@ -123,8 +134,8 @@ _A = (33, (45, 52, 57, 61, 64), (57, 61, 64))
 _BM7 = (35, (47, 54, 57, 62, 66), (57, 59, 62, 66))
 _BM = (35, (47, 54, 59, 62, 66), (59, 62, 66))
 _FSHARP_M7 = (42, (54, 57, 61, 64, 66), (57, 61, 64))
-_G = (43, (43, 50, 55, 59, 67), (55, 59, 62))
-_GMAJ7 = (43, (43, 50, 54, 59, 62), (55, 59, 62, 66))
+_G = (43, (50, 55, 59, 62, 67), (55, 59, 62))
+_GMAJ7 = (43, (50, 54, 59, 62, 66), (55, 59, 62, 66))
 
 CHORDS: tuple[Chord, ...] = (
     Chord(0, 4, *_D),
@@ -162,7 +173,9 @@ def bass_line() -> list[Note]:
     for eighth in np.arange(CHORUS, ENDING, 0.5):
         chord = _chord_at(float(eighth))
         last_of_chord = eighth + 0.5 >= chord.start + chord.length
-        pitch = chord.bass + (0 if not last_of_chord else 2 if chord.bass < 40 else -2)
+        # A step towards the next root, inside the scale: up, but down from the F sharp.
+        walk = 0 if not last_of_chord else -2 if chord.bass == 42 else 2
+        pitch = chord.bass + walk
         notes.append(Note(float(eighth), 0.42, pitch, 106 if eighth % 1 == 0 else 92))
     notes.append(Note(ENDING, 4.5, 38, 108))
     return notes
@@ -180,7 +193,7 @@ def drum_groove() -> list[Note]:
         at = bar * 4.0
         in_chorus = at >= CHORUS
         fills = bar in (1, 5, 9)
-        kicks = (0.0, 1.5, 2.5) if bar % 2 == 0 else (0.0, 0.75, 2.5, 3.5)
+        kicks: tuple[float, ...] = (0.0, 1.5, 2.5) if bar % 2 == 0 else (0.0, 0.75, 2.5, 3.5)
         if in_chorus:
             kicks = (0.0, 0.5, 1.5, 2.0, 2.75) if bar % 2 == 0 else (0.0, 1.5, 2.0, 2.5, 3.5)
         hits += [(at + k, _KICK, 118 if k in (0.0, 2.0, 2.5) else 100) for k in kicks]
@@ -224,7 +237,9 @@ def guitar_part() -> list[Note]:
     return notes
 
 
-def _strum(at: float, length: float, pitches: tuple[int, ...], velocity: int, *, up: bool) -> list[Note]:
+def _strum(
+    at: float, length: float, pitches: tuple[int, ...], velocity: int, *, up: bool
+) -> list[Note]:
     order = pitches[::-1][:4] if up else pitches
     return [Note(at + 0.022 * i, length, p, velocity - 3 * i) for i, p in enumerate(order)]
 
@@ -243,9 +258,13 @@ def keys_part() -> list[Note]:
 
 def strings_part() -> list[Note]:
     """A string line that enters with the chorus and carries the last chord."""
-    line = ((24, 4, 74), (28, 4, 73), (32, 2, 74), (34, 2, 73), (36, 2, 71), (38, 2, 73), (40, 4.5, 74))
-    lower = ((24, 4, 67), (28, 4, 69), (32, 2, 66), (34, 2, 66), (36, 2, 67), (38, 2, 69), (40, 4.5, 66))
-    return [Note(at, length * 0.98, pitch, 82) for at, length, pitch in line + lower]
+    spans = ((24, 4), (28, 4), (32, 2), (34, 2), (36, 2), (38, 2), (40, 4.5))
+    upper, lower = (74, 73, 74, 73, 71, 73, 74), (67, 69, 66, 66, 67, 69, 66)
+    return [
+        Note(at, length * 0.98, pitch, 82)
+        for line in (upper, lower)
+        for (at, length), pitch in zip(spans, line, strict=True)
+    ]
 
 
 def intro_lead() -> list[Note]:

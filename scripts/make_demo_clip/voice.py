@@ -16,7 +16,7 @@ import onnx
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
-from .score import BEAT_S, Syllable
+from .score import BEAT_S, KEY_SHIFT, Syllable
 
 Audio = npt.NDArray[np.float32]
 
@@ -28,10 +28,10 @@ _PITCH_POINTS_PER_FRAME = 2
 # The part of Kokoro's vocabulary that the lyrics use.
 # https://huggingface.co/hexgrad/Kokoro-82M/blob/main/config.json
 _TOKEN_IDS = {
-    " ": 16, "A": 24, "I": 25, "O": 31, "b": 44, "d": 46, "f": 48, "h": 50, "i": 51, "j": 52,
-    "k": 53, "l": 54, "m": 55, "n": 56, "p": 58, "s": 61, "t": 62, "u": 63, "v": 64, "w": 65,
-    "z": 68, "ɑ": 69, "æ": 72, "ɔ": 76, "ð": 81, "ə": 83, "ɛ": 86, "ɡ": 92, "ɪ": 102, "ŋ": 112,
-    "θ": 119, "ɹ": 123, "ʃ": 131, "ʊ": 135, "ʌ": 138, "ˈ": 156, "ˌ": 157, "ᵻ": 177,
+    ",": 3, " ": 16, "A": 24, "I": 25, "O": 31, "b": 44, "d": 46, "f": 48, "h": 50, "i": 51,
+    "j": 52, "k": 53, "l": 54, "m": 55, "n": 56, "p": 58, "s": 61, "t": 62, "u": 63, "v": 64,
+    "w": 65, "z": 68, "ɑ": 69, "æ": 72, "ɔ": 76, "ð": 81, "ə": 83, "ɛ": 86, "ɡ": 92, "ɪ": 102,
+    "ŋ": 112, "θ": 119, "ɹ": 123, "ʃ": 131, "ʊ": 135, "ʌ": 138, "ˈ": 156, "ˌ": 157, "ᵻ": 177,
 }  # fmt: skip
 _PAD_ID = 0
 _VOWELS = frozenset("AIOiuɑæɔəɛɪʊʌᵻ")
@@ -40,11 +40,12 @@ _VOICELESS = frozenset("fhkpstθʃ")
 _CONSONANT_FRAMES = {"s": 4, "f": 3, "p": 3, "t": 3, "k": 3, "h": 3, "m": 3, "n": 2, "ŋ": 3, "l": 3}
 _OTHER_CONSONANT_FRAMES = 2
 _LEAD_IN_FRAMES = 12
-_TAIL_FRAMES = 16
+_COMMA_FRAMES = 4
+_TAIL_FRAMES = 12
 
 # Read off the model's own energy predictions for spoken lines.
-_ENERGY_SILENCE, _ENERGY_CLOSURE, _ENERGY_VOWEL, _ENERGY_OTHER = -9.5, 2.5, 7.8, 6.5
-_ENERGY_BY_TOKEN = {_PAD_ID: _ENERGY_SILENCE, _TOKEN_IDS[" "]: 2.0} | {
+_ENERGY_SILENCE, _ENERGY_CLOSURE, _ENERGY_VOWEL, _ENERGY_OTHER = -9.5, 2.5, 8.2, 6.5
+_ENERGY_BY_TOKEN = {_PAD_ID: _ENERGY_SILENCE, _TOKEN_IDS[" "]: 2.0, _TOKEN_IDS[","]: -4.0} | {
     _TOKEN_IDS[p]: _ENERGY_VOWEL for p in _VOWELS | _STRESS if p in _TOKEN_IDS
 }
 _STOP_TOKENS = frozenset(_TOKEN_IDS[p] for p in "bdɡptk")
@@ -106,7 +107,8 @@ def _widen_to_float32(graph: onnx.GraphProto) -> None:
     for node in graph.node:
         tensors += [a.t for a in node.attribute if a.HasField("t")]
         for attribute in node.attribute:
-            if node.op_type == "Cast" and attribute.name == "to" and attribute.i == TensorProto.FLOAT16:
+            is_target = node.op_type == "Cast" and attribute.name == "to"
+            if is_target and attribute.i == TensorProto.FLOAT16:
                 attribute.i = TensorProto.FLOAT
     for tensor in tensors:
         if tensor.data_type == TensorProto.FLOAT16:
@@ -116,7 +118,8 @@ def _widen_to_float32(graph: onnx.GraphProto) -> None:
 
 def _remove_dead_nodes(graph: onnx.GraphProto) -> None:
     while True:
-        used = {name for node in graph.node for name in node.input} | {o.name for o in graph.output}
+        used = {name for node in graph.node for name in node.input}
+        used |= {o.name for o in graph.output}
         dead = [n for n in graph.node if not used.intersection(n.output)]
         if not dead:
             return
@@ -179,7 +182,7 @@ def _energy_curve(tokens: list[int], frames: list[int]) -> Audio:
 
 
 def _line_plan(line: tuple[Syllable, ...]) -> tuple[list[int], list[int], list[bool], int]:
-    """Token ids, their lengths in frames, whether they are voiced, and the frames before beat one."""
+    """Token ids, their lengths in frames, which are voiced, and the frames before the beat."""
     tokens, frames, voiced = [_PAD_ID], [_LEAD_IN_FRAMES], [False]
     starts = [round(s.start * BEAT_S / FRAME_S) for s in line]
     ends = [round((s.start + s.length) * BEAT_S / FRAME_S) for s in line]
@@ -213,7 +216,11 @@ def _line_plan(line: tuple[Syllable, ...]) -> tuple[list[int], list[int], list[b
             tokens.append(_TOKEN_IDS[" "])
             frames.append(starts[i + 1] - next_onset - limit)
             voiced.append(False)
-    return [*tokens, _PAD_ID], [*frames, _TAIL_FRAMES], [*voiced, False], lead_in
+    # With a comma after it the last vowel is not drawn as the dying end of a sentence.
+    tokens += [_TOKEN_IDS[","], _PAD_ID]
+    frames += [_COMMA_FRAMES, _TAIL_FRAMES]
+    voiced += [False, False]
+    return tokens, frames, voiced, lead_in
 
 
 def _syllable_split(phonemes: str) -> tuple[str, str, str]:
@@ -259,5 +266,5 @@ def _pitch_curve(
     smooth = np.convolve(np.pad(target, 4, mode="edge"), glide / glide.sum(), mode="valid")
     drift = np.convolve(rng.standard_normal(n_points + 40), np.hanning(41), mode="valid")
     drift *= 0.08 / max(float(np.std(drift)), 1e-9)
-    midi = smooth + vibrato * vibrato_cents / 100 + drift
+    midi = smooth + KEY_SHIFT + vibrato * vibrato_cents / 100 + drift
     return np.asarray(440.0 * 2.0 ** ((midi - 69) / 12), dtype=np.float64)
