@@ -45,6 +45,7 @@ def api_key_authenticate(text: str) -> ApiKey:
         raise InvalidKey
     row = (
         ApiKey.objects.select_related("workspace")
+        .annotate(now=Now())
         .filter(key_id=key.key_id)
         .filter(revoked_at=None)
         .filter(Q(expires_at=None) | Q(expires_at__gt=Now()))
@@ -54,7 +55,6 @@ def api_key_authenticate(text: str) -> ApiKey:
     found = secret_hash(key.secret, pepper=settings.API_KEY_PEPPER)
     if row is None or not hmac.compare_digest(expected, found):
         raise InvalidKey
-    ApiKey.objects.filter(pk=row.pk).filter(
-        Q(last_used_at=None) | Q(last_used_at__lt=Now() - _LAST_USED_PRECISION)
-    ).update(last_used_at=Now())
+    if row.last_used_at is None or row.now - row.last_used_at > _LAST_USED_PRECISION:
+        ApiKey.objects.filter(pk=row.pk).update(last_used_at=Now())
     return row

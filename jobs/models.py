@@ -30,6 +30,7 @@ class Asset(models.Model):
     sample_rate = models.IntegerField()
     channels = models.IntegerField()
     n_samples = models.BigIntegerField()
+    layout = models.CharField(max_length=64)
     bits_per_sample = models.IntegerField(null=True)
     is_float = models.BooleanField()
     is_lossy = models.BooleanField()

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -23,7 +24,7 @@ from jobs.leases import (
     job_succeed,
 )
 from jobs.models import Asset, AssetState, Job
-from jobs.separating import asset_info, translated_errors
+from jobs.separating import asset_info, stem_info, translated_errors
 from jobs.storage import local_copy, sha256_of, storage_delete_tree, storage_save
 from separation.errors import SeparationError
 
@@ -78,15 +79,12 @@ def _separate(job: Job, report: Callable[[float], None]) -> list[Asset]:
                 info=asset_info(asset),
                 on_progress=on_progress,
             )
-        return [
-            _stem_store(job, result, stem=stem, path=path) for stem, path in result.stems.items()
-        ]
+        return [_stem_store(job, stem=stem, path=path) for stem, path in result.stems.items()]
 
 
-def _stem_store(job: Job, result: separation.SeparationResult, *, stem: str, path: Path) -> Asset:
+def _stem_store(job: Job, *, stem: str, path: Path) -> Asset:
     key = f"jobs/{job.uuid}/{job.attempt}/{path.name}"
     storage_save(key=key, path=path)
-    info = result.formats[stem]
     return Asset(
         workspace=job.workspace,
         state=AssetState.READY,
@@ -96,14 +94,7 @@ def _stem_store(job: Job, result: separation.SeparationResult, *, stem: str, pat
         storage_key=key,
         size_bytes=path.stat().st_size,
         sha256=sha256_of(path),
-        codec=info.codec,
-        container=info.container,
-        sample_rate=info.sample_rate,
-        channels=info.channels,
-        n_samples=info.n_samples,
-        bits_per_sample=info.bits_per_sample,
-        is_float=info.is_float,
-        is_lossy=info.is_lossy,
+        **asdict(stem_info(job)),
     )
 
 

@@ -2,14 +2,17 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import fields, replace
 from pathlib import Path
 
 from django.conf import settings
 
 import separation
 from config import errors
-from jobs.models import Asset
+from jobs.models import Asset, Job
+from separation import AudioInfo
 from separation import errors as engine_errors
+from separation.audio import formats
 
 _TRANSLATED: dict[type[engine_errors.SeparationError], type[errors.AppError]] = {
     engine_errors.EmptyFile: errors.EmptyFile,
@@ -37,7 +40,7 @@ def translated_errors() -> Iterator[None]:
         raise translated(error.message) from error
 
 
-def recording_probe(path: Path) -> separation.AudioInfo:
+def recording_probe(path: Path) -> AudioInfo:
     limits = separation.AudioLimits(max_duration_s=settings.RECORDING_MAX_SECONDS)
     with translated_errors():
         return separation.probe(path, limits=limits)
@@ -49,18 +52,23 @@ def separation_plan(
     """Check all that could go wrong by the caller's choice, before anything is charged."""
     with translated_errors():
         plan = separation.plan(stems, model, require_installed=True)
-        separation.check_format(output_format, asset_info(asset))
+        formats.resolve(output_format, asset_info(asset))
     return plan
 
 
-def asset_info(asset: Asset) -> separation.AudioInfo:
-    return separation.AudioInfo(
-        n_samples=asset.n_samples,
-        sample_rate=asset.sample_rate,
-        channels=asset.channels,
-        codec=asset.codec,
-        container=asset.container,
-        bits_per_sample=asset.bits_per_sample,
-        is_float=asset.is_float,
-        is_lossy=asset.is_lossy,
+def asset_info(asset: Asset) -> AudioInfo:
+    return AudioInfo(**{field.name: getattr(asset, field.name) for field in fields(AudioInfo)})
+
+
+def stem_info(job: Job) -> AudioInfo:
+    """How the stems of a job are written: as the recording, in the format that was ordered."""
+    info = asset_info(job.asset)
+    form = formats.resolve(job.output_format, info)
+    return replace(
+        info,
+        codec=form.codec,
+        container=form.container,
+        bits_per_sample=form.bits,
+        is_float=form.name == "wav32f",
+        is_lossy=form.name == "mp3",
     )

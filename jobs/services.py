@@ -1,7 +1,7 @@
 """What callers can do with recordings and jobs."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path, PurePath
 from uuid import UUID, uuid4
 
@@ -56,14 +56,7 @@ def asset_create(*, workspace: Workspace, filename: str, path: Path) -> Asset:
         storage_key=f"uploads/{asset_uuid}",
         size_bytes=size_bytes,
         sha256=sha256_of(path),
-        codec=info.codec,
-        container=info.container,
-        sample_rate=info.sample_rate,
-        channels=info.channels,
-        n_samples=info.n_samples,
-        bits_per_sample=info.bits_per_sample,
-        is_float=info.is_float,
-        is_lossy=info.is_lossy,
+        **asdict(info),
     )
     try:
         storage_save(key=asset.storage_key, path=path)

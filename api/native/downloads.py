@@ -75,7 +75,7 @@ def _asked_range(request: Request, asset: Asset) -> range | None:
 def _stream(asset: Asset, span: range) -> StreamingHttpResponse:
     handle = storage_open(key=asset.storage_key)
     response = StreamingHttpResponse(
-        _blocks(handle, span),
+        _Part(handle, span),
         content_type=_CONTENT_TYPES.get(asset.container, "application/octet-stream"),
     )
     response.headers["Content-Length"] = str(len(span))
@@ -84,13 +84,22 @@ def _stream(asset: Asset, span: range) -> StreamingHttpResponse:
     return response
 
 
-def _blocks(handle: IO[Any], span: range) -> Iterator[bytes]:
-    with handle:
-        handle.seek(span.start)
-        left = len(span)
-        while left and (block := handle.read(min(left, _BLOCK_BYTES))):
+class _Part:
+    """Bytes of an open file. Not a generator: one that never started would not close the file."""
+
+    def __init__(self, handle: IO[Any], span: range) -> None:
+        self._handle = handle
+        self._span = span
+
+    def __iter__(self) -> Iterator[bytes]:
+        self._handle.seek(self._span.start)
+        left = len(self._span)
+        while left and (block := self._handle.read(min(left, _BLOCK_BYTES))):
             left -= len(block)
             yield block
+
+    def close(self) -> None:
+        self._handle.close()
 
 
 def _etag(asset: Asset) -> str:

@@ -20,24 +20,21 @@ class Command(BaseCommand):
     help = "Take back the jobs of lost workers, wake workers that were not told, remove old files."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--once", action="store_true", help="one round, then stop")
         parser.add_argument("--interval", type=float, default=2.0, help="seconds between rounds")
 
     def handle(self, *args: Any, **options: Any) -> None:
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
-        while True:
+        while not stop.wait(options["interval"]):
+            close_old_connections()
             try:
                 self.round()
             except (DatabaseError, OSError):
                 # The database or the storage is away; the next round may find it again.
                 log.exception("janitor_round_failed")
-            if options["once"] or stop.wait(options["interval"]):
-                return
 
     def round(self) -> None:
-        close_old_connections()
         jobs_reap()
         if jobs_wait_for_a_worker():
             wake_separation()

@@ -1,0 +1,51 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from config import env
+
+
+def test_a_boolean_is_one_of_two_words(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("FLAG", "True")
+    assert env.boolean("FLAG", default=False) is True
+    monkeypatch.setenv("FLAG", "false")
+    with pytest.raises(env.EnvError, match="FLAG must be True or False, not 'false'"):
+        env.boolean("FLAG", default=True)
+
+
+def test_a_secret_may_come_from_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    (tmp_path / "secret").write_text("hush\n")
+    monkeypatch.setenv("SECRET_FILE", str(tmp_path / "secret"))
+    assert env.text("SECRET") == "hush"
+
+
+def test_numbers_and_words(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("N", "x")
+    with pytest.raises(env.EnvError, match="N must be a whole number"):
+        env.integer("N", 1)
+    monkeypatch.setenv("W", "a, b,,c ")
+    assert env.words("W", "") == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("missing", ["SECRET_KEY", "API_KEY_PEPPER", "DATABASE_URL"])
+def test_production_does_not_start_without_its_secrets(missing: str):
+    environ = {
+        **os.environ,
+        "STEMWRIGHT_PRODUCTION": "True",
+        "SECRET_KEY": "s" * 60,
+        "API_KEY_PEPPER": "p" * 60,
+        "DATABASE_URL": "postgres://localhost/x",
+    }
+    del environ[missing]
+    result = subprocess.run(
+        [sys.executable, "-c", "import config.settings"],
+        env=environ,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode != 0
+    assert f"Set the environment variable {missing}" in result.stderr

@@ -1,0 +1,81 @@
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import soundfile
+from django.test import Client
+
+import separation
+from tests.makers import make_key, make_tone, make_workspace
+
+
+@pytest.fixture(autouse=True)
+def media_dir(tmp_path: Path, settings: Any) -> Path:
+    """Files of a test go where they vanish with it."""
+    folder = tmp_path / "media"
+    folder.mkdir()
+    settings.MEDIA_ROOT = folder
+    # The manifest is made by collectstatic, which tests do not need.
+    plain = "django.contrib.staticfiles.storage.StaticFilesStorage"
+    settings.STORAGES = {**settings.STORAGES, "staticfiles": {"BACKEND": plain}}
+    return folder
+
+
+@pytest.fixture
+def stored(media_dir: Path) -> Callable[[], list[str]]:
+    """What storage holds now."""
+    return lambda: sorted(
+        str(path.relative_to(media_dir)) for path in media_dir.rglob("*") if path.is_file()
+    )
+
+
+@pytest.fixture
+def alice(db: None) -> Any:
+    return make_workspace("Alice's", credits=100)
+
+
+@pytest.fixture
+def charlie(db: None) -> Any:
+    """A stranger with a workspace of his own."""
+    return make_workspace("Charlie's", credits=100)
+
+
+@pytest.fixture
+def alice_client(alice: Any) -> Client:
+    return Client(headers={"X-API-Key": make_key(alice)})
+
+
+@pytest.fixture
+def charlie_client(charlie: Any) -> Client:
+    return Client(headers={"X-API-Key": make_key(charlie)})
+
+
+@pytest.fixture
+def fake_separation(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """A deterministic engine without weights, at the library's boundary; returns its calls."""
+    calls: list[dict[str, Any]] = []
+
+    def separate(
+        input: Path, output_dir: str, *, stems: Sequence[str], on_progress: Any, **options: Any
+    ) -> separation.SeparationResult:
+        info = options["info"]
+        calls.append({"input": input, "stems": stems, **options})
+        on_progress(step="separate", completed=info.n_samples // 2, total=info.n_samples)
+        paths = {stem: Path(output_dir) / f"{stem}.wav" for stem in stems}
+        for path in paths.values():
+            tone = make_tone(seconds=info.duration_s, sample_rate=info.sample_rate)
+            soundfile.write(path, tone, info.sample_rate, subtype="PCM_16")
+        on_progress(step="separate", completed=info.n_samples, total=info.n_samples)
+        return separation.SeparationResult(
+            stems=paths,
+            sample_rate=info.sample_rate,
+            n_samples=info.n_samples,
+            channels=info.channels,
+            model=options["model"],
+            seconds=0.0,
+            clipped_samples=dict.fromkeys(stems, 0),
+        )
+
+    monkeypatch.setattr(separation, "separate", separate)
+    return calls

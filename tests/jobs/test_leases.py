@@ -1,0 +1,198 @@
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.db.models.functions import Now
+
+from billing.selectors import ledger_discrepancies, ledger_list, wallet_get
+from jobs.leases import (
+    CancelRequested,
+    LeaseLost,
+    job_beat,
+    job_claim,
+    job_fail,
+    job_retry_or_fail,
+    job_stop,
+    job_succeed,
+    jobs_reap,
+)
+from jobs.models import Asset, Job, JobState
+from jobs.services import job_cancel
+from tests.makers import make_asset, make_job, make_workspace
+
+PRICE_MCR = 2_500
+
+
+@pytest.fixture
+def queued(alice: Any, tmp_path: Path) -> Job:
+    return make_job(alice, make_asset(alice, tmp_path))
+
+
+@pytest.fixture
+def claimed(queued: Job) -> Job:
+    job = job_claim()
+    assert job is not None
+    assert job.pk == queued.pk
+    return job
+
+
+def let_lease_end(job: Job) -> None:
+    Job.objects.filter(pk=job.pk).update(lease_until=Now() - timedelta(seconds=1))
+
+
+def wallet_of(job: Job) -> tuple[int, int]:
+    wallet = wallet_get(workspace=job.workspace)
+    return wallet.posted_mcr, wallet.held_mcr
+
+
+def test_a_claim_counts_the_attempt_and_takes_a_lease(claimed: Job):
+    assert (claimed.state, claimed.attempt) == (JobState.RUNNING, 1)
+    assert claimed.lease_until is not None
+    assert claimed.started_at is not None
+    assert job_claim() is None
+
+
+def test_the_job_that_waits_longest_comes_first(alice: Any, tmp_path: Path):
+    asset = make_asset(alice, tmp_path)
+    first, second = make_job(alice, asset), make_job(alice, asset)
+    Job.objects.filter(pk=second.pk).update(queued_at=Now() - timedelta(hours=1))
+    assert [job_claim(), job_claim()] == [second, first]
+
+
+def test_success_charges_once(claimed: Job):
+    job_succeed(claimed, outputs=[])
+    claimed.refresh_from_db()
+    assert (claimed.state, claimed.charged_mcr, claimed.progress) == ("succeeded", PRICE_MCR, 1)
+    assert wallet_of(claimed) == (100_000 - PRICE_MCR, 0)
+    with pytest.raises(LeaseLost):
+        job_succeed(claimed, outputs=[])
+    with pytest.raises(LeaseLost):
+        job_fail(claimed, code="x", message="x")
+    assert wallet_of(claimed) == (100_000 - PRICE_MCR, 0)
+
+
+def test_failure_gives_the_credits_back(claimed: Job):
+    job_fail(claimed, code="broken_media", message="It is broken.")
+    claimed.refresh_from_db()
+    assert (claimed.state, claimed.error_code, claimed.charged_mcr) == ("failed", "broken_media", 0)
+    assert wallet_of(claimed) == (100_000, 0)
+    assert ledger_list(workspace=claimed.workspace).count() == 1
+
+
+def test_a_beat_prolongs_the_lease_and_never_takes_progress_back(claimed: Job):
+    let_lease_end(claimed)
+    job_beat(claimed, progress=0.5)
+    job_beat(claimed, progress=0.25)
+    claimed.refresh_from_db()
+    assert claimed.progress == 0.5
+    assert jobs_reap() == 0
+
+
+def test_a_beat_learns_of_a_cancel(claimed: Job):
+    job_cancel(workspace=claimed.workspace, job_uuid=claimed.uuid)
+    with pytest.raises(CancelRequested):
+        job_beat(claimed, progress=0)
+    job_stop(claimed)
+    claimed.refresh_from_db()
+    assert claimed.state == JobState.CANCELLED
+    assert wallet_of(claimed) == (100_000, 0)
+
+
+def test_a_reaped_job_goes_to_another_worker_and_the_first_is_fenced_off(claimed: Job):
+    let_lease_end(claimed)
+    assert jobs_reap() == 1
+    second = job_claim()
+    assert second is not None
+    assert (second.pk, second.attempt) == (claimed.pk, 2)
+    for write in (
+        lambda: job_beat(claimed, progress=1),
+        lambda: job_succeed(claimed, outputs=[]),
+        lambda: job_fail(claimed, code="x", message="x"),
+        lambda: job_stop(claimed),
+        lambda: job_retry_or_fail(claimed, code="x", message="x"),
+    ):
+        with pytest.raises(LeaseLost):
+            write()
+    job_succeed(second, outputs=[])
+    assert wallet_of(second) == (100_000 - PRICE_MCR, 0)
+    assert Asset.objects.filter(job=second).count() == 0
+
+
+def test_three_lost_workers_end_the_job_and_charge_nothing(queued: Job):
+    for attempt in (1, 2, 3):
+        job = job_claim()
+        assert job is not None
+        assert job.attempt == attempt
+        let_lease_end(job)
+        assert jobs_reap() == 1
+    assert job_claim() is None
+    queued.refresh_from_db()
+    assert (queued.state, queued.error_code) == ("failed", "worker_lost")
+    assert wallet_of(queued) == (100_000, 0)
+    assert [event.kind for event in queued.events.order_by("pk")] == [
+        *("queued", "started", "requeued"),
+        *("started", "requeued"),
+        *("started", "failed"),
+    ]
+
+
+def test_a_lost_job_that_was_to_be_cancelled_is_cancelled(claimed: Job):
+    job_cancel(workspace=claimed.workspace, job_uuid=claimed.uuid)
+    let_lease_end(claimed)
+    assert jobs_reap() == 1
+    claimed.refresh_from_db()
+    assert claimed.state == JobState.CANCELLED
+    assert wallet_of(claimed) == (100_000, 0)
+
+
+def test_a_lease_that_runs_is_left_alone(claimed: Job):
+    assert jobs_reap() == 0
+    claimed.refresh_from_db()
+    assert claimed.state == JobState.RUNNING
+
+
+@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+def test_parallel_workers_never_claim_the_same_job(tmp_path: Path):
+    workspace = make_workspace(credits=100)
+    asset = make_asset(workspace, tmp_path)
+    jobs = {make_job(workspace, asset).pk for _ in range(12)}
+
+    def claim(_: int) -> int | None:
+        try:
+            job = job_claim()
+            return job.pk if job else None
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(8) as pool:
+        claimed = [pk for pk in pool.map(claim, range(24)) if pk is not None]
+    assert sorted(claimed) == sorted(jobs)
+
+
+@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+def test_cancel_and_success_in_parallel_settle_once(tmp_path: Path):
+    workspace = make_workspace(credits=100)
+    asset = make_asset(workspace, tmp_path)
+    for _ in range(8):
+        make_job(workspace, asset)
+    jobs = [job for job in (job_claim() for _ in range(8)) if job is not None]
+
+    def end(turn: tuple[int, Job]) -> None:
+        number, job = turn
+        try:
+            [lambda: job_succeed(job, outputs=[]), lambda: job_stop(job)][number % 2]()
+        except LeaseLost:
+            pass
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(end, [(number, job) for job in jobs for number in range(4)]))
+    succeeded = Job.objects.filter(state=JobState.SUCCEEDED).count()
+    assert succeeded + Job.objects.filter(state=JobState.CANCELLED).count() == 8
+    wallet = wallet_get(workspace=workspace)
+    assert (wallet.posted_mcr, wallet.held_mcr) == (100_000 - succeeded * PRICE_MCR, 0)
+    assert ledger_discrepancies() == []

@@ -1,0 +1,164 @@
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.files.storage import FileSystemStorage
+from django_q.models import OrmQ
+
+from billing.models import Hold, Price
+from config.errors import NotFound, WrongState
+from jobs.cleaning import storage_clean
+from jobs.leases import job_claim
+from jobs.management.commands.janitor import Command as Janitor
+from jobs.models import Asset, AssetState, Job
+from jobs.runner import run_waiting_jobs
+from jobs.selectors import asset_get_for_workspace
+from jobs.services import asset_create, asset_delete, job_cancel, job_delete
+from tests.makers import make_asset, make_job, make_wav
+
+pytestmark = pytest.mark.django_db
+
+Stored = Callable[[], list[str]]
+
+
+def test_an_upload_whose_storing_fails_leaves_nothing(
+    alice: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stored: Stored
+):
+    path = tmp_path / "song.wav"
+    path.write_bytes(make_wav())
+
+    def save(*args: Any, **kwargs: Any) -> str:
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(FileSystemStorage, "save", save)
+    with pytest.raises(OSError, match="No space"):
+        asset_create(workspace=alice, filename="song.wav", path=path)
+    assert Asset.objects.get().state == AssetState.DELETED
+    storage_clean()
+    assert Asset.objects.get().state == AssetState.PURGED
+    assert stored() == []
+
+
+def test_a_name_with_folders_is_only_a_name(alice: Any, tmp_path: Path, stored: Stored):
+    asset = make_asset(alice, tmp_path, name="../../etc/passwd")
+    assert asset.filename == "passwd"
+    assert stored() == [f"uploads/{asset.uuid}"]
+
+
+def test_deleting_an_asset_removes_its_file(alice: Any, tmp_path: Path, stored: Stored):
+    asset = make_asset(alice, tmp_path)
+    asset_delete(workspace=alice, asset_uuid=asset.uuid)
+    with pytest.raises(NotFound):
+        asset_get_for_workspace(workspace=alice, asset_uuid=asset.uuid)
+    assert storage_clean() == 1
+    assert stored() == []
+    assert storage_clean() == 0
+
+
+def test_an_asset_at_work_cannot_be_deleted(
+    alice: Any, tmp_path: Path, fake_separation: list[Any], stored: Stored
+):
+    asset = make_asset(alice, tmp_path)
+    make_job(alice, asset)
+    with pytest.raises(WrongState):
+        asset_delete(workspace=alice, asset_uuid=asset.uuid)
+    assert stored() == [f"uploads/{asset.uuid}"]
+    run_waiting_jobs()
+    asset_delete(workspace=alice, asset_uuid=asset.uuid)
+
+
+def test_a_price_change_does_not_touch_a_job_that_was_ordered(
+    alice: Any, tmp_path: Path, fake_separation: list[Any]
+):
+    job = make_job(alice, make_asset(alice, tmp_path))
+    Price.objects.update(amount_mcr=1_000_000)
+    run_waiting_jobs()
+    job.refresh_from_db()
+    assert (job.price_mcr, job.charged_mcr) == (2_500, 2_500)
+
+
+def test_a_workspace_may_have_a_price_of_its_own(alice: Any, charlie: Any, tmp_path: Path):
+    Price.objects.create(service="separation", unit="per_call", amount_mcr=7, workspace=alice)
+    assert make_job(alice, make_asset(alice, tmp_path)).price_mcr == 7
+    assert make_job(charlie, make_asset(charlie, tmp_path)).price_mcr == 2_500
+
+
+def test_a_waiting_job_is_cancelled_at_once(alice: Any, tmp_path: Path):
+    job = make_job(alice, make_asset(alice, tmp_path))
+    for _ in range(2):
+        assert job_cancel(workspace=alice, job_uuid=job.uuid).state == "cancelled"
+    assert job_claim() is None
+    assert Hold.objects.get().state == "released"
+
+
+def test_a_running_job_is_asked_to_stop_once(alice: Any, tmp_path: Path):
+    job = make_job(alice, make_asset(alice, tmp_path))
+    job_claim()
+    first = job_cancel(workspace=alice, job_uuid=job.uuid).cancel_requested_at
+    assert first is not None
+    assert job_cancel(workspace=alice, job_uuid=job.uuid).cancel_requested_at == first
+    assert [event.kind for event in job.events.order_by("pk")] == [
+        "queued",
+        "started",
+        "cancel_requested",
+    ]
+
+
+def test_an_ended_job_cannot_be_cancelled(alice: Any, tmp_path: Path, fake_separation: list[Any]):
+    job = make_job(alice, make_asset(alice, tmp_path))
+    run_waiting_jobs()
+    with pytest.raises(WrongState):
+        job_cancel(workspace=alice, job_uuid=job.uuid)
+
+
+def test_deleting_a_job_removes_its_stems_but_not_the_recording(
+    alice: Any, tmp_path: Path, fake_separation: list[Any], stored: Stored
+):
+    job = make_job(alice, make_asset(alice, tmp_path))
+    with pytest.raises(WrongState):
+        job_delete(workspace=alice, job_uuid=job.uuid)
+    run_waiting_jobs()
+    job_delete(workspace=alice, job_uuid=job.uuid)
+    storage_clean()
+    assert stored() == [f"uploads/{job.asset.uuid}"]
+    with pytest.raises(NotFound):
+        job_delete(workspace=alice, job_uuid=job.uuid)
+
+
+def test_a_new_job_wakes_a_worker_but_not_without_end(
+    alice: Any, tmp_path: Path, django_capture_on_commit_callbacks: Any
+):
+    asset = make_asset(alice, tmp_path)
+    with django_capture_on_commit_callbacks(execute=True):
+        for _ in range(5):
+            make_job(alice, asset)
+    assert OrmQ.objects.filter(key="separation").count() == 3
+
+
+def test_the_janitor_wakes_for_a_job_that_nobody_was_told_of(
+    alice: Any, tmp_path: Path, django_capture_on_commit_callbacks: Any
+):
+    job = make_job(alice, make_asset(alice, tmp_path))
+    OrmQ.objects.all().delete()
+    with django_capture_on_commit_callbacks(execute=True):
+        Janitor().round()
+    assert OrmQ.objects.count() == 0
+    Job.objects.filter(pk=job.pk).update(queued_at="2026-01-01T00:00:00Z")
+    with django_capture_on_commit_callbacks(execute=True):
+        Janitor().round()
+    assert [task.key for task in OrmQ.objects.all()] == ["separation"]
+
+
+def test_the_janitor_takes_back_a_lost_job_and_cleans(alice: Any, tmp_path: Path, stored: Stored):
+    asset = make_asset(alice, tmp_path)
+    job = make_job(alice, asset)
+    job_claim()
+    Job.objects.filter(pk=job.pk).update(lease_until="2026-01-01T00:00:00Z")
+    Janitor().round()
+    job.refresh_from_db()
+    assert (job.state, job.attempt) == ("queued", 1)
+    job_cancel(workspace=alice, job_uuid=job.uuid)
+    asset_delete(workspace=alice, asset_uuid=asset.uuid)
+    Janitor().round()
+    assert stored() == []
