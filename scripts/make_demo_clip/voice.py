@@ -1,9 +1,9 @@
 """A singing voice from a speech model.
 
-Kokoro-82M predicts how long every phoneme lasts and a pitch curve, and its decoder then draws the
-sound from both. Here the two predictions are cut out of the ONNX graph and replaced by the score:
-the phonemes last as long as their notes, the pitch curve is the melody. The decoder itself is
-unchanged, so consonants, vowels and breath stay those of the recorded speaker.
+Kokoro-82M predicts how long every phoneme lasts, a pitch curve and an energy curve, and its decoder
+draws the sound from these. Here the three predictions are cut out of the ONNX graph and replaced by
+the score: the phonemes last as long as their notes, the pitch curve is the melody, and the energy
+does not fade while a note is held. The decoder is unchanged, so the voice stays that of the model.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ Audio = npt.NDArray[np.float32]
 
 VOICE_RATE = 24_000
 FRAME_S = 0.025
-_SAMPLES_PER_FRAME = 600
 _PITCH_POINTS_PER_FRAME = 2
 
 # The part of Kokoro's vocabulary that the lyrics use.
@@ -46,10 +45,11 @@ _TAIL_FRAMES = 12
 # Read off the model's own energy predictions for spoken lines.
 _ENERGY_SILENCE, _ENERGY_CLOSURE, _ENERGY_VOWEL, _ENERGY_OTHER = -9.5, 2.5, 8.2, 6.5
 _ENERGY_BY_TOKEN = {_PAD_ID: _ENERGY_SILENCE, _TOKEN_IDS[" "]: 2.0, _TOKEN_IDS[","]: -4.0} | {
-    _TOKEN_IDS[p]: _ENERGY_VOWEL for p in _VOWELS | _STRESS if p in _TOKEN_IDS
+    _TOKEN_IDS[p]: _ENERGY_VOWEL for p in _VOWELS | _STRESS
 }
 _STOP_TOKENS = frozenset(_TOKEN_IDS[p] for p in "bdɡptk")
 
+# Names of tensors in the published graph: frames per token, Hz, and log energy per half frame.
 _DURATIONS = "/encoder/Gather_output_0"
 _PITCH = "/encoder/Squeeze_output_0"
 _ENERGY = "/encoder/Squeeze_1_output_0"
@@ -151,7 +151,7 @@ def line_sing(
     pitch_hz *= np.repeat(np.repeat(voiced, frames), _PITCH_POINTS_PER_FRAME)
 
     styles = np.fromfile(speaker, dtype="<f4").reshape(-1, 1, 256)
-    style = styles[len(tokens) - 2]
+    style = styles[len(tokens) - 2]  # one per length of the text, which excludes the two pads
     audio = singer.sing(
         tokens=tokens,
         frames=frames,
