@@ -39,7 +39,7 @@ CAUSES = [
         "The disk is full: free some space (the environment needs about 2 GB) and run again.",
     ),
     (
-        r"DO NOT MATCH THE HASHES[^:]*:\s*(?:\n\s*)*(\S+)",
+        r"DO NOT MATCH THE HASHES.*\n\s*(\S+)",
         "{0} from the registry is not the file that requirements.lock names (its hash differs): "
         "do not use it; run `pip cache purge`, and if that does not help, ask who runs the mirror.",
     ),

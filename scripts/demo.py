@@ -71,6 +71,8 @@ def _order() -> tuple[Path, list[str]]:
     if audio.is_relative_to(RESULTS):
         raise DemoError(f"Each demo empties {RESULTS}: move {audio.name} out of it first.")
     stems = [stem.strip() for stem in (arguments.stems or CLIP_STEMS).split(",") if stem.strip()]
+    if not stems:
+        raise DemoError("Name at least one stem: `make demo STEMS=vocals,drums`.")
     return audio, stems
 
 
