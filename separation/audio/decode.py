@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -15,29 +16,25 @@ import numpy.typing as npt
 from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
+from av.codec.context import Flags2
 from av.container import InputContainer
 
-from separation.errors import (
-    BrokenMedia,
-    EmptyFile,
-    MissingFile,
-    NoAudioStream,
-    UnsupportedMedia,
+from separation.audio.container import (
+    first_audio_stream,
+    has_known_magic,
+    open_recording,
+    reraise_resource_error,
+    undecodable,
 )
+from separation.audio.info import layout_name
+from separation.errors import EmptyFile, MediaError
 
 FloatArray = npt.NDArray[np.float32]
-
-# A playlist or a concatenation script named .wav must not make FFmpeg open what it lists: only
-# these demuxers are tried, and only local files are opened.
-_CONTAINERS = "wav,w64,aiff,caf,au,mp3,aac,flac,ogg,mov,matroska,asf,avi,wv,tta,ape,amr,mpegts,mpeg"
-_OPTIONS = {"format_whitelist": _CONTAINERS, "protocol_whitelist": "file"}
 
 _LOSSLESS = {"flac", "alac", "wavpack", "tta", "ape", "mlp", "truehd"}
 _COMPANDED = {"pcm_alaw", "pcm_mulaw", "pcm_vidc"}
 
 _INTEGER_SCALE = {"s16": 2.0**-15, "s32": 2.0**-31, "s64": 2.0**-63}
-
-_MAGIC = (b"fLaC", b"OggS", b"ID3", b"\x1aE\xdf\xa3", b"0&\xb2u\x8ef\xcf\x11", b"FORM", b"RF64")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +67,17 @@ class AudioReader:
 
     def __init__(self, path: str | Path) -> None:
         self._path = Path(path)
-        self._container = _open(self._path)
+        self._container = open_recording(self._path)
         self.n_packets_decoded = 0
         self.n_packets_refused = 0
         try:
-            self._stream = _first_audio_stream(self._container)
+            self._stream = first_audio_stream(self._container)
+            self._is_ogg_vorbis = (self._container.format.name, self._stream.name) == (
+                "ogg",
+                "vorbis",
+            )
+            if self._is_ogg_vorbis:
+                self._stream.codec_context.flags2 |= Flags2.skip_manual
             self._frames = self._decode()
             first = next(self._frames, None)
             if first is None:
@@ -96,10 +99,10 @@ class AudioReader:
     ) -> None:
         self._container.close()
 
-    @property
-    def is_mostly_broken(self) -> bool:
-        """Whether more packets were refused by the decoder than decoded."""
-        return self.n_packets_refused > self.n_packets_decoded
+    def check_health(self) -> None:
+        """Complain, after the last block, if more packets were refused than decoded."""
+        if self.n_packets_refused > self.n_packets_decoded:
+            raise undecodable(self._path)
 
     def blocks(self) -> Iterator[FloatArray]:
         """Yield the whole stream once, as (channels, n) float32 of at most a few thousand samples.
@@ -108,9 +111,13 @@ class AudioReader:
         glued together, are converted to those of the first frame.
         """
         adapter = _Adapter(self._first)
-        yield from adapter.adapted(self._first)
-        for frame in self._frames:
+        frame, n_before = self._first, 0
+        for following in self._frames:
             yield from adapter.adapted(frame)
+            n_before += frame.samples
+            frame = following
+        for block in adapter.adapted(frame):
+            yield block[:, : self._n_declared(frame, n_before)]
         yield from adapter.rest()
 
     def _decode(self) -> Iterator[AudioFrame]:
@@ -119,7 +126,7 @@ class AudioReader:
             try:
                 packet = next(packets, None)
             except av.error.FFmpegError as error:
-                _reraise_resource_error(error)
+                reraise_resource_error(error)
                 self.n_packets_refused += 1
                 packet = None
             if packet is None:
@@ -129,18 +136,35 @@ class AudioReader:
             except av.error.EOFError:
                 continue
             except av.error.FFmpegError as error:
-                _reraise_resource_error(error)
+                reraise_resource_error(error)
                 self.n_packets_refused += 1
                 continue
             self.n_packets_decoded += bool(frames)
+            if self._is_ogg_vorbis and self.n_packets_decoded == 1:
+                continue  # it only primes the decoder; without `skip_manual` FFmpeg drops it
             yield from (f for f in frames if isinstance(f, AudioFrame) and f.samples)
 
-    def _nothing_decoded(self) -> BrokenMedia | EmptyFile | UnsupportedMedia:
-        if not self.n_packets_refused:
+    def _n_declared(self, last: AudioFrame, n_before: int) -> int | None:
+        """Return how many samples of the last frame belong to the recording, if it says so.
+
+        FFmpeg takes the padding at the end out of MP3 and Opus by itself. It leaves that of AAC in
+        MP4, where only the last packet's duration tells, and takes too much out of Ogg Vorbis,
+        whose first packet it counts as sound although it only primes the decoder.
+        """
+        declared: Fraction | None = None
+        if self._container.format.name.startswith("mov") and last.duration and last.time_base:
+            declared = last.duration * last.time_base * last.sample_rate
+        elif self._is_ogg_vorbis and self._stream.duration and self._stream.time_base:
+            length = self._stream.duration * self._stream.time_base * last.sample_rate
+            declared = length - n_before
+        if declared is None or declared.denominator != 1 or not 0 < declared < last.samples:
+            return None
+        return int(declared)
+
+    def _nothing_decoded(self) -> MediaError:
+        if has_known_magic(self._path) and not self.n_packets_refused:
             return EmptyFile("The recording holds no samples.")
-        if _has_known_magic(self._path):
-            return _broken()
-        return _unsupported()
+        return undecodable(self._path)
 
 
 class _Adapter:
@@ -191,53 +215,6 @@ def _parameters(frame: AudioFrame) -> tuple[int, int]:
     return frame.sample_rate, frame.layout.nb_channels
 
 
-def _open(path: Path) -> InputContainer:
-    if not path.exists():
-        raise MissingFile(f"There is no file named '{path.name}'.")
-    if not path.is_file():
-        raise UnsupportedMedia(f"'{path.name}' is not a file.")
-    if path.stat().st_size == 0:
-        raise EmptyFile("The file is empty.")
-    try:
-        return av.open(f"file:{path}", "r", container_options=_OPTIONS, metadata_errors="ignore")
-    except av.error.FFmpegError as error:
-        _reraise_resource_error(error)
-        raise (_broken() if _has_known_magic(path) else _unsupported()) from error
-
-
-def _reraise_resource_error(error: av.error.FFmpegError) -> None:
-    """Let out-of-memory and failing disks pass: they say nothing about the recording."""
-    if isinstance(error, MemoryError):
-        raise error
-    if isinstance(error, OSError) and not isinstance(error, av.error.EOFError):
-        raise error
-
-
-def _broken() -> BrokenMedia:
-    return BrokenMedia("The recording is damaged: most of it cannot be decoded.")
-
-
-def _unsupported() -> UnsupportedMedia:
-    return UnsupportedMedia("The file is not a recording of a kind that can be read.")
-
-
-def _has_known_magic(path: Path) -> bool:
-    with path.open("rb") as file:
-        head = file.read(16)
-    if head.startswith(b"RIFF"):
-        return head[8:12] in {b"WAVE", b"AVI "}
-    return head.startswith(_MAGIC) or head[4:8] == b"ftyp"
-
-
-def _first_audio_stream(container: InputContainer) -> AudioStream:
-    if not container.streams.audio:
-        raise NoAudioStream("The file holds no audio stream.")
-    stream = container.streams.audio[0]
-    if stream.codec_context is None:
-        raise UnsupportedMedia("The recording's audio codec cannot be read.")
-    return stream
-
-
 def _stream_format(
     frame: AudioFrame, stream: AudioStream, container: InputContainer
 ) -> StreamFormat:
@@ -248,7 +225,7 @@ def _stream_format(
     return StreamFormat(
         sample_rate=frame.sample_rate,
         channels=frame.layout.nb_channels,
-        layout=frame.layout.name,
+        layout=layout_name(frame.layout.name, frame.layout.nb_channels),
         codec=codec,
         container=container.format.name.split(",")[0],
         bits_per_sample=None if is_lossy or is_float else _bits(codec, frame),

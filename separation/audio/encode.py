@@ -14,12 +14,13 @@ from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 
 from separation.audio.formats import OutputFormat
+from separation.audio.info import layout_name
+from separation.audio.mp3_tag import declare_length
 from separation.errors import DiskFull
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int32]
 
-_LAYOUTS = ("mono", "stereo", "2.1", "quad", "5.0", "5.1", "6.1", "7.1")
 _FULL_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -90,6 +91,8 @@ class StemWriter:
         try:
             self._container.mux(self._stream.encode(None))
             self._container.close()
+            if self._form.container == "mp3":
+                declare_length(self._draft, self._n_written)
             self._draft.replace(self.path)
         except (OSError, av.error.FFmpegError) as error:
             raise_if_disk_full(error)
@@ -146,7 +149,6 @@ def _mp3_bit_rate(sample_rate: int) -> int:
 
 
 def _usable_layout(layout: str, n_channels: int, form: OutputFormat) -> str:
-    default = _LAYOUTS[n_channels - 1]
-    if form.container == "flac" or layout.endswith("channels"):
-        return default
-    return layout
+    if form.container == "flac":
+        return layout_name("channels", n_channels)  # FLAC knows one layout for each count
+    return layout_name(layout, n_channels)

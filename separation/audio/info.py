@@ -36,3 +36,12 @@ class AudioInfo:
     @property
     def duration_s(self) -> float:
         return self.n_samples / self.sample_rate
+
+
+_LAYOUTS = ("mono", "stereo", "2.1", "quad", "5.0", "5.1", "6.1", "7.1")
+
+
+def layout_name(name: str, n_channels: int) -> str:
+    """Return a layout's name, or the usual one of that many channels where it has none."""
+    is_unnamed = name.endswith("channels") and 1 <= n_channels <= len(_LAYOUTS)
+    return _LAYOUTS[n_channels - 1] if is_unnamed else name

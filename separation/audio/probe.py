@@ -8,7 +8,7 @@ from pathlib import Path
 
 from separation.audio.decode import AudioReader, StreamFormat
 from separation.audio.info import AudioInfo, AudioLimits
-from separation.errors import BrokenMedia, TooLong, UnsupportedMedia
+from separation.errors import TooLong, UnsupportedMedia
 
 
 def _ignore(n_samples: int) -> None:
@@ -41,8 +41,7 @@ def probe(
     with AudioReader(path) as reader:
         _check_format(reader.format, limits)
         n_samples = _count(reader, limits, on_decoded)
-        if reader.is_mostly_broken:
-            raise BrokenMedia("The recording is damaged: most of it cannot be decoded.")
+        reader.check_health()
         return AudioInfo(n_samples=n_samples, **asdict(reader.format))
 
 

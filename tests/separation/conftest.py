@@ -1,0 +1,82 @@
+import dataclasses
+from unittest import mock
+
+import numpy as np
+import pytest
+
+from separation import catalog, engines, weights
+
+SEGMENT = 8192
+GAINS = {"drums": 0.125, "bass": 0.25, "other": 0.5, "vocals": 0.375}
+
+
+class GainEngine:
+    """Each stem is the mixture times its own gain; says what it was given."""
+
+    def __init__(self, model):
+        self._model = model
+        self.n_passes = 0
+
+    @property
+    def info(self):
+        return self._model
+
+    def load(self, device):
+        pass
+
+    def separate_segment(self, mixture):
+        assert mixture.shape == (2, self._model.segment_samples)
+        assert mixture.dtype == np.float32
+        self.n_passes += 1
+        gains = np.array([GAINS[name] for name in self._model.stems], np.float32)
+        return gains[:, None, None] * mixture
+
+    def close(self):
+        pass
+
+
+@pytest.fixture
+def gain_engine(monkeypatch, tmp_path):
+    """A model without weights in the place of the real ones."""
+    model = dataclasses.replace(catalog.model("htdemucs"), segment_samples=SEGMENT)
+    engine = GainEngine(model)
+    monkeypatch.setenv("STEMWRIGHT_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setattr(catalog, "models", lambda: (model,))
+    load = mock.create_autospec(engines.load_engine, return_value=engine)
+    monkeypatch.setattr(engines, "load_engine", load)
+    return engine
+
+
+@pytest.fixture(scope="session")
+def htdemucs():
+    """The real model; its weights are installed by the set-up of the tests."""
+    return engines.load_engine(catalog.model("htdemucs"))
+
+
+@pytest.fixture(scope="session")
+def spleeter():
+    return engines.load_engine(catalog.model("spleeter-2stems"))
+
+
+@pytest.fixture(scope="session")
+def onnx_file():
+    """The original of HTDemucs, kept in the cache so that only the first run fetches it."""
+    folder = weights.cache_dir() / "sources"
+    folder.mkdir(parents=True, exist_ok=True)
+    model = catalog.model("htdemucs")
+    path = folder / model.sources[0].files[0].name
+    if not path.is_file():
+        path = weights.source_files(model, folder)[path.name]
+    return path
+
+
+@pytest.fixture
+def read():
+    """Decode a whole file: (channels, n) float32."""
+    from separation.audio.decode import AudioReader
+
+    def read_file(path):
+        with AudioReader(path) as reader:
+            return np.concatenate(list(reader.blocks()), axis=1)
+
+    return read_file
