@@ -1,0 +1,116 @@
+"""The command line as its users call it, with the small real model."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from separation import catalog, cli
+from tests.separation.media import tones, write_media
+
+N = 44100
+
+
+@pytest.fixture
+def run(tmp_path, spleeter):
+    """Run `python -m separation` with the installed weights."""
+
+    def run_command(*arguments):
+        command = [sys.executable, "-m", "separation", *map(str, arguments)]
+        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+
+    return run_command
+
+
+@pytest.fixture
+def recording(tmp_path):
+    return write_media(tmp_path / "in.wav", tones(N, 2), codec="pcm_s16le")
+
+
+def test_separate_prints_one_json_object(run, recording, tmp_path, read):
+    out = tmp_path / "out"
+    outcome = run(
+        "separate", recording, "-o", out, "--model", "spleeter-2stems",
+        "--stems", "vocals,instrumental", "--json",
+    )  # fmt: skip
+    assert outcome.returncode == 0, outcome.stderr
+    result = json.loads(outcome.stdout.splitlines()[-1])
+    assert result["stems"] == {
+        "vocals": str(out / "vocals.wav"),
+        "instrumental": str(out / "instrumental.wav"),
+    }
+    assert (result["sample_rate"], result["n_samples"]) == (44100, N)
+    assert result["model"] == "spleeter-2stems"
+    assert result["seconds"] > 0
+    total = sum(read(path).astype(np.float64) for path in result["stems"].values())
+    np.testing.assert_array_equal(total, read(recording))
+    lines = outcome.stderr.splitlines()
+    assert lines[:3] == ["probe", "load", "separate 0 %"]
+    assert lines[-1] == "separate 100 %"
+
+
+def test_an_error_is_one_sentence_and_status_1(run, tmp_path):
+    (tmp_path / "in.wav").write_text("nothing")
+    outcome = run("separate", tmp_path / "in.wav", "-o", tmp_path / "out")
+    assert outcome.returncode == 1
+    assert outcome.stdout == ""
+    assert outcome.stderr.splitlines()[-1] == (
+        "stemwright: The file is not a recording of a kind that can be read."
+    )
+    assert "Traceback" not in outcome.stderr
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "said"),
+    [
+        (["separate", "none.wav", "-o", "out"], 1, "There is no file named 'none.wav'."),
+        (["separate", "none.wav", "-o", "out", "--stems", "guitar"], 1, "no stem named 'guitar'"),
+        (["separate", "none.wav", "-o", "out", "--stems", ""], 1, "at least one stem"),
+        (["separate", "none.wav", "-o", "out", "--model", "x"], 1, "no model named 'x'"),
+        (["models", "install", "x"], 1, "no model named 'x'"),
+        (["separate", "none.wav"], 2, "-o"),
+        (["separate", "none.wav", "-o", "out", "--format", "wma"], 2, "--format"),
+        (["speakers", "none.wav"], 2, "speakers"),
+        ([], 2, "COMMAND"),
+    ],
+)
+def test_exit_status_and_message(tmp_path, monkeypatch, capsys, arguments, status, said):
+    monkeypatch.chdir(tmp_path)
+    try:
+        code = cli.main(arguments)
+    except SystemExit as stop:
+        code = stop.code
+    assert code == status
+    captured = capsys.readouterr()
+    assert said in captured.err
+    assert captured.out == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_catalog_lists_stems_models_and_licences(capsys):
+    assert cli.main(["catalog"]) == 0
+    text = capsys.readouterr().out
+    for model in catalog.models():
+        assert model.licence.summary in text
+    assert "not measured yet" in text or "SDR on" in text
+
+
+def test_catalog_as_json(capsys):
+    assert cli.main(["catalog", "--json"]) == 0
+    listing = json.loads(capsys.readouterr().out.splitlines()[-1])
+    models = {model["name"]: model for model in listing["models"]}
+    assert list(models) == ["htdemucs", "spleeter-2stems"]
+    assert models["htdemucs"]["licence"]["commercial_use"] is False
+    stems = {stem["name"]: stem for stem in listing["stems"]}
+    assert list(stems) == [stem.name for stem in catalog.stems()]
+    assert stems["instrumental"]["minus"] == ["vocals"]
+    assert stems["instrumental"]["models"] == ["htdemucs", "spleeter-2stems"]
+    assert stems["accompaniment"]["models"] == ["spleeter-2stems"]
+
+
+def test_installing_what_is_installed_says_so(capsys, spleeter):
+    assert cli.main(["models", "install", "spleeter-2stems"]) == 0
+    assert capsys.readouterr().out == "spleeter-2stems: Its weights are on this machine.\n"

@@ -1,0 +1,136 @@
+import dataclasses
+
+import pytest
+
+from separation import catalog, plan, weights
+from separation.errors import (
+    InvalidRequest,
+    ModelForbidden,
+    ModelUnavailable,
+    UnknownModel,
+    UnknownStem,
+)
+
+
+@pytest.fixture(autouse=True)
+def installed(monkeypatch, tmp_path):
+    """Names of the models that count as installed."""
+    names = {"htdemucs", "spleeter-2stems"}
+    monkeypatch.delenv("STEMWRIGHT_WEIGHTS_POLICY", raising=False)
+    monkeypatch.setattr(weights, "is_installed", lambda model: model.name in names)
+    return names
+
+
+def test_without_stems_it_makes_all_of_the_preferred_model():
+    chosen = plan()
+    assert chosen.model.name == "htdemucs"
+    assert chosen.stems == chosen.native == ("drums", "bass", "other", "vocals")
+    assert chosen.derived == ()
+
+
+@pytest.mark.parametrize(
+    ("stems", "model", "native", "derived"),
+    [
+        (["vocals", "drums"], "htdemucs", ("drums", "vocals"), ()),
+        (["vocals", "instrumental"], "htdemucs", ("vocals",), ("instrumental",)),
+        (["instrumental"], "htdemucs", ("vocals",), ("instrumental",)),
+        (["no_bass", "no_drums"], "htdemucs", ("drums", "bass"), ("no_bass", "no_drums")),
+        (["accompaniment"], "spleeter-2stems", ("accompaniment",), ()),
+        (["instrumental", "accompaniment"], "spleeter-2stems",
+         ("vocals", "accompaniment"), ("instrumental",)),
+    ],
+)  # fmt: skip
+def test_it_finds_the_model_that_covers_the_stems(stems, model, native, derived):
+    chosen = plan(stems)
+    assert chosen.model.name == model
+    assert chosen.stems == tuple(stems)
+    assert chosen.native == native
+    assert tuple(stem.name for stem in chosen.derived) == derived
+
+
+def test_it_takes_what_is_installed_first(installed):
+    installed.remove("htdemucs")
+    assert plan(["vocals"]).model.name == "spleeter-2stems"
+    assert plan(["drums"]).model.name == "htdemucs"  # fetched on first use
+
+
+def test_a_model_that_must_be_installed_and_is_not(installed):
+    installed.clear()
+    with pytest.raises(ModelUnavailable) as caught:
+        plan(["vocals"], require_installed=True)
+    assert type(caught.value) is ModelUnavailable
+    assert "models install htdemucs" in caught.value.message
+
+
+def test_a_commercial_policy_forbids_htdemucs(monkeypatch):
+    monkeypatch.setenv("STEMWRIGHT_WEIGHTS_POLICY", "commercial")
+    assert plan(["vocals"]).model.name == "spleeter-2stems"
+    with pytest.raises(ModelForbidden) as caught:
+        plan(["drums"])
+    assert "personal and research use only" in caught.value.message
+    assert caught.value.code == "model_unavailable"
+    assert not caught.value.retryable
+    with pytest.raises(ModelForbidden):
+        plan(["vocals"], "htdemucs")
+
+
+def test_an_unknown_policy_is_refused(monkeypatch):
+    monkeypatch.setenv("STEMWRIGHT_WEIGHTS_POLICY", "whatever")
+    with pytest.raises(InvalidRequest):
+        plan()
+
+
+@pytest.mark.parametrize("stems", [["guitar"], ["vocals", "Guitar"], ["no_vocals"], [""]])
+def test_it_lists_the_known_stems(stems):
+    with pytest.raises(UnknownStem) as caught:
+        plan(stems)
+    assert "vocals, drums, bass, other, accompaniment, instrumental" in caught.value.message
+
+
+def test_it_says_what_the_chosen_model_offers():
+    with pytest.raises(UnknownStem) as caught:
+        plan(["vocals", "drums"], "spleeter-2stems")
+    assert caught.value.message == (
+        "The model 'spleeter-2stems' does not make the stem 'drums'; "
+        "it makes vocals, accompaniment, instrumental."
+    )
+
+
+def test_no_single_model_makes_both():
+    with pytest.raises(UnknownStem, match="No single model"):
+        plan(["drums", "accompaniment"])
+
+
+@pytest.mark.parametrize("stems", [[], ["vocals", "vocals"], "vocals"])
+def test_it_refuses_empty_and_doubled_lists(stems):
+    with pytest.raises(InvalidRequest):
+        plan(stems)
+
+
+def test_it_lists_the_known_models():
+    with pytest.raises(UnknownModel) as caught:
+        plan(["vocals"], "no-such-model")
+    assert "htdemucs, spleeter-2stems" in caught.value.message
+
+
+def test_the_catalogue_is_consistent():
+    names = [stem.name for stem in catalog.stems()]
+    assert len(set(names)) == len(names)
+    natives = {name for model in catalog.models() for name in model.stems}
+    assert natives <= set(names)
+    for stem in catalog.stems():
+        assert set(stem.minus) <= natives
+        assert any(model.makes(stem) for model in catalog.models())
+        assert stem.is_derived == (stem.name not in natives)
+    derived = [stem.minus for stem in catalog.stems() if stem.is_derived]
+    assert len(set(derived)) == len(derived)
+
+
+def test_every_registry_file_is_pinned():
+    for model in catalog.models():
+        assert model.licence.summary
+        for source in model.sources:
+            assert source.kind == "hub" or source.version
+            for file in source.files:
+                assert len(file.sha256) == 64
+        assert dataclasses.replace(model, stems=()).stems == ()
