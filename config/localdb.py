@@ -13,6 +13,7 @@ import hashlib
 import importlib.util
 import os
 import pwd
+import re
 import shlex
 import shutil
 import subprocess
@@ -143,8 +144,10 @@ class LocalServer:
         if os.geteuid() == 0:  # The checkout may have moved since the cluster was made.
             _allow_passage(self.data_dir)
             _allow_passage(self.install_dir / "bin")
-        # A pid file whose number went to another program would keep the server from starting.
+        # Left by a killed server; if their process id lives on, as another program or as a zombie
+        # that a container's first process does not reap, they would keep the server from starting.
         (self.data_dir / "postmaster.pid").unlink(missing_ok=True)
+        (self._socket_dir() / f".s.PGSQL.{PORT}.lock").unlink(missing_ok=True)
         options = f"-c listen_addresses= -p {PORT} -k {shlex.quote(str(self._socket_dir()))}"
         log_size_before = self.log.stat().st_size if self.log.exists() else 0
         try:
@@ -153,9 +156,10 @@ class LocalServer:
                 *("-D", str(self.data_dir), "-l", str(self.log), "-o", options),
             )
         except LocalDatabaseError as error:
-            with self.log.open(errors="replace") as log:
-                log.seek(log_size_before)
-                raise LocalDatabaseError(_sentence(log.read() or str(error))) from None
+            told = self.log.read_bytes()[log_size_before:] if self.log.exists() else b""
+            if not told:
+                raise
+            raise LocalDatabaseError(_sentence(told.decode(errors="replace"))) from error
 
     def _ensure_database(self) -> None:
         import psycopg
@@ -283,7 +287,7 @@ def _allow_reading(package: Path) -> None:
 
 
 def _sentence(output: str) -> str:
-    if "No space left on device" in output or os.strerror(errno.EDQUOT) in output:
+    if any(os.strerror(code) in output for code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)):
         return "The disk is full: PostgreSQL could not write under var/pg. Free some and run again."
     if "Permission denied" in output:
         return (
@@ -296,5 +300,5 @@ def _sentence(output: str) -> str:
 def _last_line(output: str) -> str:
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     # What went wrong comes before the hints that follow it.
-    told = [line for line in lines if "FATAL" in line or "error:" in line]
+    told = [line for line in lines if re.search("FATAL|error:|pg_ctl:", line)]
     return (told or lines or ["it said nothing"])[-1]

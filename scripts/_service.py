@@ -15,10 +15,6 @@ import httpx
 import psutil
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
-from config.localdb import ensure_database_url  # noqa: E402
-
 HOST = "127.0.0.1"
 READY_TIMEOUT_S = 120
 # More than the service gives its own parts.
@@ -36,8 +32,6 @@ class Service:
         self.log = ROOT / "var" / "log" / "demo.log"
 
     def __enter__(self) -> Service:
-        # Before the child: then the database outlives it, and stops with this process.
-        ensure_database_url()
         port = _free_port()
         self.url = f"http://{HOST}:{port}"
         self.log.parent.mkdir(parents=True, exist_ok=True)

@@ -14,6 +14,7 @@ import shlex
 import signal
 import socket
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -53,11 +54,15 @@ def main() -> int:
     # A closed terminal ends the service as Ctrl-C does.
     signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
     ensure_database_url()
-    service = Service(port, while_stdin_open=arguments.while_stdin_open)
-    try:
-        service.loop()
-    finally:  # Also when the reader of our output is gone and writing failed.
-        service.kill()
+    scratch_root = Path(os.environ.get("TMPDIR", ROOT / "var" / "tmp"))
+    scratch_root.mkdir(parents=True, exist_ok=True)
+    # A worker that had to be killed leaves its half-made stems here.
+    with tempfile.TemporaryDirectory(prefix="service-", dir=scratch_root) as scratch:
+        service = Service(port, scratch, while_stdin_open=arguments.while_stdin_open)
+        try:
+            service.loop()
+        finally:  # Also when the reader of our output is gone and writing failed.
+            service.kill()
     return 0 if service.returncode in ENDED_ON_REQUEST else 1
 
 
@@ -86,8 +91,9 @@ class LeaderFirst(honcho.compat.ProcessManager):  # type: ignore[misc]
 
 
 class Service(honcho.manager.Manager):  # type: ignore[misc]
-    def __init__(self, port: int, *, while_stdin_open: bool) -> None:
+    def __init__(self, port: int, scratch: str, *, while_stdin_open: bool) -> None:
         super().__init__(honcho.printer.Printer(sys.stdout))
+        self._scratch = scratch
         self.port = port
         self._while_stdin_open = while_stdin_open
         self._procmgr = LeaderFirst()
@@ -107,7 +113,7 @@ class Service(honcho.manager.Manager):  # type: ignore[misc]
             name,
             f"exec {shlex.join(command)}",
             cwd=ROOT,
-            env={**os.environ, "PYTHONUNBUFFERED": "1", **environ},
+            env={**os.environ, "PYTHONUNBUFFERED": "1", "TMPDIR": self._scratch, **environ},
         )
 
     def _start(self) -> None:
