@@ -111,14 +111,16 @@ def _unpack(content: IO[bytes], file: SourceFile, into: Path) -> Path:
     return path
 
 
-def run_client(command: Sequence[str], source: Source) -> None:
+def run_client(
+    command: Sequence[str], source: Source, *, timeout_s: float = CLIENT_TIMEOUT_S
+) -> None:
     """Run a registry client; turn its failure into one sentence."""
     try:
         outcome = subprocess.run(  # noqa: S603 - a fixed client; the arguments are the catalogue's
             command,
             capture_output=True,
             text=True,
-            timeout=CLIENT_TIMEOUT_S,
+            timeout=timeout_s,
             check=False,
             env={**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1"},
         )

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from separation.catalog.entries import Source
 
+HUB_TIMEOUT_S = 300
+
 
 def state_dict(source: Source, folder: Path) -> dict[str, torch.Tensor]:
     """Fetch an official checkpoint in a process of its own.
@@ -33,7 +35,8 @@ def state_dict(source: Source, folder: Path) -> dict[str, torch.Tensor]:
     from separation.weights.fetch import run_client
 
     out = folder / "official.safetensors"
-    run_client([sys.executable, "-m", __name__, source.package, str(out)], source)
+    command = [sys.executable, "-m", __name__, source.package, str(out)]
+    run_client(command, source, timeout_s=HUB_TIMEOUT_S)
     return load_file(out)
 
 

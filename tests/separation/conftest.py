@@ -1,10 +1,14 @@
 import dataclasses
+import os
 from unittest import mock
 
 import numpy as np
 import pytest
 
 from separation import catalog, engines, weights
+
+# Before PyTorch starts its threads: waiting ones must not spin where tests share two cores.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 SEGMENT = 8192
 GAINS = {"drums": 0.125, "bass": 0.25, "other": 0.5, "vocals": 0.375}
@@ -33,6 +37,11 @@ class GainEngine:
 
     def close(self):
         pass
+
+
+@pytest.fixture
+def media_dir():
+    """The service's storage, which every other test has, plays no part here."""
 
 
 @pytest.fixture

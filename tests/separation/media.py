@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -46,8 +47,8 @@ def write_media(
     layout = layout or ["mono", "stereo", "2.1", "quad", "5.0", "5.1", "6.1", "7.1"][n_channels - 1]
     with av.open(str(path), "w", format=container) as output:
         options = {"strict": "experimental"} if codec == "vorbis" else {}
-        picture = output.add_stream("mpeg4", rate=25) if with_video else None
-        stream = output.add_stream(codec, rate=sample_rate, options=options)
+        picture: Any = output.add_stream("mpeg4", rate=25) if with_video else None
+        stream: Any = output.add_stream(codec, rate=sample_rate, options=options)
         stream.codec_context.layout = layout
         stream.codec_context.format = sample_format or stream.codec_context.codec.audio_formats[0]
         if codec == "wmav2":

@@ -79,6 +79,7 @@ def test_an_error_is_one_sentence_and_status_1(run, tmp_path):
 )
 def test_exit_status_and_message(tmp_path, monkeypatch, capsys, arguments, status, said):
     monkeypatch.chdir(tmp_path)
+    code: object
     try:
         code = cli.main(arguments)
     except SystemExit as stop:

@@ -1,6 +1,7 @@
 import resource
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from tests.separation.media import noise
 
 
 def info_of(**values):
-    defaults = {
+    defaults: dict[str, Any] = {
         "n_samples": 100, "sample_rate": 44100, "channels": 2, "layout": "stereo",
         "codec": "pcm_s16le", "container": "wav", "bits_per_sample": 16, "is_float": False,
         "is_lossy": False,

@@ -1,6 +1,7 @@
 """The real weights, on a few segments."""
 
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -89,7 +90,7 @@ def test_torch_equals_the_original_in_onnxruntime(htdemucs, onnx_file, band):
     options.enable_cpu_mem_arena = False  # it would take 5 GB
     options.enable_mem_pattern = False
     session = onnxruntime.InferenceSession(onnx_file, options, providers=["CPUExecutionProvider"])
-    network = build_network(htdemucs.info, weights.load_state(htdemucs.info))
+    network: Any = build_network(htdemucs.info, weights.load_state(htdemucs.info))
     with torch.inference_mode():
         batch = torch.from_numpy(mixture)[None]
         spectrum = network._spec(batch)

@@ -11,7 +11,7 @@ def run(samples, process, *, overlap=0.25, block=137):
     overlap_add = OverlapAdd(
         process, n_channels=samples.shape[0], segment_samples=SEGMENT, overlap=overlap
     )
-    blocks = []
+    blocks: list[np.ndarray] = []
     for start in range(0, samples.shape[1], block):
         blocks += overlap_add.push(samples[:, start : start + block])
     blocks += overlap_add.finish()
