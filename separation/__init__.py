@@ -8,8 +8,9 @@ one of `errors`.
 from separation import catalog, errors
 from separation.audio.info import AudioInfo, AudioLimits
 from separation.audio.probe import probe
-from separation.pipeline import OnProgress, SeparationResult, separate
+from separation.pipeline import SeparationResult, separate
 from separation.planning import Plan, plan
+from separation.progress import OnProgress
 
 __all__ = [
     "AudioInfo",

@@ -14,7 +14,8 @@ import tqdm
 from separation import catalog, weights
 from separation.audio import formats
 from separation.errors import SeparationError
-from separation.pipeline import OnProgress, SeparationResult, separate
+from separation.pipeline import SeparationResult, separate
+from separation.progress import OnProgress
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

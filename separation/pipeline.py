@@ -7,31 +7,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from separation import engines
-from separation.apart import Apart
 from separation.audio import formats
-from separation.audio.decode import AudioReader, StreamFormat
 from separation.audio.encode import raise_if_disk_full
 from separation.audio.info import AudioInfo, AudioLimits
-from separation.audio.overlap import OverlapAdd
 from separation.audio.probe import probe
-from separation.audio.resample import Resampler
-from separation.engines import Engine, FloatArray
-from separation.errors import BrokenMedia, InvalidRequest, OutOfMemory
-from separation.planning import Plan, plan
+from separation.errors import InvalidRequest, OutOfMemory
+from separation.planning import plan
+from separation.progress import OnProgress, ignore_progress
 from separation.stem_files import StemFiles
-
-
-class OnProgress(Protocol):
-    """Called at least once a segment; may raise SeparationCancelled."""
-
-    def __call__(self, *, step: str, completed: int, total: int | None) -> None: ...
-
-
-def ignore_progress(*, step: str, completed: int, total: int | None) -> None:
-    """Do nothing."""
+from separation.stream import Stream
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +98,7 @@ def separate(
         engine = engines.load_engine(chosen.model, device)
         on_progress(step="separate", completed=0, total=known.n_samples)
         with StemFiles(folder, chosen, form, known) as files:
-            _stream(path, engine, chosen, known, files, overlap, on_progress)
+            Stream(engine, chosen, known, files, overlap, on_progress).run(path)
             files.commit()
     return SeparationResult(
         stems=files.paths,
@@ -138,60 +124,6 @@ def _probe(path: Path, limits: AudioLimits | None, on_progress: OnProgress) -> A
     return probe(path, limits=limits, on_decoded=on_decoded)
 
 
-def _stream(
-    path: Path,
-    engine: Engine,
-    chosen: Plan,
-    info: AudioInfo,
-    files: StemFiles,
-    overlap: float | None,
-    on_progress: OnProgress,
-) -> None:
-    """Decode, convert, separate, convert back and write, a block at a time."""
-    model, n_stems = chosen.model, len(chosen.native)
-    apart = Apart(engine, chosen.native)
-    done = 0
-
-    def process(segment: FloatArray) -> FloatArray:
-        stems = apart.segment(segment, on_pass=report)
-        report()
-        return stems
-
-    def report() -> None:
-        on_progress(step="separate", completed=done, total=info.n_samples)
-
-    overlap_add = OverlapAdd(
-        process,
-        n_channels=info.channels,
-        segment_samples=model.segment_samples,
-        overlap=model.overlap if overlap is None else overlap,
-    )
-    to_model = Resampler(info.sample_rate, model.sample_rate, info.channels)
-    to_input = Resampler(model.sample_rate, info.sample_rate, n_stems * info.channels)
-
-    def finished(blocks: Iterator[FloatArray]) -> None:
-        nonlocal done
-        for stems in blocks:
-            flat = to_input.process(stems.reshape(n_stems * info.channels, -1))
-            done = files.write(flat.reshape(n_stems, info.channels, -1))
-
-    with AudioReader(path) as reader:
-        _check_unchanged(reader.format, info)
-        for block in reader.blocks():
-            files.add_mixture(block)
-            finished(overlap_add.push(to_model.process(block)))
-    finished(overlap_add.push(to_model.finish()))
-    finished(overlap_add.finish())
-    files.write(to_input.finish().reshape(n_stems, info.channels, -1))
-    done = files.finish()
-    report()
-
-
-def _check_unchanged(form: StreamFormat, info: AudioInfo) -> None:
-    if (form.sample_rate, form.channels) != (info.sample_rate, info.channels):
-        raise BrokenMedia("The recording is not the one that was probed.")
-
-
 @contextmanager
 def _named_resource_errors() -> Iterator[None]:
     """Turn running out of memory or disk, wherever it happens, into its named error."""
@@ -211,6 +143,4 @@ def _named_resource_errors() -> Iterator[None]:
 
 
 def _out_of_memory() -> OutOfMemory:
-    return OutOfMemory(
-        "There was not enough memory; free some, or choose a smaller model such as spleeter-2stems."
-    )
+    return OutOfMemory("There was not enough memory; free some, or choose a smaller model.")

@@ -73,8 +73,9 @@ class Source:
 
     @property
     def label(self) -> str:
-        version = f" {self.version}" if self.version else ""
-        return f"{self.kind} package {self.package}{version}"
+        if self.kind == "hub":
+            return f"official checkpoint {self.package}"
+        return f"{self.kind} package {self.package} {self.version}"
 
 
 @dataclass(frozen=True, slots=True)

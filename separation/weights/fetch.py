@@ -132,7 +132,7 @@ def run_client(
     if any(sign in output for sign in _NO_SPACE):
         raise disk_full()
     raise ModelUnavailable(
-        f"The {source.label} could not be fetched; check that its registry can be reached."
+        f"The {source.label} could not be fetched; check that its source can be reached."
     )
 
 
