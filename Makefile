@@ -31,7 +31,7 @@ lint: ## style, types, import contracts, migrations, API description
 	$(bootstrap)
 	$(run) -m ruff check --quiet .
 	$(run) -m ruff format --check --quiet .
-	$(run) -m mypy accounts api billing config jobs separation scripts tests manage.py
+	$(run) -m mypy accounts api benchmarks billing config jobs separation scripts tests manage.py
 	@exec .venv/bin/lint-imports
 	$(run) manage.py makemigrations --check --dry-run
 	$(run) manage.py spectacular --validate --fail-on-warn --file /dev/null

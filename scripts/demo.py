@@ -160,7 +160,7 @@ def _wait(
 
 def _licence(customer: Customer, model: str) -> str:
     entry = next(m for m in customer.get("/v1/catalog")["models"] if m["name"] == model)
-    return f"the weights of {model} run under: {entry['licence_summary']} ({entry['licence']})"
+    return f"{model}: {entry['licence_summary']} ({entry['licence']})"
 
 
 def _check_charge(
