@@ -87,13 +87,13 @@ class StemFiles:
         n = min(stems.shape[-1], len(self._mixture), self._info.n_samples - self._n_written)
         if not n:
             return self._n_written
-        mixture = self._mixture.take(n)
+        mixture = self._mixture.take(n).astype(np.float64)
         as_read = {
-            name: self._write_native(name, stems[index, :, :n])
+            name: self._write_native(name, stems[index, :, :n], mixture)
             for index, name in enumerate(self._plan.native)
         }
         for stem in self._plan.derived:
-            rest = mixture.astype(np.float64)
+            rest = mixture.copy()
             for name in stem.minus:
                 rest -= as_read[name]
             self._writers[stem.name].write(rest)
@@ -120,7 +120,13 @@ class StemFiles:
             writer.commit()
         self._is_committed = True
 
-    def _write_native(self, name: str, samples: FloatArray) -> Samples:
+    def _write_native(self, name: str, stem: FloatArray, mixture: Samples) -> Samples:
+        samples: Samples = stem
+        if self._form.bits is not None:
+            # A loud recording minus a stem can pass full scale, where an integer file would cut
+            # it off and both would no longer add up. The stem gives way instead.
+            highest = 1 - 2.0 ** (1 - self._form.bits)
+            samples = np.clip(stem, mixture - highest, mixture + 1)
         if name in self._writers:
             return self._writers[name].write(samples)
         if self._form.bits is None:

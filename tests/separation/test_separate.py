@@ -152,6 +152,22 @@ def test_a_derived_stem_does_not_depend_on_what_else_is_asked_for(gain_engine, t
     )
 
 
+@pytest.mark.parametrize("output_format", ["wav16", "wav24", "flac"])
+@pytest.mark.parametrize("gain", [-0.5, 1.5])
+def test_the_rest_of_a_loud_recording_is_not_clipped(
+    gain_engine, tmp_path, read, monkeypatch, gain, output_format
+):
+    monkeypatch.setitem(GAINS, "vocals", gain)
+    samples = noise(N, level=1.0)
+    samples[0, :2] = 1, -1
+    path = wav(tmp_path / "in.wav", samples)
+    stems = ["vocals", "instrumental"]
+    result = separate(path, tmp_path / "out", stems=stems, output_format=output_format)
+    total = sum(read(file).astype(np.float64) for file in result.stems.values())
+    np.testing.assert_array_equal(total, read(path))
+    assert result.clipped_samples["instrumental"] == 0
+
+
 def test_clipped_samples_are_counted(gain_engine, tmp_path, monkeypatch):
     monkeypatch.setitem(GAINS, "vocals", 4.0)
     samples = np.full((2, 100), 0.5, np.float32)
