@@ -68,6 +68,7 @@ class AssetsApi(NativeApi):
 class AssetApi(NativeApi):
     @extend_schema(operation_id="asset_read", responses=AssetSerializer)
     def get(self, request: Request, asset_uuid: UUID) -> Response:
+        """A recording that was uploaded."""
         asset = asset_get_for_workspace(workspace=workspace_of(request), asset_uuid=asset_uuid)
         return Response(AssetSerializer(asset).data)
 

@@ -3,7 +3,6 @@ from typing import Any
 
 from django.db.models import QuerySet
 from django.http import HttpResponseBase
-from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.pagination import CursorPagination
 from rest_framework.request import Request
@@ -13,6 +12,7 @@ from rest_framework.views import APIView
 
 from api.authentication import ApiKeyAuthentication, api_key_of
 from api.native.errors import exception_handler, request_id
+from api.native.schema import NativeSchema
 
 
 class JsonAlways(BaseContentNegotiation):
@@ -27,11 +27,22 @@ class JsonAlways(BaseContentNegotiation):
         return renderers[0], renderers[0].media_type
 
 
+class NewestFirst(CursorPagination):
+    """Pages that stay put while new rows arrive."""
+
+    ordering = "-pk"
+    page_size = 50
+    page_size_query_param = "limit"
+    max_page_size = 200
+
+
 class NativeApi(APIView):
     """An endpoint under /v1/. Needs an API key unless `needs_key` is False."""
 
     authentication_classes = [ApiKeyAuthentication]
     content_negotiation_class = JsonAlways
+    schema = NativeSchema()
+    pagination_class = NewestFirst
     needs_key = True
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
@@ -50,28 +61,11 @@ class NativeApi(APIView):
         return super().finalize_response(request, response, *args, **kwargs)  # type: ignore[arg-type]
 
 
-class NewestFirst(CursorPagination):
-    """Pages that stay put while new rows arrive."""
-
-    ordering = "-pk"
-    page_size = 50
-    page_size_query_param = "limit"
-    max_page_size = 200
-
-
 def page_response(
     view: NativeApi, rows: QuerySet[Any], serializer: type[BaseSerializer[Any]]
 ) -> Response:
     """One page of `rows`, newest first: {"next", "previous", "results"}."""
-    pages = NewestFirst()
+    pages = view.pagination_class()
     page = pages.paginate_queryset(rows, view.request, view) or []
     results = serializer(page, many=True, context={"request": view.request}).data
     return pages.get_paginated_response(results)
-
-
-class ApiKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
-    target_class = ApiKeyAuthentication
-    name = "apiKey"
-
-    def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
-        return {"type": "apiKey", "in": "header", "name": "X-API-Key"}

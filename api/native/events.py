@@ -37,6 +37,7 @@ class JobEventsApi(NativeApi):
         },
     )
     def get(self, request: Request, job_uuid: UUID) -> StreamingHttpResponse:
+        """The job as it changes, as server-sent events."""
         workspace = workspace_of(request)
         job_get_for_workspace(workspace=workspace, job_uuid=job_uuid)
 

@@ -154,6 +154,7 @@ class JobEstimateApi(NativeApi):
 class JobApi(NativeApi):
     @extend_schema(operation_id="job_read", responses=JobSerializer)
     def get(self, request: Request, job_uuid: UUID) -> Response:
+        """A job: its state, progress, price and, once it succeeded, its stems."""
         job = job_get_for_workspace(workspace=workspace_of(request), job_uuid=job_uuid)
         return Response(job_body(job, request))
 

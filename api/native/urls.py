@@ -1,5 +1,5 @@
 from django.urls import path
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
+from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerSplitView
 
 from api.native.assets import AssetApi, AssetsApi
 from api.native.catalog import CatalogApi
@@ -20,7 +20,7 @@ urlpatterns = [
     path("credits", CreditsApi.as_view(), name="native-credits"),
     path("credits/ledger", LedgerApi.as_view(), name="native-ledger"),
     path("catalog", CatalogApi.as_view(), name="native-catalog"),
-    path("openapi.json", SpectacularAPIView.as_view(), name="native-openapi"),
+    path("openapi.json", SpectacularJSONAPIView.as_view(), name="native-openapi"),
     path(
         "docs", SpectacularSwaggerSplitView.as_view(url_name="native-openapi"), name="native-docs"
     ),

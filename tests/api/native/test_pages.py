@@ -36,8 +36,14 @@ def test_a_model_without_weights_is_listed_as_unavailable(
 
 
 def test_the_schema_names_every_path(client: Client):
-    schema = client.get("/v1/openapi.json?format=json").json()
+    schema = client.get("/v1/openapi.json").json()
     assert "/v1/jobs/{job_uuid}/events" in schema["paths"]
+    listing = schema["paths"]["/v1/jobs"]["get"]
+    assert listing["summary"] == "Jobs, newest first."
+    page = listing["responses"]["200"]["content"]["application/json"]["schema"]["$ref"]
+    assert page == "#/components/schemas/PaginatedJobList"
+    error = listing["responses"]["default"]["content"]["application/json"]["schema"]["$ref"]
+    assert error == "#/components/schemas/Error"
     assert schema["components"]["securitySchemes"]["apiKey"]["name"] == "X-API-Key"
 
 
