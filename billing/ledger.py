@@ -1,15 +1,16 @@
 """Writing the ledger: grant, hold, capture, release.
 
 Warning: every function here changes balances and must see its whole effect or none. Each opens (or
-joins) one transaction and first takes the wallet row by a guarded UPDATE, so that all money of a
-workspace moves in one order. Called twice with the same key, each does its work once.
+joins) one transaction and takes the wallet's row before any other account's, hold's or lot's, so
+that all money of a workspace moves in one order. Called twice with the same key, each does its work
+once.
 """
 
 from datetime import datetime
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, Q
 from django.db.models.functions import Now
 
 from accounts.models import Workspace
@@ -47,7 +48,7 @@ def credits_grant(
         workspace=workspace,
         kind=TransactionKind.GRANT,
         idempotency_key=idempotency_key,
-        fingerprint=f"{amount_mcr}:{source}",
+        fingerprint=f"{amount_mcr}:{source}:{expires_at}",
         reason=reason,
     )
     if created:
@@ -71,6 +72,8 @@ def credits_hold(*, workspace: Workspace, job_uuid: UUID, amount_mcr: int) -> No
     if amount_mcr == 0:
         return
     wallet = _account(workspace, AccountKind.WALLET)
+    if Lot.objects.filter(_expired(), account=wallet).exists():
+        _expire(wallet)
     taken = Account.objects.filter(pk=wallet.pk, posted_mcr__gte=F("held_mcr") + amount_mcr).update(
         held_mcr=F("held_mcr") + amount_mcr
     )
@@ -116,6 +119,35 @@ def hold_release(*, job_uuid: UUID) -> bool:
         return False
     _return_lots(hold, spent_mcr=0)
     return True
+
+
+def lots_expire() -> int:
+    """Take out of the wallets what has expired; returns how many wallets that were."""
+    wallets = Account.objects.filter(lots__in=Lot.objects.filter(_expired())).distinct()
+    for wallet in wallets:
+        _expire(wallet)
+    return len(wallets)
+
+
+@transaction.atomic
+def _expire(wallet: Account) -> None:
+    """What a hold has drawn from a lot does not expire under it; what comes back, does then."""
+    Account.objects.select_for_update().get(pk=wallet.pk)
+    for lot in Lot.objects.filter(_expired(), account=wallet).order_by("pk"):
+        fact, _ = _transaction_once(
+            workspace=wallet.workspace,
+            kind=TransactionKind.EXPIRE,
+            # A lot may expire in parts, when a hold gives back its own after the first.
+            idempotency_key=f"lot:{lot.pk}:{uuid4()}",
+            fingerprint=str(lot.remaining_mcr),
+        )
+        _post(fact, wallet, -lot.remaining_mcr)
+        _post(fact, _account(wallet.workspace, AccountKind.EXPIRED), lot.remaining_mcr)
+        Lot.objects.filter(pk=lot.pk).update(remaining_mcr=0)
+
+
+def _expired() -> Q:
+    return Q(remaining_mcr__gt=0, expires_at__lte=Now())
 
 
 def _account(workspace: Workspace, kind: AccountKind) -> Account:

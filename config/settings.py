@@ -121,6 +121,8 @@ DOWNLOAD_URL_SECONDS = env.integer("STEMWRIGHT_DOWNLOAD_URL_SECONDS", 3600)
 JOB_LEASE_SECONDS = env.integer("STEMWRIGHT_JOB_LEASE_SECONDS", 30)
 JOB_HEARTBEAT_SECONDS = 1
 JOB_MAX_ATTEMPTS = 3
+# Stems are written here first; about 10 MB a minute and stem.
+SCRATCH_DIR = Path(env.text("STEMWRIGHT_SCRATCH_DIR", str(VAR_DIR / "scratch")))
 SEPARATION_DEVICE = env.text("STEMWRIGHT_DEVICE", "cpu")
 
 Q_CLUSTER: dict[str, Any] = {
@@ -146,7 +148,7 @@ Q_CLUSTER: dict[str, Any] = {
         "separation": {
             # One process for the device; the model stays in it.
             "workers": 1,
-            # A task drains the queue, so it may last; each job has a lease of its own.
+            # A task runs one job, which may last; it has a lease of its own.
             "timeout": 24 * 3600,
             "retry": 25 * 3600,
             "queue_limit": 1,

@@ -66,7 +66,13 @@ def job_beat(job: Job, *, progress: float) -> None:
 
 @transaction.atomic
 def job_succeed(job: Job, *, outputs: Sequence[Asset]) -> None:
-    """End the job well: its stems appear, its credits are charged, in one transaction."""
+    """End the job well: its stems appear, its credits are charged, in one transaction.
+
+    A cancel that came before is honoured: raises CancelRequested and changes nothing.
+    """
+    mine = _mine(job).select_for_update().values_list("cancel_requested_at", flat=True)
+    if any(mine):
+        raise CancelRequested
     _end(job, JobState.SUCCEEDED, progress=1, charged_mcr=job.price_mcr)
     Asset.objects.bulk_create(outputs)
     hold_capture(job_uuid=job.uuid, amount_mcr=job.price_mcr)
@@ -87,41 +93,42 @@ def job_stop(job: Job) -> None:
 
 def job_retry_or_fail(job: Job, *, code: str, message: str) -> None:
     """Give the job back for another attempt, or end it when there were enough."""
-    if job.attempt >= settings.JOB_MAX_ATTEMPTS:
-        job_fail(job, code=code, message=message)
-        return
     with transaction.atomic():
-        if not _mine(job).update(
-            state=JobState.QUEUED, lease_until=None, worker="", progress=0, queued_at=Now()
-        ):
+        if _mine(job).select_for_update().exclude(cancel_requested_at=None).exists():
+            job_stop(job)
+        elif job.attempt >= settings.JOB_MAX_ATTEMPTS:
+            job_fail(job, code=code, message=message)
+        # It keeps its place in the queue: it has waited already.
+        elif _mine(job).update(state=JobState.QUEUED, lease_until=None, worker="", progress=0):
+            _event(job, "requeued", code)
+            wake_separation()
+        else:
             raise LeaseLost
-        _event(job, "requeued", code)
-        wake_separation()
 
 
 def jobs_reap() -> int:
     """Take back the jobs whose workers fell silent; returns how many."""
     reaped = 0
     for job in Job.objects.filter(state=JobState.RUNNING, lease_until__lt=Now()):
-        # Between the look and this write the worker may have beaten: only a lease that is over
-        # may be broken. From here on the worker's own writes find no row.
-        if not _mine(job).filter(lease_until__lt=Now()).update(lease_until=_lease_end()):
-            continue
         try:
-            if job.cancel_requested_at:
-                job_stop(job)
-            else:
+            with transaction.atomic():
+                # Between the look and this lock the worker may have beaten: only a lease that is
+                # over may be broken.
+                if not _mine(job).filter(lease_until__lt=Now()).select_for_update().exists():
+                    continue
                 job_retry_or_fail(
                     job, code="worker_lost", message="The machine that worked on this was lost."
                 )
-        except LeaseLost:
+        except Exception:
+            # One job that cannot be taken back must not keep the others from it.
+            log.exception("job_reap_failed", job=str(job.uuid), attempt=job.attempt)
             continue
         log.warning("job_reaped", job=str(job.uuid), attempt=job.attempt, worker=job.worker)
         reaped += 1
     return reaped
 
 
-def jobs_wait_for_a_worker() -> bool:
+def has_waiting_jobs() -> bool:
     """Whether jobs wait although nobody may have been told."""
     patience = timedelta(seconds=5)
     return Job.objects.filter(state=JobState.QUEUED, queued_at__lt=Now() - patience).exists()

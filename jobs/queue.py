@@ -4,31 +4,37 @@ A task carries no state: it says that there is work, and may be lost or delivere
 be done stands in the rows that a worker claims.
 """
 
-import structlog
 from django.db import transaction
+from django.db.models.functions import Now
 from django_q.models import OrmQ
 from django_q.tasks import async_task
-
-log = structlog.get_logger(__name__)
 
 SEPARATION = "separation"
 DEFAULT = "default"
 
-# Each waiting wake-up drains the whole queue, so a few are as good as many.
+# A worker that ran a job wakes the next by itself, so a few are as good as many.
 _ENOUGH_WAITING = 3
 
 
 def wake_separation() -> None:
     """After the commit, tell a worker that there is a job to claim."""
-    transaction.on_commit(lambda: _enqueue("jobs.tasks.separation_drain", cluster=SEPARATION))
+    _wake("jobs.tasks.separation_run", cluster=SEPARATION)
 
 
 def wake_cleaning() -> None:
     """After the commit, have files removed that no row needs any more."""
-    transaction.on_commit(lambda: _enqueue("jobs.tasks.storage_clean", cluster=DEFAULT))
+    _wake("jobs.tasks.storage_clean", cluster=DEFAULT)
 
 
-def _enqueue(function: str, *, cluster: str) -> None:
-    if OrmQ.objects.filter(key=cluster).count() < _ENOUGH_WAITING:
-        # `save=False`: the outcome is in the job's row; a second account of it would only grow.
-        async_task(function, cluster=cluster, save=False)
+def _wake(function: str, *, cluster: str) -> None:
+    def enqueue() -> None:
+        # Fetched tasks stay in the table, locked, until they are done; those of a killed cluster
+        # stay locked for long. Only tasks that a worker can still fetch count as waiting.
+        waiting = OrmQ.objects.filter(key=cluster, lock__lte=Now()).count()
+        if waiting < _ENOUGH_WAITING:
+            # `save=False`: the outcome is in the rows; a second account of it would only grow.
+            async_task(function, cluster=cluster, save=False)
+
+    # Robust: a wake-up may be lost, the janitor sends another. It must never make a call fail
+    # whose work is committed.
+    transaction.on_commit(enqueue, robust=True)

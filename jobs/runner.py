@@ -1,14 +1,14 @@
 """Running one job: from the claimed row to its stems in storage and its end in the database."""
 
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import structlog
 from django.conf import settings
-from django.db import connection
+from django.db import close_old_connections, connection
 from django.db.utils import Error as DatabaseError
 
 import separation
@@ -23,22 +23,26 @@ from jobs.leases import (
     job_stop,
     job_succeed,
 )
-from jobs.models import Asset, AssetState, Job
+from jobs.models import Asset, AssetState, Job, JobState
+from jobs.scratch import scratch_folder
 from jobs.separating import asset_info, stem_info, translated_errors
 from jobs.storage import local_copy, sha256_of, storage_delete_tree, storage_save
-from separation.errors import SeparationError
+from separation.errors import MissingFile, SeparationError
 
 log = structlog.get_logger(__name__)
 
+# A restart of PostgreSQL takes seconds; within these the heartbeat keeps the lease if it can.
+_FINISH_PAUSES_S = (0.5, 2, 5, 10)
 
-def run_waiting_jobs() -> int:
-    """Claim and run jobs until none waits; returns how many were run."""
-    count = 0
-    while (job := job_claim()) is not None:
-        with structlog.contextvars.bound_contextvars(job=str(job.uuid), attempt=job.attempt):
-            job_run(job)
-        count += 1
-    return count
+
+def run_next_job() -> bool:
+    """Claim a job and run it; False when none waits."""
+    job = job_claim()
+    if job is None:
+        return False
+    with structlog.contextvars.bound_contextvars(job=str(job.uuid), attempt=job.attempt):
+        job_run(job)
+    return True
 
 
 def job_run(job: Job) -> None:
@@ -48,13 +52,33 @@ def job_run(job: Job) -> None:
         with Heartbeat(job) as heartbeat:
             outputs = _separate(job, heartbeat.report)
             heartbeat.check()
-        job_succeed(job, outputs=outputs)
+            _succeed(job, outputs)
     except LeaseLost:
         _step_back(job)
+    except DatabaseError:
+        # Nothing can be written now. The lease will end, and another attempt will follow.
+        log.exception("job_left_to_the_reaper")
     except Exception as error:
         _end_badly(job, error)
     else:
         log.info("job_succeeded")
+
+
+def _succeed(job: Job, outputs: list[Asset]) -> None:
+    """Publish finished work, also over a restart of the database in this very moment."""
+    for pause_s in (*_FINISH_PAUSES_S, None):
+        # The connection has been idle for as long as the work took, and may be dead.
+        if not connection.in_atomic_block:
+            close_old_connections()
+        try:
+            return job_succeed(job, outputs=outputs)
+        except DatabaseError:
+            if pause_s is None:
+                raise
+            log.warning("job_finish_failed", exc_info=True)
+            connection.close()
+            time.sleep(pause_s)
+    return None
 
 
 def _separate(job: Job, report: Callable[[float], None]) -> list[Asset]:
@@ -66,7 +90,7 @@ def _separate(job: Job, report: Callable[[float], None]) -> list[Asset]:
 
     with (
         local_copy(key=asset.storage_key) as recording,
-        TemporaryDirectory(prefix="stemwright-") as folder,
+        scratch_folder(job) as folder,
     ):
         with translated_errors():
             result = separation.separate(
@@ -90,7 +114,7 @@ def _stem_store(job: Job, *, stem: str, path: Path) -> Asset:
         state=AssetState.READY,
         job=job,
         stem=stem,
-        filename=f"{Path(job.asset.filename).stem} ({stem}){path.suffix}"[:255],
+        filename=f"{Path(job.asset.filename).stem[:180]} ({stem}){path.suffix}",
         storage_key=key,
         size_bytes=path.stat().st_size,
         sha256=sha256_of(path),
@@ -107,16 +131,16 @@ def _end_badly(job: Job, error: Exception) -> None:
             case AppError():
                 job_fail(job, code=error.code, message=error.text)
                 log.info("job_failed", code=error.code)
-            case SeparationError(retryable=False):
-                job_fail(job, code=error.code, message=error.message)
-                log.error("job_failed", code=error.code)
-            case SeparationError():
-                job_retry_or_fail(job, code=error.code, message=error.message)
-                log.warning("job_attempt_failed", code=error.code)
-            case OSError():
+            case OSError() | MissingFile():
                 # Storage or the disk: another attempt may find it well again.
                 job_retry_or_fail(job, code="storage", message="Files could not be stored.")
                 log.error("job_attempt_failed", exc_info=error)
+            case SeparationError(retryable=True):
+                job_retry_or_fail(job, code=error.code, message=error.message)
+                log.warning("job_attempt_failed", code=error.code)
+            case SeparationError():
+                job_fail(job, code=error.code, message=error.message)
+                log.error("job_failed", code=error.code)
             case _:
                 job_fail(job, code="internal", message="Something went wrong on our side.")
                 log.error("job_failed", exc_info=error)
@@ -126,6 +150,10 @@ def _end_badly(job: Job, error: Exception) -> None:
 
 def _step_back(job: Job) -> None:
     """The job went on without this attempt: leave nothing of it behind."""
+    if Job.objects.filter(pk=job.pk, state=JobState.SUCCEEDED, attempt=job.attempt).exists():
+        # It was this attempt that won: the answer to its commit was lost on the way.
+        log.info("job_succeeded")
+        return
     log.warning("job_lease_lost")
     storage_delete_tree(prefix=f"jobs/{job.uuid}/{job.attempt}")
 

@@ -6,13 +6,14 @@ from pathlib import Path, PurePath
 from uuid import UUID, uuid4
 
 from django.db import transaction
+from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from accounts.models import ApiKey, Workspace
 from billing.ledger import credits_hold, hold_release
 from billing.pricing import price_mcr
 from billing.selectors import rate_get
-from config.errors import EmptyFile, NotFound, WrongState
+from config.errors import EmptyFile, NotFound, Unavailable, WrongState
 from jobs.models import ENDED, Asset, AssetState, Job, JobEvent, JobState, Service
 from jobs.queue import wake_cleaning, wake_separation
 from jobs.selectors import asset_get_for_workspace, job_get_for_workspace
@@ -60,26 +61,23 @@ def asset_create(*, workspace: Workspace, filename: str, path: Path) -> Asset:
     )
     try:
         storage_save(key=asset.storage_key, path=path)
+        storing = Asset.objects.filter(pk=asset.pk, state=AssetState.STORING)
+        if not storing.update(state=AssetState.READY):
+            raise Unavailable("Storing the file took too long; send it again.")
     except BaseException:
+        # A row that a kill leaves in STORING is cleaned up after some hours.
         Asset.objects.filter(pk=asset.pk).update(state=AssetState.DELETED)
         wake_cleaning()
         raise
-    # A row left in STORING by a kill is deleted by the janitor.
-    Asset.objects.filter(pk=asset.pk, state=AssetState.STORING).update(state=AssetState.READY)
     asset.refresh_from_db()
     return asset
 
 
 @transaction.atomic
 def asset_delete(*, workspace: Workspace, asset_uuid: UUID) -> None:
-    """Delete a recording for good; stems that were made of it stay."""
+    """Delete a recording or a stem for good; stems that were made of it stay."""
     asset = asset_get_for_workspace(workspace=workspace, asset_uuid=asset_uuid)
-    # The lock keeps a job from being made of it in this very moment (job_create takes it too).
-    Asset.objects.select_for_update().get(pk=asset.pk)
-    if asset.jobs.exclude(state__in=ENDED).exists():
-        raise WrongState("A job still works on this asset; cancel it first.")
-    Asset.objects.filter(pk=asset.pk, state=AssetState.READY).update(state=AssetState.DELETED)
-    wake_cleaning()
+    _delete_unless_at_work(Asset.objects.filter(pk=asset.pk))
 
 
 def job_estimate(*, workspace: Workspace, order: Order) -> Quote:
@@ -141,9 +139,17 @@ def job_delete(*, workspace: Workspace, job_uuid: UUID) -> None:
     """Delete an ended job and its stems for good; what was charged stays in the ledger."""
     job = job_get_for_workspace(workspace=workspace, job_uuid=job_uuid)
     deleted = Job.objects.filter(pk=job.pk, state__in=ENDED, deleted_at=None).update(
-        deleted_at=Now()
+        deleted_at=Now(), swept_at=None
     )
     if not deleted:
         raise WrongState("The job has not ended; cancel it first.")
-    Asset.objects.filter(job=job, state=AssetState.READY).update(state=AssetState.DELETED)
+    _delete_unless_at_work(Asset.objects.filter(job=job))
+
+
+def _delete_unless_at_work(assets: QuerySet[Asset]) -> None:
+    # The locks keep a job from being made of one in this very moment (job_create takes them too).
+    locked = list(assets.filter(state=AssetState.READY).select_for_update().order_by("pk"))
+    if Job.objects.filter(asset__in=locked).exclude(state__in=ENDED).exists():
+        raise WrongState("A job still works on this recording; cancel that job first.")
+    assets.filter(state=AssetState.READY).update(state=AssetState.DELETED)
     wake_cleaning()

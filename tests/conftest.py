@@ -16,6 +16,7 @@ def media_dir(tmp_path: Path, settings: Any) -> Path:
     folder = tmp_path / "media"
     folder.mkdir()
     settings.MEDIA_ROOT = folder
+    settings.SCRATCH_DIR = tmp_path / "scratch"
     # The manifest is made by collectstatic, which tests do not need.
     plain = "django.contrib.staticfiles.storage.StaticFilesStorage"
     settings.STORAGES = {**settings.STORAGES, "staticfiles": {"BACKEND": plain}}

@@ -11,11 +11,17 @@ import soundfile
 from accounts.models import Workspace
 from accounts.services import api_key_create, workspace_create
 from billing.ledger import credits_grant
+from billing.models import Price
 from jobs.models import Asset, Job
+from jobs.runner import run_next_job
 from jobs.services import Order, asset_create, job_create
 
 
 def make_workspace(name: str = "Alice's", *, credits: int = 100) -> Workspace:
+    # Tests that commit empty all tables afterwards, the shipped prices too.
+    Price.objects.get_or_create(
+        service="separation", workspace=None, defaults={"unit": "per_second", "amount_mcr": 2_500}
+    )
     workspace = workspace_create(name=name)
     if credits:
         make_grant(workspace, credits * 1000)
@@ -70,3 +76,11 @@ def make_job(workspace: Workspace, asset: Asset, *, stems: tuple[str, ...] = ("v
         output_format="wav",
     )
     return job_create(workspace=workspace, api_key=None, order=order)
+
+
+def run_jobs() -> int:
+    """Run jobs as a worker does, until none waits; returns how many attempts that took."""
+    attempts = 0
+    while run_next_job():
+        attempts += 1
+    return attempts

@@ -41,7 +41,7 @@ def last_line(result: subprocess.CompletedProcess[str]) -> dict[str, Any]:
     return parsed
 
 
-@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+@pytest.mark.django_db(transaction=True)
 def test_it_takes_the_shipped_song_apart_and_charges_its_duration(demo: Any):
     result = demo()
     assert (result.returncode, result.stderr) == (0, "")
@@ -61,7 +61,7 @@ def test_it_takes_the_shipped_song_apart_and_charges_its_duration(demo: Any):
     assert "personal and research use only" in result.stdout
 
 
-@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+@pytest.mark.django_db(transaction=True)
 def test_what_cannot_be_done_ends_in_one_sentence_and_charges_nothing(demo: Any):
     result = demo("--stems", "kazoo")
     assert result.returncode == 1

@@ -12,7 +12,7 @@ from tests.e2e.processes import manage, service_environment, wait_until
 from tests.makers import make_asset, make_job, make_workspace
 
 
-@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+@pytest.mark.django_db(transaction=True)
 def test_a_job_whose_worker_is_killed_finishes_once_and_is_charged_once(
     tmp_path: Path, media_dir: Path, stored: Callable[[], list[str]]
 ):

@@ -154,7 +154,7 @@ def test_a_lease_that_runs_is_left_alone(claimed: Job):
     assert claimed.state == JobState.RUNNING
 
 
-@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+@pytest.mark.django_db(transaction=True)
 def test_parallel_workers_never_claim_the_same_job(tmp_path: Path):
     workspace = make_workspace(credits=100)
     asset = make_asset(workspace, tmp_path)
@@ -172,7 +172,7 @@ def test_parallel_workers_never_claim_the_same_job(tmp_path: Path):
     assert sorted(claimed) == sorted(jobs)
 
 
-@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+@pytest.mark.django_db(transaction=True)
 def test_cancel_and_success_in_parallel_settle_once(tmp_path: Path):
     workspace = make_workspace(credits=100)
     asset = make_asset(workspace, tmp_path)

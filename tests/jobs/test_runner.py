@@ -10,11 +10,11 @@ from jobs import runner
 from jobs.cleaning import storage_clean
 from jobs.leases import CancelRequested, LeaseLost, job_beat, job_claim
 from jobs.models import Job, JobState
-from jobs.runner import Heartbeat, run_waiting_jobs
+from jobs.runner import Heartbeat
 from jobs.services import job_cancel
 from jobs.storage import storage_save
 from separation import errors as engine_errors
-from tests.makers import make_asset, make_job
+from tests.makers import make_asset, make_job, run_jobs
 
 pytestmark = pytest.mark.django_db
 
@@ -45,7 +45,7 @@ def charged(job: Job) -> tuple[int, int]:
 
 
 def test_it_works(job: Job, fake_separation: list[dict[str, Any]], stored: Stored):
-    assert run_waiting_jobs() == 1
+    assert run_jobs() == 1
     job.refresh_from_db()
     assert (job.state, job.charged_mcr, job.progress) == ("succeeded", 1_250, 1)
     assert charged(job) == (1_250, 0)
@@ -67,7 +67,7 @@ def test_it_works(job: Job, fake_separation: list[dict[str, Any]], stored: Store
 def test_it_drains_the_queue(alice: Any, tmp_path: Path, fake_separation: list[Any]):
     asset = make_asset(alice, tmp_path, seconds=0.1)
     jobs = [make_job(alice, asset) for _ in range(3)]
-    assert run_waiting_jobs() == 3
+    assert run_jobs() == 3
     assert Job.objects.filter(state=JobState.SUCCEEDED).count() == len(jobs)
 
 
@@ -75,7 +75,7 @@ def test_a_permanent_error_ends_the_job_at_once(
     job: Job, monkeypatch: pytest.MonkeyPatch, stored: Stored
 ):
     fail_with(engine_errors.BrokenMedia("Nothing in it can be decoded."), monkeypatch)
-    assert run_waiting_jobs() == 1
+    assert run_jobs() == 1
     job.refresh_from_db()
     assert (job.state, job.attempt) == ("failed", 1)
     assert (job.error_code, job.error_message) == ("broken_media", "Nothing in it can be decoded.")
@@ -95,7 +95,7 @@ def test_a_passing_error_gets_three_attempts(
     job: Job, monkeypatch: pytest.MonkeyPatch, error: Exception, code: str
 ):
     fail_with(error, monkeypatch)
-    assert run_waiting_jobs() == 3
+    assert run_jobs() == 3
     job.refresh_from_db()
     assert (job.state, job.attempt, job.error_code) == ("failed", 3, code)
     assert charged(job) == (0, 0)
@@ -105,7 +105,7 @@ def test_an_unknown_error_tells_the_user_nothing_of_its_text(
     job: Job, monkeypatch: pytest.MonkeyPatch
 ):
     fail_with(RuntimeError("password=hunter2"), monkeypatch)
-    assert run_waiting_jobs() == 1
+    assert run_jobs() == 1
     job.refresh_from_db()
     assert (job.state, job.error_code) == ("failed", "internal")
     assert "hunter2" not in job.error_message
@@ -124,7 +124,7 @@ def test_files_of_a_failed_attempt_are_swept(
         real(key=key, path=path)
 
     monkeypatch.setattr(runner, "storage_save", save_second_fails_once)
-    assert run_waiting_jobs() == 2
+    assert run_jobs() == 2
     job.refresh_from_db()
     assert (job.state, job.attempt) == ("succeeded", 2)
     assert f"jobs/{job.uuid}/1/vocals.wav" in stored()
@@ -142,7 +142,7 @@ def test_a_cancel_stops_the_work_between_two_segments(job: Job, monkeypatch: pyt
 
     monkeypatch.setattr(separation, "separate", separate)
     beat_on_report(monkeypatch)
-    assert run_waiting_jobs() == 1
+    assert run_jobs() == 1
     job.refresh_from_db()
     assert (job.state, job.error_code) == ("cancelled", "")
     assert charged(job) == (0, 0)
@@ -158,7 +158,7 @@ def test_a_worker_that_lost_its_job_leaves_nothing(
         Job.objects.filter(pk=job.pk).update(attempt=2)
 
     monkeypatch.setattr(runner, "storage_save", save_while_another_takes_over)
-    assert run_waiting_jobs() == 1
+    assert run_jobs() == 1
     job.refresh_from_db()
     assert (job.state, job.attempt) == ("running", 2)
     assert stored() == [f"uploads/{job.asset.uuid}"]

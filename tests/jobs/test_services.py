@@ -12,10 +12,9 @@ from jobs.cleaning import storage_clean
 from jobs.leases import job_claim
 from jobs.management.commands.janitor import Command as Janitor
 from jobs.models import Asset, AssetState, Job
-from jobs.runner import run_waiting_jobs
 from jobs.selectors import asset_get_for_workspace
 from jobs.services import asset_create, asset_delete, job_cancel, job_delete
-from tests.makers import make_asset, make_job, make_wav
+from tests.makers import make_asset, make_job, make_wav, run_jobs
 
 pytestmark = pytest.mark.django_db
 
@@ -64,7 +63,7 @@ def test_an_asset_at_work_cannot_be_deleted(
     with pytest.raises(WrongState):
         asset_delete(workspace=alice, asset_uuid=asset.uuid)
     assert stored() == [f"uploads/{asset.uuid}"]
-    run_waiting_jobs()
+    run_jobs()
     asset_delete(workspace=alice, asset_uuid=asset.uuid)
 
 
@@ -73,7 +72,7 @@ def test_a_price_change_does_not_touch_a_job_that_was_ordered(
 ):
     job = make_job(alice, make_asset(alice, tmp_path))
     Price.objects.update(amount_mcr=1_000_000)
-    run_waiting_jobs()
+    run_jobs()
     job.refresh_from_db()
     assert (job.price_mcr, job.charged_mcr) == (2_500, 2_500)
 
@@ -107,7 +106,7 @@ def test_a_running_job_is_asked_to_stop_once(alice: Any, tmp_path: Path):
 
 def test_an_ended_job_cannot_be_cancelled(alice: Any, tmp_path: Path, fake_separation: list[Any]):
     job = make_job(alice, make_asset(alice, tmp_path))
-    run_waiting_jobs()
+    run_jobs()
     with pytest.raises(WrongState):
         job_cancel(workspace=alice, job_uuid=job.uuid)
 
@@ -118,7 +117,7 @@ def test_deleting_a_job_removes_its_stems_but_not_the_recording(
     job = make_job(alice, make_asset(alice, tmp_path))
     with pytest.raises(WrongState):
         job_delete(workspace=alice, job_uuid=job.uuid)
-    run_waiting_jobs()
+    run_jobs()
     job_delete(workspace=alice, job_uuid=job.uuid)
     storage_clean()
     assert stored() == [f"uploads/{job.asset.uuid}"]
@@ -160,5 +159,5 @@ def test_the_janitor_takes_back_a_lost_job_and_cleans(alice: Any, tmp_path: Path
     assert (job.state, job.attempt) == ("queued", 1)
     job_cancel(workspace=alice, job_uuid=job.uuid)
     asset_delete(workspace=alice, asset_uuid=asset.uuid)
-    Janitor().round()
+    assert storage_clean() == 2
     assert stored() == []

@@ -2,7 +2,7 @@ import json
 from typing import Any
 from uuid import uuid4
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import transaction
 
 from accounts.services import api_key_create, workspace_create
@@ -19,6 +19,8 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        if options["credits"] < 0:
+            raise CommandError("--credits must not be negative.")
         with transaction.atomic():
             workspace = workspace_create(name=options["name"])
             _, key = api_key_create(workspace=workspace, name="First key")

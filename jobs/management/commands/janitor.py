@@ -1,23 +1,31 @@
 import signal
 import threading
+import time
+from collections.abc import Callable
 from typing import Any
 
 import structlog
 from django.core.management.base import BaseCommand, CommandParser
 from django.db import close_old_connections
-from django.db.utils import Error as DatabaseError
 
-from jobs.cleaning import storage_clean
-from jobs.leases import jobs_reap, jobs_wait_for_a_worker
-from jobs.queue import wake_separation
+from billing.ledger import lots_expire
+from jobs.cleaning import has_files_to_clean
+from jobs.leases import has_waiting_jobs, jobs_reap
+from jobs.queue import wake_cleaning, wake_separation
 
 log = structlog.get_logger(__name__)
 
+# Files that cannot be deleted now are tried again this often.
+_CLEAN_EVERY_S = 30.0
+
 
 class Command(BaseCommand):
-    """A loop of its own, since a cluster that hangs would take its schedules with it."""
+    """A loop of its own, since a cluster that hangs would take its schedules with it.
 
-    help = "Take back the jobs of lost workers, wake workers that were not told, remove old files."
+    It touches the database only: storage that hangs must not keep lost jobs from being taken back.
+    """
+
+    help = "Take back the jobs of lost workers, wake workers that were not told, expire credits."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--interval", type=float, default=2.0, help="seconds between rounds")
@@ -26,16 +34,32 @@ class Command(BaseCommand):
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
+        cleaned_at = 0.0
         while not stop.wait(options["interval"]):
             close_old_connections()
-            try:
-                self.round()
-            except (DatabaseError, OSError):
-                # The database or the storage is away; the next round may find it again.
-                log.exception("janitor_round_failed")
+            self.round()
+            if time.monotonic() - cleaned_at > _CLEAN_EVERY_S:
+                cleaned_at = time.monotonic()
+                attempt(wake_cleaning_if_needed)
 
     def round(self) -> None:
-        jobs_reap()
-        if jobs_wait_for_a_worker():
-            wake_separation()
-        storage_clean()
+        for duty in (jobs_reap, wake_separation_if_needed, lots_expire):
+            attempt(duty)
+
+
+def attempt(duty: Callable[[], object]) -> None:
+    try:
+        duty()
+    except Exception:
+        # Whatever it is, the other duties and the next round must go on.
+        log.exception("janitor_duty_failed", duty=duty.__name__)
+
+
+def wake_separation_if_needed() -> None:
+    if has_waiting_jobs():
+        wake_separation()
+
+
+def wake_cleaning_if_needed() -> None:
+    if has_files_to_clean():
+        wake_cleaning()

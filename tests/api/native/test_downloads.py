@@ -6,8 +6,8 @@ import time_machine
 from django.test import Client
 
 from jobs.models import Asset
-from jobs.runner import Heartbeat, run_waiting_jobs
-from tests.makers import make_asset, make_job
+from jobs.runner import Heartbeat
+from tests.makers import make_asset, make_job, run_jobs
 
 pytestmark = pytest.mark.django_db
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.django_db
 def stem(alice: Any, tmp_path: Path, fake_separation: list[Any], monkeypatch: Any) -> Asset:
     monkeypatch.setattr(Heartbeat, "_beat", lambda self: None)
     make_job(alice, make_asset(alice, tmp_path, name='A "b" ü.mp3'))
-    run_waiting_jobs()
+    run_jobs()
     return Asset.objects.get(stem="vocals")
 
 

@@ -9,9 +9,17 @@ from django.test import Client
 from billing.models import Hold
 from billing.selectors import wallet_get
 from jobs.models import Job
-from jobs.runner import Heartbeat, run_waiting_jobs
+from jobs.runner import Heartbeat
 from jobs.services import asset_create
-from tests.makers import make_asset, make_grant, make_job, make_key, make_wav, make_workspace
+from tests.makers import (
+    make_asset,
+    make_grant,
+    make_job,
+    make_key,
+    make_wav,
+    make_workspace,
+    run_jobs,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -50,7 +58,7 @@ def test_it_works(alice_client: Client, asset: Any, fake_separation: list[Any]):
         "balance_mcr": 100_000,
     }
 
-    run_waiting_jobs()
+    run_jobs()
     body = alice_client.get(job_path).json()
     assert (body["status"], body["progress"], body["error"]) == ("succeeded", 1, None)
     assert (body["charged_mcr"], body["credits_charged"]) == (5_000, "5")
@@ -175,7 +183,7 @@ def test_an_ended_job_cannot_be_cancelled(
     alice_client: Client, alice: Any, asset: Any, fake_separation: list[Any]
 ):
     job = make_job(alice, asset)
-    run_waiting_jobs()
+    run_jobs()
     response = alice_client.post(f"/v1/jobs/{job.uuid}/cancel")
     assert (response.status_code, response.json()["error"]["code"]) == (409, "wrong_state")
 
@@ -209,7 +217,7 @@ def test_a_list_costs_the_same_queries_for_any_number_of_jobs(
     alice_client.get("/v1/jobs")
     for _ in range(3):
         make_job(alice, asset)
-    run_waiting_jobs()
+    run_jobs()
     # The key; the jobs with their recordings; their stems.
     with django_assert_num_queries(3):
         assert len(alice_client.get("/v1/jobs").json()["results"]) == 3

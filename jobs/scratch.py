@@ -1,0 +1,37 @@
+"""Where workers keep files while they run. A killed worker cannot tidy up: the next one does."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from django.conf import settings
+
+from jobs.models import Job, JobState
+
+
+@contextmanager
+def scratch_folder(job: Job) -> Iterator[Path]:
+    """A folder of this attempt's own, on this machine, for as long as the block runs."""
+    _remove_leftovers()
+    folder = settings.SCRATCH_DIR / f"{job.uuid}.{job.attempt}"
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _remove_leftovers() -> None:
+    """Remove the folders of attempts that run no more; other workers may run beside this one."""
+    if not settings.SCRATCH_DIR.is_dir():
+        return
+    running = {
+        f"{uuid}.{attempt}"
+        for uuid, attempt in Job.objects.filter(state=JobState.RUNNING).values_list(
+            "uuid", "attempt"
+        )
+    }
+    for folder in settings.SCRATCH_DIR.iterdir():
+        if folder.name not in running:
+            shutil.rmtree(folder, ignore_errors=True)
