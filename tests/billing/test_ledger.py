@@ -6,7 +6,7 @@ import pytest
 from django.db import IntegrityError, connection, transaction
 
 from accounts.models import Workspace
-from billing.ledger import credits_grant, credits_hold, hold_capture, hold_release
+from billing.ledger import credits_grant, credits_hold, hold_capture, hold_release, lots_expire
 from billing.models import Account, Entry, Hold, HoldState, Lot, Transaction
 from billing.selectors import ledger_discrepancies, ledger_list, wallet_get
 from config.errors import IdempotencyConflict, InsufficientCredits, ValidationFailed
@@ -16,6 +16,16 @@ from tests.makers import make_grant, make_workspace
 def balances(workspace: Workspace) -> tuple[int, int]:
     wallet = wallet_get(workspace=workspace)
     return wallet.posted_mcr, wallet.held_mcr
+
+
+def make_expired_grant(workspace: Workspace, amount_mcr: int) -> None:
+    credits_grant(
+        workspace=workspace,
+        amount_mcr=amount_mcr,
+        source="promo",
+        idempotency_key="promo",
+        expires_at=datetime(2026, 1, 1, tzinfo=UTC),
+    )
 
 
 @pytest.mark.django_db
@@ -126,6 +136,44 @@ class TestLedger:
         hold_capture(job_uuid=job, amount_mcr=120)
         left = dict(Lot.objects.values_list("source", "remaining_mcr"))
         assert left == {"soon": 0, "late": 80, "never": 100}
+        assert ledger_discrepancies() == []
+
+    def test_expired_credits_cannot_be_spent(self):
+        workspace = make_workspace(credits=1)
+        make_expired_grant(workspace, 500)
+        with pytest.raises(InsufficientCredits) as caught:
+            credits_hold(workspace=workspace, job_uuid=uuid4(), amount_mcr=1_200)
+        assert caught.value.data["available_mcr"] == 1_000
+        assert ledger_discrepancies() == []
+
+    def test_what_has_expired_leaves_the_wallet_once(self):
+        workspace = make_workspace(credits=1)
+        make_expired_grant(workspace, 500)
+        assert lots_expire() == 1
+        assert lots_expire() == 0
+        assert balances(workspace) == (1_000, 0)
+        newest = ledger_list(workspace=workspace).first()
+        assert newest is not None
+        assert (newest.transaction.kind, newest.amount_mcr) == ("expire", -500)
+        assert ledger_discrepancies() == []
+
+    def test_what_a_hold_has_drawn_expires_only_when_it_comes_back(self):
+        workspace, job = make_workspace(credits=0), uuid4()
+        soon = datetime.now(UTC) + timedelta(days=1)
+        credits_grant(
+            workspace=workspace,
+            amount_mcr=500,
+            source="promo",
+            idempotency_key="p",
+            expires_at=soon,
+        )
+        credits_hold(workspace=workspace, job_uuid=job, amount_mcr=300)
+        Lot.objects.update(expires_at=datetime(2026, 1, 1, tzinfo=UTC))
+        lots_expire()
+        assert balances(workspace) == (300, 300)
+        hold_release(job_uuid=job)
+        lots_expire()
+        assert balances(workspace) == (0, 0)
         assert ledger_discrepancies() == []
 
     def test_one_workspace_never_touches_another(self):

@@ -3,16 +3,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.db.utils import OperationalError
+from django_q.models import OrmQ
 
 import separation
 from billing.selectors import ledger_discrepancies, wallet_get
 from jobs import runner
 from jobs.cleaning import storage_clean
-from jobs.leases import CancelRequested, LeaseLost, job_beat, job_claim
+from jobs.leases import CancelRequested, LeaseLost, job_beat, job_claim, job_succeed
 from jobs.models import Job, JobState
 from jobs.runner import Heartbeat
 from jobs.services import job_cancel
 from jobs.storage import storage_save
+from jobs.tasks import separation_run
 from separation import errors as engine_errors
 from tests.makers import make_asset, make_job, run_jobs
 
@@ -163,6 +166,111 @@ def test_a_worker_that_lost_its_job_leaves_nothing(
     assert (job.state, job.attempt) == ("running", 2)
     assert stored() == [f"uploads/{job.asset.uuid}"]
     assert charged(job) == (0, 1_250)
+
+
+def test_a_failed_wake_up_after_the_end_does_not_undo_it(
+    job: Job, monkeypatch: pytest.MonkeyPatch, fake_separation: list[Any], stored: Stored
+):
+    """The answer to the commit got lost, in whatever way: the attempt has won all the same."""
+    real = job_succeed
+
+    def succeed_but_say_otherwise(*args: Any, **kwargs: Any) -> None:
+        real(*args, **kwargs)
+        raise OperationalError("the connection was lost during the commit")
+
+    monkeypatch.setattr(runner, "job_succeed", succeed_but_say_otherwise)
+    monkeypatch.setattr("jobs.runner.time.sleep", lambda _: None)
+    monkeypatch.setattr("jobs.runner.connection.close", lambda: None)
+    assert run_jobs() == 1
+    job.refresh_from_db()
+    assert (job.state, job.attempt, charged(job)) == ("succeeded", 1, (1_250, 0))
+    storage_clean()
+    assert f"jobs/{job.uuid}/1/vocals.wav" in stored()
+
+
+def test_a_database_that_stays_away_leaves_the_job_to_the_reaper(
+    job: Job, monkeypatch: pytest.MonkeyPatch, fake_separation: list[Any]
+):
+    pauses: list[float] = []
+
+    def fail(*args: Any, **kwargs: Any) -> None:
+        raise OperationalError("the server is restarting")
+
+    monkeypatch.setattr(runner, "job_succeed", fail)
+    monkeypatch.setattr("jobs.runner.time.sleep", pauses.append)
+    monkeypatch.setattr("jobs.runner.connection.close", lambda: None)
+    assert run_jobs() == 1
+    job.refresh_from_db()
+    assert (job.state, job.attempt, charged(job)) == ("running", 1, (0, 1_250))
+    assert pauses == [0.5, 2, 5, 10]
+
+
+def test_a_cancel_that_comes_before_the_end_is_not_charged(
+    job: Job, monkeypatch: pytest.MonkeyPatch, fake_separation: list[Any]
+):
+    def save_while_the_owner_cancels(*, key: str, path: Path) -> None:
+        job_cancel(workspace=job.workspace, job_uuid=job.uuid)
+
+    monkeypatch.setattr(runner, "storage_save", save_while_the_owner_cancels)
+    assert run_jobs() == 1
+    job.refresh_from_db()
+    assert (job.state, charged(job)) == ("cancelled", (0, 0))
+    assert job.stem_assets.count() == 0
+
+
+def test_a_cancel_during_a_failing_attempt_ends_the_job(job: Job, monkeypatch: pytest.MonkeyPatch):
+    def separate(*args: Any, **options: Any) -> None:
+        job_cancel(workspace=job.workspace, job_uuid=job.uuid)
+        raise OSError("the storage is away")
+
+    monkeypatch.setattr(separation, "separate", separate)
+    assert run_jobs() == 1
+    job.refresh_from_db()
+    assert (job.state, job.attempt, charged(job)) == ("cancelled", 1, (0, 0))
+
+
+def test_it_removes_what_a_killed_worker_left(job: Job, fake_separation: list[Any], settings: Any):
+    leftover = settings.SCRATCH_DIR / f"{job.uuid}.0"
+    leftover.mkdir(parents=True)
+    (leftover / "vocals.wav").touch()
+    assert run_jobs() == 1
+    assert list(settings.SCRATCH_DIR.iterdir()) == []
+
+
+def test_it_leaves_the_files_of_a_worker_beside_it(
+    alice: Any, tmp_path: Path, fake_separation: list[Any], settings: Any
+):
+    asset = make_asset(alice, tmp_path, seconds=0.1)
+    beside, mine = make_job(alice, asset), make_job(alice, asset)
+    job_claim()
+    folder = settings.SCRATCH_DIR / f"{beside.uuid}.1"
+    folder.mkdir(parents=True)
+    assert run_jobs() == 1
+    mine.refresh_from_db()
+    assert mine.state == "succeeded"
+    assert list(settings.SCRATCH_DIR.iterdir()) == [folder]
+
+
+def test_a_very_long_name_keeps_its_ending(alice: Any, tmp_path: Path, fake_separation: list[Any]):
+    job = make_job(alice, make_asset(alice, tmp_path, name="x" * 240 + ".wav"))
+    assert run_jobs() == 1
+    assert job.stem_assets.get().filename == "x" * 180 + " (vocals).wav"
+
+
+def test_a_task_runs_one_job_and_wakes_the_next(
+    alice: Any,
+    tmp_path: Path,
+    fake_separation: list[Any],
+    django_capture_on_commit_callbacks: Any,
+):
+    """So that a worker that is asked to stop does so after the job at hand."""
+    asset = make_asset(alice, tmp_path, seconds=0.1)
+    for _ in range(2):
+        make_job(alice, asset)
+    with django_capture_on_commit_callbacks(execute=True):
+        separation_run()
+    assert Job.objects.filter(state=JobState.SUCCEEDED).count() == 1
+    assert OrmQ.objects.filter(key="separation").count() == 1
 
 
 def beat_on_report(monkeypatch: pytest.MonkeyPatch) -> None:

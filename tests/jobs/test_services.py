@@ -4,14 +4,12 @@ from typing import Any
 
 import pytest
 from django.core.files.storage import FileSystemStorage
-from django_q.models import OrmQ
 
 from billing.models import Hold, Price
-from config.errors import NotFound, WrongState
+from config.errors import NotFound, Unavailable, WrongState
 from jobs.cleaning import storage_clean
 from jobs.leases import job_claim
-from jobs.management.commands.janitor import Command as Janitor
-from jobs.models import Asset, AssetState, Job
+from jobs.models import Asset, AssetState
 from jobs.selectors import asset_get_for_workspace
 from jobs.services import asset_create, asset_delete, job_cancel, job_delete
 from tests.makers import make_asset, make_job, make_wav, run_jobs
@@ -125,39 +123,39 @@ def test_deleting_a_job_removes_its_stems_but_not_the_recording(
         job_delete(workspace=alice, job_uuid=job.uuid)
 
 
-def test_a_new_job_wakes_a_worker_but_not_without_end(
-    alice: Any, tmp_path: Path, django_capture_on_commit_callbacks: Any
+def test_a_stem_that_another_job_works_on_cannot_be_deleted(
+    alice: Any, tmp_path: Path, fake_separation: list[Any]
 ):
-    asset = make_asset(alice, tmp_path)
-    with django_capture_on_commit_callbacks(execute=True):
-        for _ in range(5):
-            make_job(alice, asset)
-    assert OrmQ.objects.filter(key="separation").count() == 3
+    first = make_job(alice, make_asset(alice, tmp_path))
+    run_jobs()
+    stem = first.stem_assets.get()
+    second = make_job(alice, stem, stems=("drums",))
+    with pytest.raises(WrongState):
+        job_delete(workspace=alice, job_uuid=first.uuid)
+    with pytest.raises(WrongState):
+        asset_delete(workspace=alice, asset_uuid=stem.uuid)
+    first.refresh_from_db()
+    assert first.deleted_at is None
+    run_jobs()
+    second.refresh_from_db()
+    assert second.state == "succeeded"
+    job_delete(workspace=alice, job_uuid=first.uuid)
 
 
-def test_the_janitor_wakes_for_a_job_that_nobody_was_told_of(
-    alice: Any, tmp_path: Path, django_capture_on_commit_callbacks: Any
+def test_an_upload_that_took_too_long_is_refused(
+    alice: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stored: Stored
 ):
-    job = make_job(alice, make_asset(alice, tmp_path))
-    OrmQ.objects.all().delete()
-    with django_capture_on_commit_callbacks(execute=True):
-        Janitor().round()
-    assert OrmQ.objects.count() == 0
-    Job.objects.filter(pk=job.pk).update(queued_at="2026-01-01T00:00:00Z")
-    with django_capture_on_commit_callbacks(execute=True):
-        Janitor().round()
-    assert [task.key for task in OrmQ.objects.all()] == ["separation"]
+    path = tmp_path / "song.wav"
+    path.write_bytes(make_wav())
+    real = FileSystemStorage.save
 
+    def save_for_hours(self: FileSystemStorage, name: str, content: Any) -> str:
+        Asset.objects.update(created_at="2026-01-01T00:00:00Z")
+        storage_clean()
+        return str(real(self, name, content))
 
-def test_the_janitor_takes_back_a_lost_job_and_cleans(alice: Any, tmp_path: Path, stored: Stored):
-    asset = make_asset(alice, tmp_path)
-    job = make_job(alice, asset)
-    job_claim()
-    Job.objects.filter(pk=job.pk).update(lease_until="2026-01-01T00:00:00Z")
-    Janitor().round()
-    job.refresh_from_db()
-    assert (job.state, job.attempt) == ("queued", 1)
-    job_cancel(workspace=alice, job_uuid=job.uuid)
-    asset_delete(workspace=alice, asset_uuid=asset.uuid)
-    assert storage_clean() == 2
+    monkeypatch.setattr(FileSystemStorage, "save", save_for_hours)
+    with pytest.raises(Unavailable):
+        asset_create(workspace=alice, filename="song.wav", path=path)
+    storage_clean()
     assert stored() == []
