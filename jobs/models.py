@@ -90,6 +90,9 @@ class Job(models.Model):
     stems = models.JSONField()
     model = models.CharField(max_length=64)
     output_format = models.CharField(max_length=16)
+    # A caller that repeats an order under the same key gets the same job, not a second one.
+    idempotency_key = models.CharField(max_length=200, null=True)
+    order_sha256 = models.CharField(max_length=64)
     # Fixed when the job is made; every later step trusts these, not the price list.
     price_mcr = models.BigIntegerField()
     charged_mcr = models.BigIntegerField(default=0)
@@ -115,6 +118,9 @@ class Job(models.Model):
 
     class Meta:
         constraints = [
+            models.UniqueConstraint(
+                fields=["workspace", "idempotency_key"], name="job_idempotency_key_unique"
+            ),
             models.CheckConstraint(condition=Q(state__in=JobState.values), name="job_state_known"),
             models.CheckConstraint(
                 condition=Q(charged_mcr__gte=0) & Q(charged_mcr__lte=F("price_mcr")),

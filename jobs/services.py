@@ -1,11 +1,13 @@
 """What callers can do with recordings and jobs."""
 
+import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePath
 from uuid import UUID, uuid4
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
@@ -13,7 +15,7 @@ from accounts.models import ApiKey, Workspace
 from billing.ledger import credits_hold, hold_release
 from billing.pricing import price_mcr
 from billing.selectors import rate_get
-from config.errors import EmptyFile, NotFound, Unavailable, WrongState
+from config.errors import EmptyFile, IdempotencyConflict, NotFound, Unavailable, WrongState
 from jobs.models import ENDED, Asset, AssetState, Job, JobEvent, JobState, Service
 from jobs.queue import wake_cleaning, wake_separation
 from jobs.selectors import asset_get_for_workspace, job_get_for_workspace
@@ -30,6 +32,11 @@ class Order:
     stems: Sequence[str] | None
     model: str | None
     output_format: str
+
+    @property
+    def sha256(self) -> str:
+        """Tells whether a repeated order is the same one."""
+        return hashlib.sha256(json.dumps(asdict(self), default=str).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -90,8 +97,42 @@ def job_estimate(*, workspace: Workspace, order: Order) -> Quote:
     return Quote(asset, plan.stems, plan.model.name, price)
 
 
+def job_create(
+    *,
+    workspace: Workspace,
+    api_key: ApiKey | None,
+    order: Order,
+    idempotency_key: str | None = None,
+) -> Job:
+    """Order a job. The same order again under the same key is the same job."""
+    if idempotency_key is None:
+        return _job_create(workspace, api_key, order, None)
+    known = _job_of_key(workspace, order, idempotency_key)
+    if known is not None:
+        return known
+    try:
+        return _job_create(workspace, api_key, order, idempotency_key)
+    except IntegrityError:
+        # The same call beside this one was first; its transaction is committed by now.
+        known = _job_of_key(workspace, order, idempotency_key)
+        if known is None:
+            raise
+        return known
+
+
+def _job_of_key(workspace: Workspace, order: Order, idempotency_key: str) -> Job | None:
+    job = Job.objects.filter(workspace=workspace, idempotency_key=idempotency_key).first()
+    if job is None:
+        return None
+    if job.order_sha256 != order.sha256:
+        raise IdempotencyConflict
+    return job_get_for_workspace(workspace=workspace, job_uuid=job.uuid)
+
+
 @transaction.atomic
-def job_create(*, workspace: Workspace, api_key: ApiKey | None, order: Order) -> Job:
+def _job_create(
+    workspace: Workspace, api_key: ApiKey | None, order: Order, idempotency_key: str | None
+) -> Job:
     """Price the order, hold the credits, queue the job: all of it or nothing."""
     quote = job_estimate(workspace=workspace, order=order)
     # Locked until the job stands, so that the recording cannot be deleted under it.
@@ -106,6 +147,8 @@ def job_create(*, workspace: Workspace, api_key: ApiKey | None, order: Order) ->
         stems=list(quote.stems),
         model=quote.model,
         output_format=order.output_format,
+        idempotency_key=idempotency_key,
+        order_sha256=order.sha256,
         price_mcr=quote.price_mcr,
     )
     credits_hold(workspace=workspace, job_uuid=job.uuid, amount_mcr=job.price_mcr)

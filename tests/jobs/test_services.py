@@ -1,18 +1,21 @@
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.core.files.storage import FileSystemStorage
+from django.db import connection
 
 from billing.models import Hold, Price
-from config.errors import NotFound, Unavailable, WrongState
+from billing.selectors import ledger_discrepancies, wallet_get
+from config.errors import IdempotencyConflict, NotFound, Unavailable, WrongState
 from jobs.cleaning import storage_clean
 from jobs.leases import job_claim
-from jobs.models import Asset, AssetState
+from jobs.models import Asset, AssetState, Job
 from jobs.selectors import asset_get_for_workspace
-from jobs.services import asset_create, asset_delete, job_cancel, job_delete
-from tests.makers import make_asset, make_job, make_wav, run_jobs
+from jobs.services import Order, asset_create, asset_delete, job_cancel, job_create, job_delete
+from tests.makers import make_asset, make_job, make_wav, make_workspace, run_jobs
 
 pytestmark = pytest.mark.django_db
 
@@ -159,3 +162,48 @@ def test_an_upload_that_took_too_long_is_refused(
         asset_create(workspace=alice, filename="song.wav", path=path)
     storage_clean()
     assert stored() == []
+
+
+def order_once(
+    workspace: Any, asset: Any, *, key: str, stems: tuple[str, ...] = ("vocals",)
+) -> Job:
+    order = Order(
+        asset_uuid=asset.uuid, service="separation", stems=stems, model=None, output_format="wav"
+    )
+    return job_create(workspace=workspace, api_key=None, order=order, idempotency_key=key)
+
+
+def test_the_same_order_under_the_same_key_is_one_job(alice: Any, charlie: Any, tmp_path: Path):
+    asset = make_asset(alice, tmp_path)
+    first = order_once(alice, asset, key="k")
+    assert order_once(alice, asset, key="k") == first
+    assert order_once(alice, asset, key="other") != first
+    # Keys of one workspace mean nothing in another.
+    assert order_once(charlie, make_asset(charlie, tmp_path), key="k") != first
+    assert wallet_get(workspace=alice).held_mcr == 5_000
+
+
+def test_another_order_under_the_same_key_is_refused(alice: Any, tmp_path: Path):
+    asset = make_asset(alice, tmp_path)
+    order_once(alice, asset, key="k")
+    with pytest.raises(IdempotencyConflict):
+        order_once(alice, asset, key="k", stems=("drums",))
+    assert wallet_get(workspace=alice).held_mcr == 2_500
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_same_order_in_parallel_is_one_job(tmp_path: Path):
+    workspace = make_workspace(credits=100)
+    asset = make_asset(workspace, tmp_path)
+
+    def order(_: int) -> Job:
+        try:
+            return order_once(workspace, asset, key="k")
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(8) as pool:
+        assert len(set(pool.map(order, range(16)))) == 1
+    assert Job.objects.count() == 1
+    assert wallet_get(workspace=workspace).held_mcr == 2_500
+    assert ledger_discrepancies() == []
