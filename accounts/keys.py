@@ -5,6 +5,7 @@ lets secret scanners tell a key from noise. The secret has 190 bits, so a fast k
 """
 
 import hmac
+import re
 import secrets
 import zlib
 from dataclasses import dataclass
@@ -12,7 +13,9 @@ from dataclasses import dataclass
 PREFIX = "ap_"
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _ID_LENGTH, _SECRET_LENGTH, _CHECKSUM_LENGTH = 8, 32, 6
-_LENGTH = len(PREFIX) + _ID_LENGTH + _SECRET_LENGTH + _CHECKSUM_LENGTH
+_FORM = re.compile(
+    f"{PREFIX}[{_ALPHABET}]{{{_ID_LENGTH + _SECRET_LENGTH + _CHECKSUM_LENGTH}}}", re.ASCII
+)
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,7 @@ def key_make() -> Key:
 
 def key_parse(text: str) -> Key | None:
     """Take a key apart; None for anything that cannot be one."""
-    if len(text) != _LENGTH or not text.startswith(PREFIX) or not text.isascii():
+    if not _FORM.fullmatch(text):
         return None
     body, checksum = text[:-_CHECKSUM_LENGTH], text[-_CHECKSUM_LENGTH:]
     if not hmac.compare_digest(_checksum(body), checksum):

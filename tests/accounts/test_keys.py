@@ -25,6 +25,12 @@ def test_it_refuses_what_cannot_be_a_key(text: str):
     assert key_parse(text) is None
 
 
+@pytest.mark.parametrize("strange", ["\0", "-", " ", "\n", "é", "٣"])
+def test_it_refuses_another_alphabet_even_with_the_right_checksum(strange: str):
+    assert key_parse(str(Key("A" * 8, "b" * 31 + strange))) is None
+    assert key_parse(str(Key("A" * 7 + strange, "b" * 32))) is None
+
+
 def test_it_refuses_a_key_with_one_letter_changed():
     text = str(key_make())
     other = "A" if text[12] != "A" else "B"
