@@ -11,7 +11,7 @@ class EnvError(Exception):
 def text(name: str, default: str | None = None) -> str:
     file = os.environ.get(f"{name}_FILE")
     value = Path(file).read_text().strip() if file else os.environ.get(name, default)
-    if value is None:
+    if value is None or (default is None and not value.strip()):
         raise EnvError(f"Set the environment variable {name} (or {name}_FILE).")
     return value
 

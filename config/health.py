@@ -1,11 +1,20 @@
 """Liveness says that the process answers; readiness, that it can do its work."""
 
+from uuid import uuid4
+
+import structlog
+from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
+from django.db import Error as DatabaseError
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
-from django.db.utils import DatabaseError
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.http import require_safe
+
+log = structlog.get_logger(__name__)
+
+# Once true it stays so, and finding out reads every migration.
+_is_migrated = False
 
 
 @require_safe
@@ -15,7 +24,7 @@ def live(request: HttpRequest) -> JsonResponse:
 
 @require_safe
 def ready(request: HttpRequest) -> JsonResponse:
-    checks = {"database": _database_is_migrated(), "storage": _storage_answers()}
+    checks = {"database": _database_is_migrated(), "storage": _storage_works()}
     status = 200 if all(checks.values()) else 503
     return JsonResponse(
         {"status": "ok" if status == 200 else "unavailable", **checks}, status=status
@@ -23,16 +32,31 @@ def ready(request: HttpRequest) -> JsonResponse:
 
 
 def _database_is_migrated() -> bool:
+    global _is_migrated
     try:
-        executor = MigrationExecutor(connection)
-        return not executor.migration_plan(executor.loader.graph.leaf_nodes())
+        if _is_migrated:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT 1")
+        else:
+            executor = MigrationExecutor(connection)
+            _is_migrated = not executor.migration_plan(executor.loader.graph.leaf_nodes())
     except DatabaseError:
+        log.exception("readiness_database_failed")
         return False
+    return _is_migrated
 
 
-def _storage_answers() -> bool:
+def _storage_works() -> bool:
+    """Write, read and delete: a full disk or a lost right shows in nothing less."""
+    content = b"ready"
     try:
-        default_storage.exists("readyz")
-    except OSError:
+        name = default_storage.save(f"readyz-{uuid4()}", ContentFile(content))
+        try:
+            with default_storage.open(name) as handle:
+                return bool(handle.read() == content)
+        finally:
+            default_storage.delete(name)
+    except Exception:
+        # Each storage has exceptions of its own.
+        log.exception("readiness_storage_failed")
         return False
-    return True

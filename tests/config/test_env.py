@@ -30,8 +30,23 @@ def test_numbers_and_words(monkeypatch: pytest.MonkeyPatch):
     assert env.words("W", "") == ["a", "b", "c"]
 
 
+@pytest.mark.parametrize("value", ["", " \n"])
+def test_what_is_required_must_not_be_empty(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, value: str
+):
+    monkeypatch.setenv("SECRET", value)
+    with pytest.raises(env.EnvError, match="Set the environment variable SECRET"):
+        env.text("SECRET")
+    assert env.text("SECRET", "other") == value
+    (tmp_path / "secret").write_text(value)
+    monkeypatch.setenv("SECRET_FILE", str(tmp_path / "secret"))
+    with pytest.raises(env.EnvError, match="Set the environment variable SECRET"):
+        env.text("SECRET")
+
+
 @pytest.mark.parametrize("missing", ["SECRET_KEY", "API_KEY_PEPPER", "DATABASE_URL"])
-def test_production_does_not_start_without_its_secrets(missing: str):
+@pytest.mark.parametrize("value", [None, ""])
+def test_production_does_not_start_without_its_secrets(missing: str, value: str | None):
     environ = {
         **os.environ,
         "STEMWRIGHT_PRODUCTION": "True",
@@ -40,6 +55,8 @@ def test_production_does_not_start_without_its_secrets(missing: str):
         "DATABASE_URL": "postgres://localhost/x",
     }
     del environ[missing]
+    if value is not None:
+        environ[missing] = value
     result = subprocess.run(
         [sys.executable, "-c", "import config.settings"],
         env=environ,
