@@ -10,6 +10,7 @@ import structlog
 
 from config import env
 from config.localdb import ensure_database_url
+from config.logs import mask_download_tokens
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 VAR_DIR = BASE_DIR / "var"
@@ -42,6 +43,8 @@ INSTALLED_APPS = [
     "api",
 ]
 MIDDLEWARE = [
+    # First, so that a refusal by any of the others has a request id and is logged.
+    "django_structlog.middlewares.RequestMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
@@ -51,7 +54,6 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "django_structlog.middlewares.RequestMiddleware",
 ]
 ROOT_URLCONF = "config.urls"
 WSGI_APPLICATION = "config.wsgi.application"
@@ -169,6 +171,11 @@ REST_FRAMEWORK = {
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "UNAUTHENTICATED_USER": None,
 }
+# A progress stream holds a server thread for minutes. Must stay well below the threads of a process
+# (`--threads` in scripts/serve.py), else nothing else is answered.
+PROGRESS_STREAMS_PER_PROCESS = env.integer("STEMWRIGHT_PROGRESS_STREAMS_PER_PROCESS", 8)
+# Counted in each process too.
+PROGRESS_STREAMS_PER_WORKSPACE = env.integer("STEMWRIGHT_PROGRESS_STREAMS_PER_WORKSPACE", 4)
 SPECTACULAR_SETTINGS = {
     "TITLE": "Stemwright",
     "DESCRIPTION": "Takes recordings apart. Amounts ending in `_mcr` are integer milli-credits.",
@@ -184,6 +191,8 @@ SPECTACULAR_SETTINGS = {
 SECURE_CONTENT_TYPE_NOSNIFF = True
 X_FRAME_OPTIONS = "DENY"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = PRODUCTION
+# Probes come from within, over plain HTTP.
+SECURE_REDIRECT_EXEMPT = [r"^livez$", r"^readyz$"]
 SECURE_HSTS_SECONDS = 31_536_000 if PRODUCTION else 0
 if PRODUCTION:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
@@ -205,9 +214,13 @@ _shared_processors: list[Any] = [
     structlog.processors.StackInfoRenderer(),
 ]
 _renderer: list[Any] = (
-    [structlog.dev.ConsoleRenderer()]
+    [mask_download_tokens, structlog.dev.ConsoleRenderer()]
     if sys.stderr.isatty()
-    else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+    else [
+        structlog.processors.format_exc_info,
+        mask_download_tokens,
+        structlog.processors.JSONRenderer(),
+    ]
 )
 structlog.configure(
     processors=[*_shared_processors, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
