@@ -2,16 +2,20 @@
 
 import re
 from collections.abc import Iterator
-from typing import IO, Any
 
-from django.http import HttpResponseBase, StreamingHttpResponse
-from django.http.response import HttpResponse
-from django.utils.http import content_disposition_header
+from django.http import (
+    HttpResponse,
+    HttpResponseBase,
+    HttpResponseNotModified,
+    StreamingHttpResponse,
+)
+from django.utils.http import content_disposition_header, parse_etags
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework.request import Request
 
 from api.native.base import NativeApi
+from config.errors import NotFound
 from jobs.models import Asset
 from jobs.selectors import asset_get_for_download
 from jobs.storage import download_token_read, storage_open
@@ -31,35 +35,55 @@ class DownloadApi(NativeApi):
         responses={
             (200, "audio/*"): OpenApiTypes.BINARY,
             (206, "audio/*"): OpenApiTypes.BINARY,
-            (416, "text/plain"): None,
+            304: OpenApiResponse(description="`If-None-Match` names this file. No body."),
+            416: OpenApiResponse(description="`Range` lies outside the file. No body."),
         },
     )
     def get(self, request: Request, token: str) -> HttpResponseBase:
         """Download a stem. `Range` with one range is honoured."""
         asset = asset_get_for_download(asset_uuid=download_token_read(token))
-        span = _asked_range(request, asset)
-        if span is None:
-            response: HttpResponseBase = _stream(asset, range(asset.size_bytes))
-        elif not span:
-            response = HttpResponse(status=416)
-            response.headers["Content-Range"] = f"bytes */{asset.size_bytes}"
-        else:
-            response = _stream(asset, span)
-            response.status_code = 206
-            response.headers["Content-Range"] = (
-                f"bytes {span.start}-{span.stop - 1}/{asset.size_bytes}"
-            )
+        response = _answer(request, asset)
         response.headers["Accept-Ranges"] = "bytes"
         response.headers["ETag"] = _etag(asset)
         response.headers["Cache-Control"] = "private, max-age=3600"
         return response
 
 
+def _answer(request: Request, asset: Asset) -> HttpResponseBase:
+    if _is_known(request, asset):
+        return HttpResponseNotModified()
+    is_head = request.method == "HEAD"
+    # Ranges are defined for GET only.
+    span = None if is_head else _asked_range(request, asset)
+    if span is not None and not span:
+        headers = {"Content-Range": f"bytes */{asset.size_bytes}"}
+        return HttpResponse(status=416, headers=headers)
+    part = range(asset.size_bytes) if span is None else span
+    response = HttpResponse() if is_head else StreamingHttpResponse(_Part(asset, part))
+    response.headers["Content-Type"] = _CONTENT_TYPES.get(
+        asset.container, "application/octet-stream"
+    )
+    response.headers["Content-Length"] = str(len(part))
+    disposition = content_disposition_header(as_attachment=True, filename=asset.filename)
+    response.headers["Content-Disposition"] = str(disposition)
+    if span is not None:
+        response.status_code = 206
+        response.headers["Content-Range"] = f"bytes {span.start}-{span.stop - 1}/{asset.size_bytes}"
+    return response
+
+
+def _is_known(request: Request, asset: Asset) -> bool:
+    """Whether the client has this very file already."""
+    known = parse_etags(request.headers.get("If-None-Match", ""))
+    return "*" in known or _etag(asset) in {tag.removeprefix("W/") for tag in known}
+
+
 def _asked_range(request: Request, asset: Asset) -> range | None:
     """The bytes asked for; empty if they lie outside, None if the whole file is to be sent."""
     if request.headers.get("If-Range", _etag(asset)) != _etag(asset):
         return None
-    match = re.fullmatch(r"bytes=(\d*)-(\d*)", request.headers.get("Range", "").strip())
+    asked = request.headers.get("Range", "").strip()
+    match = re.fullmatch(r"bytes=([0-9]{0,18})-([0-9]{0,18})", asked)
     if match is None or match.group(1) == match.group(2) == "":
         # Several ranges and unknown units may be ignored by the standard.
         return None
@@ -72,23 +96,15 @@ def _asked_range(request: Request, asset: Asset) -> range | None:
     return range(int(first), min(int(last) + 1, size) if last else size)
 
 
-def _stream(asset: Asset, span: range) -> StreamingHttpResponse:
-    handle = storage_open(key=asset.storage_key)
-    response = StreamingHttpResponse(
-        _Part(handle, span),
-        content_type=_CONTENT_TYPES.get(asset.container, "application/octet-stream"),
-    )
-    response.headers["Content-Length"] = str(len(span))
-    disposition = content_disposition_header(as_attachment=True, filename=asset.filename)
-    response.headers["Content-Disposition"] = str(disposition)
-    return response
-
-
 class _Part:
-    """Bytes of an open file. Not a generator: one that never started would not close the file."""
+    """Bytes of a file. Not a generator: one that never started would not close the file."""
 
-    def __init__(self, handle: IO[Any], span: range) -> None:
-        self._handle = handle
+    def __init__(self, asset: Asset, span: range) -> None:
+        try:
+            self._handle = storage_open(key=asset.storage_key)
+        except FileNotFoundError:
+            # Deleted in this very moment.
+            raise NotFound("This file is no longer kept.") from None
         self._span = span
 
     def __iter__(self) -> Iterator[bytes]:

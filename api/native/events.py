@@ -2,25 +2,29 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from threading import Lock
 from typing import Any
 from uuid import UUID
 
-from django.db import connection
+from django.conf import settings
 from django.http import StreamingHttpResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework.request import Request
 
+from accounts.models import Workspace
 from api.authentication import workspace_of
 from api.native.base import NativeApi
 from api.native.jobs import job_body
-from config.errors import AppError
+from config.errors import NotFound, TooManyRequests
 from jobs.models import ENDED
 from jobs.selectors import job_get_for_workspace
 
 _LOOK_EVERY_S = 0.5
-_COMMENT_EVERY_S = 15.0
+# Only writing shows that a client is gone; until then its stream holds a thread.
+_COMMENT_EVERY_S = 5.0
 # A stream holds a server thread: it ends after a while, and the client comes back by itself.
 _STREAM_AT_MOST_S = 300.0
 
@@ -32,7 +36,8 @@ class JobEventsApi(NativeApi):
             (200, "text/event-stream"): OpenApiResponse(
                 OpenApiTypes.STR,
                 description="An event `job` with the whole job at once and at each change, until "
-                "it has ended. The stream closes then, or after five minutes.",
+                "it has ended. The stream closes then, or after five minutes. The number of open "
+                "streams is limited: above it, 429 says how soon to try again.",
             )
         },
     )
@@ -45,11 +50,62 @@ class JobEventsApi(NativeApi):
             job = job_get_for_workspace(workspace=workspace, job_uuid=job_uuid)
             return job_body(job, request), job.state in ENDED
 
-        response = StreamingHttpResponse(_events(look), content_type="text/event-stream")
+        stream: Iterable[bytes] = () if request.method == "HEAD" else _Stream(workspace, look)
+        response = StreamingHttpResponse(stream, content_type="text/event-stream")
         response.headers["Cache-Control"] = "no-store"
         # Proxies that buffer would keep the events until the end.
         response.headers["X-Accel-Buffering"] = "no"
         return response
+
+
+class _Places:
+    """How many streams are open in this process, for each workspace."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._taken: Counter[int] = Counter()
+
+    def take(self, workspace: Workspace) -> None:
+        with self._lock:
+            if (
+                self._taken.total() >= settings.PROGRESS_STREAMS_PER_PROCESS
+                or self._taken[workspace.pk] >= settings.PROGRESS_STREAMS_PER_WORKSPACE
+            ):
+                raise TooManyRequests(
+                    "Too many progress streams are open; read the job itself meanwhile.",
+                    headers={"Retry-After": "5"},
+                )
+            self._taken[workspace.pk] += 1
+
+    def give_back(self, workspace: Workspace) -> None:
+        with self._lock:
+            self._taken[workspace.pk] -= 1
+            # Forgets workspaces without streams, which would add up.
+            self._taken = +self._taken
+
+
+_places = _Places()
+
+
+class _Stream:
+    """Takes a place until it is closed. Not a generator: closing one that never started runs none
+    of its code, and the place would be lost."""
+
+    def __init__(
+        self, workspace: Workspace, look: Callable[[], tuple[dict[str, Any], bool]]
+    ) -> None:
+        _places.take(workspace)
+        self._workspace = workspace
+        self._look = look
+        self._is_open = True
+
+    def __iter__(self) -> Iterator[bytes]:
+        return _events(self._look)
+
+    def close(self) -> None:
+        if self._is_open:
+            self._is_open = False
+            _places.give_back(self._workspace)
 
 
 def _events(look: Callable[[], tuple[dict[str, Any], bool]]) -> Iterator[bytes]:
@@ -57,24 +113,22 @@ def _events(look: Callable[[], tuple[dict[str, Any], bool]]) -> Iterator[bytes]:
     last = ""
     # Tells browsers how soon to come back after the stream has ended.
     yield b"retry: 1000\n\n"
-    try:
-        while time.monotonic() - started < _STREAM_AT_MOST_S:
+    while time.monotonic() - started < _STREAM_AT_MOST_S:
+        try:
             body, ended = look()
-            # Links are signed anew each time: they alone are no news.
-            news = json.dumps(
-                [body["status"], body["progress"], body["attempt"], body["cancel_requested_at"]]
-            )
-            if news != last:
-                last, said = news, time.monotonic()
-                yield f"event: job\ndata: {json.dumps(body, default=str)}\n\n".encode()
-            elif time.monotonic() - said > _COMMENT_EVERY_S:
-                said = time.monotonic()
-                yield b": still here\n\n"
-            if ended:
-                return
-            time.sleep(_LOOK_EVERY_S)
-    except AppError:
-        # Deleted meanwhile: there is nothing more to tell.
-        return
-    finally:
-        connection.close()
+        except NotFound:
+            # Deleted meanwhile: there is nothing more to tell.
+            return
+        # Links are signed anew each time: they alone are no news.
+        news = json.dumps(
+            [body["status"], body["progress"], body["attempt"], body["cancel_requested_at"]]
+        )
+        if news != last:
+            last, said = news, time.monotonic()
+            yield f"event: job\ndata: {json.dumps(body, default=str)}\n\n".encode()
+        elif time.monotonic() - said >= _COMMENT_EVERY_S:
+            said = time.monotonic()
+            yield b": still here\n\n"
+        if ended:
+            return
+        time.sleep(_LOOK_EVERY_S)

@@ -76,10 +76,20 @@ def test_it_refuses_a_part_that_is_not_there(client: Client, link: str, whole: b
     response = client.get(link, headers={"Range": asked})
     assert response.status_code == 416
     assert response.headers["Content-Range"] == f"bytes */{len(whole)}"
+    assert response.content == b""
 
 
 @pytest.mark.parametrize(
-    "asked", ["bytes=5-2", "bytes=0-1,5-6", "lines=1-2", "bytes=-", "bytes=a-"]
+    "asked",
+    [
+        "bytes=5-2",
+        "bytes=0-1,5-6",
+        "lines=1-2",
+        "bytes=-",
+        "bytes=a-",
+        "bytes=" + "9" * 5000 + "-",
+        "bytes=-" + "9" * 5000,
+    ],
 )
 def test_it_ignores_ranges_that_it_may_ignore(client: Client, link: str, whole: bytes, asked: str):
     response = client.get(link, headers={"Range": asked})
@@ -94,11 +104,47 @@ def test_a_part_of_another_version_becomes_the_whole(client: Client, link: str, 
     assert (response.status_code, content(response)) == (206, whole[:10])
 
 
-def test_head_tells_the_size_only(client: Client, link: str, whole: bytes):
-    response = client.head(link)
+@pytest.mark.parametrize("headers", [{}, {"Range": "bytes=0-9"}, {"Range": "bytes=100000000-"}])
+def test_head_answers_as_get_without_opening_the_file(
+    client: Client, link: str, monkeypatch: pytest.MonkeyPatch, headers: dict[str, str]
+):
+    response = client.get(link)
     response.close()
+    expected = dict(response.headers)
+
+    def refuse(*, key: str) -> Any:
+        raise AssertionError("opened")
+
+    monkeypatch.setattr("api.native.downloads.storage_open", refuse)
+    response = client.head(link, headers=headers)
     assert response.status_code == 200
-    assert response.headers["Content-Length"] == str(len(whole))
+    found = dict(response.headers)
+    assert found.pop("X-Request-ID") != expected.pop("X-Request-ID")
+    assert found == expected
+
+
+@pytest.mark.parametrize("known", ["{}", 'W/{}, "other"', '"other", {}', "*"])
+@pytest.mark.parametrize("method", ["get", "head"])
+def test_a_known_file_is_not_sent_again(
+    client: Client, link: str, stem: Asset, method: str, known: str
+):
+    headers = {"If-None-Match": known.format(f'"{stem.sha256}"'), "Range": "bytes=0-9"}
+    response = getattr(client, method)(link, headers=headers)
+    assert (response.status_code, response.content) == (304, b"")
+    assert response.headers["ETag"] == f'"{stem.sha256}"'
+
+
+def test_another_version_is_sent(client: Client, link: str, whole: bytes):
+    response = client.get(link, headers={"If-None-Match": '"other"'})
+    assert (response.status_code, content(response)) == (200, whole)
+
+
+def test_a_file_that_is_gone_from_storage_is_not_found(
+    client: Client, link: str, stem: Asset, media_dir: Path
+):
+    (media_dir / stem.storage_key).unlink()
+    response = client.get(link)
+    assert (response.status_code, response.json()["error"]["code"]) == (404, "not_found")
 
 
 def test_a_link_expires(client: Client, link: str):

@@ -1,13 +1,7 @@
-import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 from django.test import Client
-
-from jobs.leases import job_claim, job_succeed
-from jobs.services import job_cancel
-from tests.makers import make_asset, make_job
 
 pytestmark = pytest.mark.django_db
 
@@ -44,6 +38,8 @@ def test_the_schema_names_every_path(client: Client):
     assert page == "#/components/schemas/PaginatedJobList"
     error = listing["responses"]["default"]["content"]["application/json"]["schema"]["$ref"]
     assert error == "#/components/schemas/Error"
+    download = schema["paths"]["/v1/downloads/{token}"]["get"]["responses"]
+    assert ("content" in download["206"], "content" in download["416"]) == (True, False)
     assert schema["components"]["securitySchemes"]["apiKey"]["name"] == "X-API-Key"
 
 
@@ -52,37 +48,3 @@ def test_pages_answer(client: Client, path: str):
     response = client.get(path)
     assert response.status_code == 200
     assert "Content-Security-Policy" in response.headers
-
-
-def events(client: Client, path: str) -> list[dict[str, Any]]:
-    response = client.get(path)
-    assert response.headers["Content-Type"] == "text/event-stream"
-    text = b"".join(response.streaming_content).decode()  # type: ignore[attr-defined]
-    assert text.startswith("retry: 1000\n\n")
-    return [json.loads(line[6:]) for line in text.splitlines() if line.startswith("data: ")]
-
-
-def test_events_of_an_ended_job_are_its_end(alice_client: Client, alice: Any, tmp_path: Path):
-    job = make_job(alice, make_asset(alice, tmp_path))
-    job_cancel(workspace=alice, job_uuid=job.uuid)
-    (event,) = events(alice_client, f"/v1/jobs/{job.uuid}/events")
-    assert (event["id"], event["status"]) == (str(job.uuid), "cancelled")
-
-
-def test_events_tell_each_change_once(
-    alice_client: Client, alice: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    job = make_job(alice, make_asset(alice, tmp_path))
-    turns = iter([lambda: None, job_claim, lambda: None])
-
-    def instead_of_sleep(_: float) -> None:
-        step = next(turns, None)
-        if step is not None:
-            step()
-        else:
-            job.refresh_from_db()
-            job_succeed(job, outputs=[])
-
-    monkeypatch.setattr("api.native.events.time.sleep", instead_of_sleep)
-    told = events(alice_client, f"/v1/jobs/{job.uuid}/events")
-    assert [event["status"] for event in told] == ["queued", "running", "succeeded"]
