@@ -79,6 +79,11 @@ class IdempotencyConflict(WrongState):
     message = "This idempotency key was used with other values."
 
 
+class LengthRequired(AppError):
+    code, status = "length_required", 411
+    message = "Send the length of the body as Content-Length; chunks without one are not read."
+
+
 class TooLarge(AppError):
     code, status, message = "too_large", 413, "The file is too large."
 

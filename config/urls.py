@@ -10,5 +10,6 @@ urlpatterns = [
     path("readyz", health.ready, name="readyz"),
     path("v1/", include("api.native.urls")),
 ]
+handler400 = "api.native.errors.bad_request"
 handler404 = "api.native.errors.not_found"
 handler500 = "api.native.errors.server_error"

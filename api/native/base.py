@@ -1,10 +1,14 @@
+import json
+import re
 from collections.abc import Callable
-from typing import Any
+from typing import IO, Any
 
 from django.db.models import QuerySet
 from django.http import HttpResponseBase
-from rest_framework.negotiation import BaseContentNegotiation
-from rest_framework.pagination import CursorPagination
+from rest_framework import exceptions
+from rest_framework.negotiation import DefaultContentNegotiation
+from rest_framework.pagination import Cursor, CursorPagination
+from rest_framework.parsers import JSONParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
@@ -13,18 +17,26 @@ from rest_framework.views import APIView
 from api.authentication import ApiKeyAuthentication, api_key_of
 from api.native.errors import exception_handler, request_id
 from api.native.schema import NativeSchema
+from config.errors import LengthRequired, ValidationFailed
 
 
-class JsonAlways(BaseContentNegotiation):
+class JsonAlways(DefaultContentNegotiation):
     """Answers are JSON whatever `Accept` says; errors too."""
-
-    def select_parser(self, request: Request, parsers: Any) -> Any:
-        from rest_framework.negotiation import DefaultContentNegotiation
-
-        return DefaultContentNegotiation().select_parser(request, parsers)
 
     def select_renderer(self, request: Request, renderers: Any, format_suffix: Any = None) -> Any:
         return renderers[0], renderers[0].media_type
+
+
+class JsonParser(JSONParser):
+    def parse(self, stream: IO[Any], *args: Any, **kwargs: Any) -> Any:
+        try:
+            body = super().parse(stream, *args, **kwargs)
+            # Half of a surrogate pair ("\ud800") is legal JSON, yet no text that could be stored
+            # or repeated in an error.
+            json.dumps(body, ensure_ascii=False).encode()
+        except (RecursionError, UnicodeEncodeError) as error:
+            raise exceptions.ParseError from error
+        return body
 
 
 class NewestFirst(CursorPagination):
@@ -35,11 +47,35 @@ class NewestFirst(CursorPagination):
     page_size_query_param = "limit"
     max_page_size = 200
 
+    def get_page_size(self, request: Request) -> int:
+        limit = request.query_params.get(self.page_size_query_param)
+        if limit is None:
+            return self.page_size
+        if not re.fullmatch(r"0*[1-9][0-9]{0,17}", limit):
+            raise ValidationFailed(fields={"limit": ["This must be a whole number from 1 on."]})
+        return min(int(limit), self.max_page_size)
+
+    def decode_cursor(self, request: Request) -> Cursor | None:
+        try:
+            cursor = super().decode_cursor(request)
+        except exceptions.NotFound:
+            raise _bad_cursor() from None
+        # DRF would hand any text to the database as a primary key.
+        if cursor and cursor.position and not re.fullmatch(r"[0-9]{1,18}", str(cursor.position)):
+            raise _bad_cursor()
+        return cursor
+
+
+def _bad_cursor() -> ValidationFailed:
+    problem = "Take cursors from `next` and `previous` of a page."
+    return ValidationFailed(fields={"cursor": [problem]})
+
 
 class NativeApi(APIView):
     """An endpoint under /v1/. Needs an API key unless `needs_key` is False."""
 
     authentication_classes = [ApiKeyAuthentication]
+    parser_classes = [JsonParser]
     content_negotiation_class = JsonAlways
     schema = NativeSchema()
     pagination_class = NewestFirst
@@ -49,6 +85,9 @@ class NativeApi(APIView):
         super().initial(request, *args, **kwargs)
         if self.needs_key:
             api_key_of(request)
+        # Django would take such a body for an empty one.
+        if "Transfer-Encoding" in request.headers and not request.headers.get("Content-Length"):
+            raise LengthRequired
 
     def get_exception_handler(self) -> Callable[..., Any]:
         return exception_handler

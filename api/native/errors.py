@@ -3,7 +3,7 @@
 from typing import Any
 
 import structlog
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
 from django.http import Http404, HttpRequest, JsonResponse
 from rest_framework import exceptions, serializers
 from rest_framework.response import Response
@@ -37,7 +37,11 @@ def exception_handler(exception: Exception, context: dict[str, Any]) -> Response
     error = _as_app_error(exception)
     if error.status >= 500:
         log.error("request_failed", code=error.code, exc_info=exception)
-    return Response(error_body(error), status=error.status, headers=error.headers)
+    headers = error.headers
+    if error.status == 401:
+        challenge = context["view"].get_authenticate_header(context["request"])
+        headers = {"WWW-Authenticate": challenge, **headers}
+    return Response(error_body(error), status=error.status, headers=headers)
 
 
 def error_body(error: errors.AppError) -> dict[str, Any]:
@@ -56,6 +60,10 @@ def request_id() -> str:
     return str(structlog.contextvars.get_contextvars().get("request_id", ""))
 
 
+def bad_request(request: HttpRequest, exception: Exception) -> JsonResponse:
+    return _json(errors.ValidationFailed())
+
+
 def not_found(request: HttpRequest, exception: Exception) -> JsonResponse:
     return _json(errors.NotFound("There is no such address."))
 
@@ -65,7 +73,8 @@ def server_error(request: HttpRequest) -> JsonResponse:
 
 
 def _json(error: errors.AppError) -> JsonResponse:
-    return JsonResponse(error_body(error), status=error.status)
+    headers = {"X-Request-ID": request_id()}
+    return JsonResponse(error_body(error), status=error.status, headers=headers)
 
 
 def _as_app_error(exception: Exception) -> errors.AppError:
@@ -74,7 +83,10 @@ def _as_app_error(exception: Exception) -> errors.AppError:
             return exception
         case exceptions.ValidationError():
             return errors.ValidationFailed(fields=_fields(exception.detail))
-        case exceptions.ParseError():
+        case RequestDataTooBig():
+            return errors.TooLarge("The body is too large.")
+        # What remains of Django's own limits: the number of fields and of files.
+        case exceptions.ParseError() | SuspiciousOperation():
             return errors.ValidationFailed("The body cannot be read.")
         case exceptions.NotAuthenticated() | exceptions.AuthenticationFailed():
             return errors.NotAuthenticated()

@@ -38,6 +38,18 @@ class OrderSerializer(serializers.Serializer[Any]):
         "`flac16`, `flac24` or `mp3`.",
     )
 
+    def to_internal_value(self, data: Any) -> Any:
+        # A misspelt `stems` would silently order, and charge for, something else.
+        unknown = set(data) - set(self.fields) if isinstance(data, dict) else set()
+        problems = {name: ["There is no such field."] for name in unknown}
+        try:
+            values = super().to_internal_value(data)
+        except serializers.ValidationError as error:
+            raise serializers.ValidationError({**error.detail, **problems}) from None  # type: ignore[dict-item]
+        if problems:
+            raise serializers.ValidationError(problems)
+        return values
+
     def order(self) -> Order:
         values = self.validated_data
         return Order(
@@ -66,7 +78,9 @@ class QuoteSerializer(serializers.Serializer[Quote]):
 class OutputSerializer(serializers.Serializer[Asset]):
     """A stem that was made. The link works without a key until it expires."""
 
-    id = serializers.UUIDField(source="uuid")
+    id = serializers.UUIDField(
+        source="uuid", help_text="Also the `asset` of a further job, to take the stem apart."
+    )
     stem = serializers.CharField()
     filename = serializers.CharField()
     size_bytes = serializers.IntegerField()

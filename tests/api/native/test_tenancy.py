@@ -1,0 +1,106 @@
+"""One workspace sees nothing of another. The routes are read from the service itself."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from jobs.models import Asset, Job
+from jobs.runner import Heartbeat
+from tests.api.routes import OPEN, Route, native_routes
+from tests.makers import make_asset, make_job, run_jobs
+
+pytestmark = pytest.mark.django_db
+
+# Routes without an id; each has a test of its own below.
+OF_THE_WORKSPACE = {
+    "native-asset-list",
+    "native-job-list",
+    "native-job-estimate",
+    "native-credits",
+    "native-ledger",
+}
+WITH_AN_ID = [(route, method) for route in native_routes() if route.ids for method in route.methods]
+
+
+@pytest.fixture
+def job(alice: Any, tmp_path: Path, fake_separation: list[Any], monkeypatch: Any) -> Job:
+    """A job of Alice's that ended well."""
+    monkeypatch.setattr(Heartbeat, "_beat", lambda self: None)
+    job = make_job(alice, make_asset(alice, tmp_path))
+    run_jobs()
+    return job
+
+
+@pytest.fixture
+def stem(job: Job) -> Asset:
+    return Asset.objects.get(job=job)
+
+
+def test_every_route_is_covered():
+    plain = {route.name for route in native_routes() if not route.ids}
+    assert plain == OPEN | OF_THE_WORKSPACE
+    assert {(route.name, method) for route, method in WITH_AN_ID} >= {
+        ("native-asset-detail", "delete"),
+        ("native-job-cancel", "post"),
+        ("native-job-events", "head"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("route", "method"), WITH_AN_ID, ids=lambda value: getattr(value, "name", value)
+)
+def test_a_stranger_finds_nothing(
+    alice_client: Client, charlie_client: Client, job: Job, stem: Asset, route: Route, method: str
+):
+    for asset in (job.asset, stem):
+        path = route.path({"asset_uuid": asset.uuid, "job_uuid": job.uuid})
+        response = getattr(charlie_client, method)(path)
+        assert response.status_code == 404
+        if method != "head":
+            assert response.json()["error"]["code"] == "not_found"
+    # Nothing was done by it, and the address is a real one.
+    job.refresh_from_db()
+    assert (job.state, job.deleted_at, job.cancel_requested_at) == ("succeeded", None, None)
+    assert set(Asset.objects.values_list("state", flat=True)) == {"ready"}
+    response = getattr(alice_client, method)(path)
+    response.close()
+    assert response.status_code in {200, 204, 409}
+
+
+@pytest.mark.parametrize("path", ["/v1/jobs", "/v1/jobs/estimate"])
+def test_a_stranger_cannot_order_from_it(charlie_client: Client, job: Job, stem: Asset, path: str):
+    for asset in (job.asset, stem):
+        body = {"asset": str(asset.uuid), "stems": ["vocals"]}
+        response = charlie_client.post(path, body, content_type="application/json")
+        assert (response.status_code, response.json()["error"]["code"]) == (404, "not_found")
+    assert Job.objects.count() == 1
+
+
+def test_a_stem_of_ones_own_can_be_taken_apart(alice_client: Client, stem: Asset):
+    body = {"asset": str(stem.uuid), "stems": ["vocals"]}
+    response = alice_client.post("/v1/jobs", body, content_type="application/json")
+    assert (response.status_code, response.json()["asset"]) == (201, str(stem.uuid))
+
+
+def test_lists_and_balance_are_the_workspaces_own(
+    alice_client: Client, charlie_client: Client, job: Job
+):
+    assert alice_client.get("/v1/credits").json()["balance_mcr"] == 97_500
+    assert charlie_client.get("/v1/credits").json() == {
+        "credits": "100",
+        "available_mcr": 100_000,
+        "held_mcr": 0,
+        "balance_mcr": 100_000,
+    }
+    for path, of_alice, of_charlie in (
+        ("/v1/assets", 1, 0),
+        ("/v1/jobs", 1, 0),
+        # Each has the grant; Alice, the charge too.
+        ("/v1/credits/ledger", 2, 1),
+    ):
+        hers = alice_client.get(path).json()["results"]
+        his = charlie_client.get(path).json()["results"]
+        assert (len(hers), len(his)) == (of_alice, of_charlie)
+        assert not {row["id"] for row in hers} & {row["id"] for row in his}

@@ -1,0 +1,55 @@
+"""All addresses of the service, so that tests cover those that are added later."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.urls import URLPattern, URLResolver, get_resolver
+
+# Routes that need no key.
+OPEN = {"native-download", "native-catalog", "native-openapi", "native-docs"}
+
+
+@dataclass(frozen=True)
+class Route:
+    name: str
+    pattern: str
+    view: Any
+
+    @property
+    def ids(self) -> set[str]:
+        return set(re.findall(r"<uuid:(\w+)>", self.pattern))
+
+    @property
+    def methods(self) -> list[str]:
+        known = ["get", "head", "post", "put", "patch", "delete"]
+        view = self.view.view_class
+        return [
+            method
+            for method in known
+            # DRF answers HEAD where there is GET.
+            if hasattr(view, "get" if method == "head" else method)
+        ]
+
+    def path(self, ids: Mapping[str, object]) -> str:
+        """Fails for an id that the test has not heard of."""
+        return "/" + re.sub(r"<\w+:(\w+)>", lambda found: str(ids[found[1]]), self.pattern)
+
+
+def routes() -> list[Route]:
+    return list(_walk(get_resolver(), ""))
+
+
+def native_routes() -> list[Route]:
+    return [route for route in routes() if route.pattern.startswith("v1/")]
+
+
+def _walk(resolver: URLResolver, prefix: str) -> Iterator[Route]:
+    for item in resolver.url_patterns:
+        pattern = prefix + str(item.pattern)
+        if isinstance(item, URLResolver):
+            yield from _walk(item, pattern)
+        else:
+            assert isinstance(item, URLPattern)
+            yield Route(item.name or "", pattern, item.callback)
