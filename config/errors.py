@@ -74,8 +74,9 @@ class WrongState(AppError):
     code, status, message = "wrong_state", 409, "This cannot be done in the present state."
 
 
-class IdempotencyConflict(WrongState):
-    code = "idempotency_conflict"
+class IdempotencyConflict(AppError):
+    # 422, not 409: waiting and sending it again will not help (IETF draft, Idempotency-Key).
+    code, status = "idempotency_conflict", 422
     message = "This idempotency key was used with other values."
 
 

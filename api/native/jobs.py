@@ -2,7 +2,7 @@ from typing import Any
 from uuid import UUID
 
 from django.urls import reverse
-from drf_spectacular.utils import extend_schema, extend_schema_field
+from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_field
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -10,6 +10,7 @@ from rest_framework.response import Response
 from api.authentication import api_key_of, workspace_of
 from api.native.base import NativeApi, page_response
 from billing.pricing import credits_text
+from config.errors import ValidationFailed
 from jobs.models import Asset, Job, Service
 from jobs.selectors import job_get_for_workspace, job_list
 from jobs.services import Order, Quote, job_cancel, job_create, job_delete, job_estimate
@@ -135,16 +136,40 @@ def job_body(job: Job, request: Request) -> dict[str, Any]:
     return dict(JobSerializer(job, context={"request": request}).data)
 
 
+IDEMPOTENCY_KEY = OpenApiParameter(
+    "Idempotency-Key",
+    location=OpenApiParameter.HEADER,
+    description="Any text of yours, at most 200 characters. The same order again under the same "
+    "key is the same job; another order under it is refused with `idempotency_conflict`.",
+)
+
+
+def _idempotency_key(request: Request) -> str | None:
+    key = request.headers.get("Idempotency-Key")
+    if key is not None and not (0 < len(key) <= 200 and key.isprintable()):
+        problem = "Send 1 to 200 printable characters."
+        raise ValidationFailed(fields={"Idempotency-Key": [problem]})
+    return key
+
+
 class JobsApi(NativeApi):
     @extend_schema(
-        operation_id="job_create", request=OrderSerializer, responses={201: JobSerializer}
+        operation_id="job_create",
+        parameters=[IDEMPOTENCY_KEY],
+        request=OrderSerializer,
+        responses={201: JobSerializer},
     )
     def post(self, request: Request) -> Response:
         """Order a job. Its price is held now, and charged only if it succeeds."""
         serializer = OrderSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         key = api_key_of(request)
-        job = job_create(workspace=key.workspace, api_key=key, order=serializer.order())
+        job = job_create(
+            workspace=key.workspace,
+            api_key=key,
+            order=serializer.order(),
+            idempotency_key=_idempotency_key(request),
+        )
         return Response(job_body(job, request), status=201)
 
     @extend_schema(operation_id="job_list", responses=JobSerializer(many=True))

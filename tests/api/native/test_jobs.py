@@ -70,6 +70,29 @@ def test_it_works(alice_client: Client, asset: Any, fake_separation: list[Any]):
     assert (grant["kind"], grant["amount_mcr"], grant["job"]) == ("grant", 100_000, None)
 
 
+def test_a_repeated_order_under_one_key_is_one_job(alice_client: Client, asset: Any):
+    def order_once(key: str, **body: Any) -> Any:
+        return alice_client.post(
+            "/v1/jobs",
+            {"asset": str(asset.uuid), **body},
+            content_type="application/json",
+            headers={"Idempotency-Key": key},
+        )
+
+    first, second = order_once("k", stems=["vocals"]), order_once("k", stems=["vocals"])
+    assert (first.status_code, second.status_code) == (201, 201)
+    assert first.json() == second.json()
+    other = order_once("k", stems=["drums"])
+    assert (other.status_code, other.json()["error"]["code"]) == (422, "idempotency_conflict")
+    for bad in ("", "x" * 201):
+        response = order_once(bad)
+        assert (response.status_code, response.json()["error"]["code"]) == (
+            400,
+            "validation_failed",
+        )
+    assert alice_client.get("/v1/credits").json()["held_mcr"] == 5_000
+
+
 def test_the_estimate_is_the_price_and_makes_nothing(alice_client: Client, asset: Any):
     response = post(alice_client, "/v1/jobs/estimate", asset=str(asset.uuid), stems=["drums"])
     assert response.status_code == 200
