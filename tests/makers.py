@@ -17,11 +17,15 @@ from jobs.runner import run_next_job
 from jobs.services import Order, asset_create, job_create
 
 
-def make_workspace(name: str = "Alice's", *, credits: int = 100) -> Workspace:
-    # Tests that commit empty all tables afterwards, the shipped prices too.
+def make_prices() -> None:
+    """The shipped prices: a test that commits empties all tables afterwards, theirs too."""
     Price.objects.get_or_create(
         service="separation", workspace=None, defaults={"unit": "per_second", "amount_mcr": 2_500}
     )
+
+
+def make_workspace(name: str = "Alice's", *, credits: int = 100) -> Workspace:
+    make_prices()
     workspace = workspace_create(name=name)
     if credits:
         make_grant(workspace, credits * 1000)

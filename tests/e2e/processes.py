@@ -25,6 +25,7 @@ def service_environment(media_dir: Path, **extra: str) -> dict[str, str]:
         **os.environ,
         "DATABASE_URL": f"postgresql://{address}",
         "STEMWRIGHT_MEDIA_DIR": str(media_dir),
+        "STEMWRIGHT_SCRATCH_DIR": str(media_dir.parent / "scratch"),
         "STEMWRIGHT_LOG_LEVEL": "WARNING",
         **extra,
     }

@@ -11,13 +11,15 @@ from billing.selectors import ledger_discrepancies
 from jobs.models import Job
 from separation import catalog
 from tests.e2e.processes import ROOT, service_environment
+from tests.makers import make_prices
 
 TIMEOUT_S = 300
 
 
 @pytest.fixture
-def demo(media_dir: Path) -> Any:
+def demo(media_dir: Path, transactional_db: None) -> Any:
     """What `make demo` does after its set-up: real server, real clusters, real engine."""
+    make_prices()
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -41,7 +43,6 @@ def last_line(result: subprocess.CompletedProcess[str]) -> dict[str, Any]:
     return parsed
 
 
-@pytest.mark.django_db(transaction=True)
 def test_it_takes_the_shipped_song_apart_and_charges_its_duration(demo: Any):
     result = demo()
     assert (result.returncode, result.stderr) == (0, "")
@@ -61,7 +62,6 @@ def test_it_takes_the_shipped_song_apart_and_charges_its_duration(demo: Any):
     assert "personal and research use only" in result.stdout
 
 
-@pytest.mark.django_db(transaction=True)
 def test_what_cannot_be_done_ends_in_one_sentence_and_charges_nothing(demo: Any):
     result = demo("--stems", "kazoo")
     assert result.returncode == 1
