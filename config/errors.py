@@ -37,6 +37,10 @@ class UnknownStem(ValidationFailed):
     code, message = "unknown_stem", "No such stem."
 
 
+class IncompatibleStems(ValidationFailed):
+    code, message = "incompatible_stems", "No single model makes all of these stems."
+
+
 class UnknownModel(ValidationFailed):
     code, message = "unknown_model", "No such model."
 
@@ -90,7 +94,11 @@ class TooLarge(AppError):
 
 
 class UnsupportedMediaType(AppError):
-    code, status, message = "unsupported_media_type", 415, "This content type is not read here."
+    code, status, message = (
+        "unsupported_media_type",
+        415,
+        "Send application/json; an upload as multipart/form-data.",
+    )
 
 
 class MediaError(AppError):

@@ -38,8 +38,7 @@ def stem_offers() -> list[StemOffer]:
     installed = {model.name for model in models if catalog.availability(model).is_installed}
     offers = []
     for stem in catalog.stems():
-        needed = set(stem.minus or (stem.name,))
-        makers = [model.name for model in models if needed <= set(model.stems)]
+        makers = [model.name for model in models if model.makes(stem)]
         offers.append(
             StemOffer(
                 name=stem.name,

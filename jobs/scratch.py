@@ -13,7 +13,7 @@ from jobs.models import Job, JobState
 @contextmanager
 def scratch_folder(job: Job) -> Iterator[Path]:
     """A folder of this attempt's own, on this machine, for as long as the block runs."""
-    _remove_leftovers()
+    remove_leftovers()
     folder = settings.SCRATCH_DIR / f"{job.uuid}.{job.attempt}"
     folder.mkdir(parents=True)
     try:
@@ -22,16 +22,18 @@ def scratch_folder(job: Job) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _remove_leftovers() -> None:
+def remove_leftovers() -> None:
     """Remove the folders of attempts that run no more; other workers may run beside this one."""
     if not settings.SCRATCH_DIR.is_dir():
         return
+    # Listed before the rows are read: an attempt that starts in between is in neither.
+    folders = list(settings.SCRATCH_DIR.iterdir())
     running = {
         f"{uuid}.{attempt}"
         for uuid, attempt in Job.objects.filter(state=JobState.RUNNING).values_list(
             "uuid", "attempt"
         )
     }
-    for folder in settings.SCRATCH_DIR.iterdir():
+    for folder in folders:
         if folder.name not in running:
             shutil.rmtree(folder, ignore_errors=True)

@@ -22,6 +22,7 @@ _TRANSLATED: dict[type[engine_errors.SeparationError], type[errors.AppError]] = 
     engine_errors.TooLong: errors.TooLong,
     engine_errors.InvalidRequest: errors.ValidationFailed,
     engine_errors.UnknownStem: errors.UnknownStem,
+    engine_errors.IncompatibleStems: errors.IncompatibleStems,
     engine_errors.UnknownModel: errors.UnknownModel,
     engine_errors.UnsupportedFormat: errors.UnsupportedFormat,
     engine_errors.ModelUnavailable: errors.ModelUnavailable,
@@ -41,9 +42,13 @@ def translated_errors() -> Iterator[None]:
 
 
 def recording_probe(path: Path) -> AudioInfo:
-    limits = separation.AudioLimits(max_duration_s=settings.RECORDING_MAX_SECONDS)
-    with translated_errors():
-        return separation.probe(path, limits=limits)
+    max_duration_s = settings.RECORDING_MAX_SECONDS
+    limits = separation.AudioLimits(max_duration_s=max_duration_s)
+    try:
+        with translated_errors():
+            return separation.probe(path, limits=limits)
+    except errors.TooLong as error:
+        raise errors.TooLong(error.text, data={"max_duration_s": max_duration_s}) from error
 
 
 def separation_plan(
@@ -72,3 +77,12 @@ def stem_info(job: Job) -> AudioInfo:
         is_float=form.name == "wav32f",
         is_lossy=form.name == "mp3",
     )
+
+
+def format_name(asset: Asset) -> str:
+    """The name under which this kind of file is ordered, such as `wav32f`."""
+    for name in formats.NAMES:
+        form = formats.resolve(name, asset_info(asset))
+        if (form.codec, form.bits, form.name) == (asset.codec, asset.bits_per_sample, name):
+            return name
+    return asset.codec

@@ -36,7 +36,8 @@ PROGRESS_EVERY_S = 10
 CAUSES = [
     (
         r"No space left on device|Disk quota exceeded|File too large",
-        "The disk is full: free some space (the environment needs about 2 GB) and run again.",
+        "The disk is full: free some space (the environment needs 2 GB, with CUDA several more) "
+        "and run again.",
     ),
     (
         r"DO NOT MATCH THE HASHES.*\n\s*(\S+)",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,6 +22,9 @@ from separation.progress import OnProgress
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return its exit status: 0, 1 for a failure, 2 for wrong usage."""
     options = _parser().parse_args(arguments)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        # As Ctrl-C: what is half made goes away.
+        signal.signal(number, signal.default_int_handler)
     command: Callable[[argparse.Namespace], None] = options.command
     try:
         command(options)
@@ -64,8 +68,13 @@ def _add_separate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--stems", type=_names, help="names separated by commas; all of the model when left out"
     )
-    parser.add_argument("--model", help="name from the catalogue")
-    parser.add_argument("--format", default="wav", choices=formats.NAMES)
+    parser.add_argument("--model", help="name from the catalogue; the best one when left out")
+    parser.add_argument(
+        "--format",
+        default="wav",
+        choices=formats.NAMES,
+        help="`wav` and `flac` take the depth of the source (default: wav)",
+    )
     parser.add_argument("--overlap", type=float, help="share of a segment, 0 to 0.5")
     parser.add_argument("--device", default="cpu", help="torch device")
     parser.add_argument("--json", action="store_true", help="one JSON object as the last line")
@@ -145,7 +154,8 @@ def _install(options: argparse.Namespace) -> None:
     chosen = [catalog.model(name) for name in options.names] or catalog.models()
     for model in chosen:
         state = catalog.availability(model)
-        if state.is_installed:
+        is_forbidden = state.status is catalog.AvailabilityStatus.FORBIDDEN
+        if state.is_installed or (is_forbidden and not options.names):
             _echo(f"{model.name}: {state.reason}")
             continue
         weights.install(model, report=_echo)

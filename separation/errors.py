@@ -85,6 +85,12 @@ class UnknownStem(PlanError):
     code = "unknown_stem"
 
 
+class IncompatibleStems(PlanError):
+    """The stems exist, but the model, or any single one, does not make all of them."""
+
+    code = "incompatible_stems"
+
+
 class UnknownModel(PlanError):
     """No model of that name."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ from separation.audio.encode import raise_if_disk_full
 from separation.audio.info import AudioInfo, AudioLimits
 from separation.audio.probe import probe
 from separation.errors import InvalidRequest, OutOfMemory
-from separation.planning import plan
+from separation.planning import Plan, plan
 from separation.progress import OnProgress, ignore_progress
 from separation.stem_files import StemFiles
 from separation.stream import Stream
@@ -92,6 +93,7 @@ def separate(
     formats.check_name(output_format)
     with _named_resource_errors():
         chosen = plan(stems, model)
+        _check_output(path, folder, chosen)
         known = info or _probe(path, limits, on_progress)
         form = formats.resolve(output_format, known)
         on_progress(step="load", completed=0, total=None)
@@ -109,6 +111,18 @@ def separate(
         seconds=time.monotonic() - started,
         clipped_samples=files.clipped_samples,
     )
+
+
+def _check_output(path: Path, folder: Path, chosen: Plan) -> None:
+    """Say before the work what would fail, or destroy the recording, after it."""
+    nearest = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK):
+        raise InvalidRequest(f"Cannot write into '{folder}'.")
+    if path.resolve().parent == folder.resolve() and path.stem in chosen.stems:
+        raise InvalidRequest(
+            f"The recording '{path.name}' lies where a stem would be written; "
+            "choose another output folder."
+        )
 
 
 def _check_overlap(overlap: float | None) -> None:

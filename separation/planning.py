@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from separation import catalog
 from separation.catalog import AvailabilityStatus, Model, Stem
-from separation.errors import InvalidRequest, ModelForbidden, ModelUnavailable, UnknownStem
+from separation.errors import IncompatibleStems, InvalidRequest, ModelForbidden, ModelUnavailable
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,9 @@ def plan(
     InvalidRequest
         If the list is empty or names a stem twice.
     UnknownStem
-        If a stem does not exist, or no single model (or not the chosen one) makes all of them.
+        If a stem does not exist.
+    IncompatibleStems
+        If no single model, or not the chosen one, makes all of them.
     UnknownModel
         If there is no such model.
     ModelUnavailable
@@ -57,7 +59,7 @@ def plan(
     candidates = catalog.models() if model is None else (catalog.model(model),)
     covering = [candidate for candidate in candidates if _covers(candidate, wanted)]
     if not covering:
-        raise UnknownStem(_not_covered(wanted or (), model))
+        raise IncompatibleStems(_not_covered(wanted or (), model))
     chosen = _first_available(covering, require_installed=require_installed)
     return _plan_for(chosen, wanted)
 

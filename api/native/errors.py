@@ -87,7 +87,7 @@ def _as_app_error(exception: Exception) -> errors.AppError:
             return errors.TooLarge("The body is too large.")
         # What remains of Django's own limits: the number of fields and of files.
         case exceptions.ParseError() | SuspiciousOperation():
-            return errors.ValidationFailed("The body cannot be read.")
+            return errors.ValidationFailed("The body is not what its content type says.")
         case exceptions.NotAuthenticated() | exceptions.AuthenticationFailed():
             return errors.NotAuthenticated()
         case exceptions.PermissionDenied() | PermissionDenied():

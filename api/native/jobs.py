@@ -13,6 +13,7 @@ from billing.pricing import credits_text
 from config.errors import ValidationFailed
 from jobs.models import Asset, Job, Service
 from jobs.selectors import job_get_for_workspace, job_list
+from jobs.separating import format_name
 from jobs.services import Order, Quote, job_cancel, job_create, job_delete, job_estimate
 from jobs.storage import download_token
 
@@ -86,11 +87,14 @@ class OutputSerializer(serializers.Serializer[Asset]):
     filename = serializers.CharField()
     size_bytes = serializers.IntegerField()
     sha256 = serializers.CharField()
-    format = serializers.CharField(source="codec")
+    format = serializers.SerializerMethodField(help_text="As it is ordered: `wav16`, `mp3`, …")
     sample_rate = serializers.IntegerField()
     channels = serializers.IntegerField()
     n_samples = serializers.IntegerField()
     download_url = serializers.SerializerMethodField()
+
+    def get_format(self, asset: Asset) -> str:
+        return format_name(asset)
 
     def get_download_url(self, asset: Asset) -> str:
         path = reverse("native-download", args=[download_token(str(asset.uuid))])

@@ -14,6 +14,11 @@ class NativeSchema(AutoSchema):
     def get_summary(self) -> str:
         return self.get_description().partition("\n")[0]
 
+    def get_auth(self) -> list[dict[str, list[str]]]:
+        auth: list[dict[str, list[str]]] = super().get_auth()
+        # A key may be sent where none is needed: it tells whose prices are meant.
+        return auth if getattr(self.view, "needs_key", True) or not auth else [{}, *auth]
+
     def get_operation(self, *args: Any, **kwargs: Any) -> dict[str, Any] | None:
         operation: dict[str, Any] | None = super().get_operation(*args, **kwargs)
         if operation is not None:

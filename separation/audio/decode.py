@@ -34,6 +34,8 @@ FloatArray = npt.NDArray[np.float32]
 _LOSSLESS = {"flac", "alac", "wavpack", "tta", "ape", "mlp", "truehd"}
 _COMPANDED = {"pcm_alaw", "pcm_mulaw", "pcm_vidc"}
 
+_HEADER_MAX_BYTES = 1 << 14
+
 _INTEGER_SCALE = {"s16": 2.0**-15, "s32": 2.0**-31, "s64": 2.0**-63}
 
 
@@ -162,7 +164,9 @@ class AudioReader:
         return int(declared)
 
     def _nothing_decoded(self) -> MediaError:
-        if has_known_magic(self._path) and not self.n_packets_refused:
+        # FFmpeg skips noise in silence: a file that is more than a header held something once.
+        is_small = self._path.stat().st_size < _HEADER_MAX_BYTES
+        if has_known_magic(self._path) and is_small and not self.n_packets_refused:
             return EmptyFile("The recording holds no samples.")
         return undecodable(self._path)
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from separation import catalog, weights
 from separation.catalog import AvailabilityStatus, Model
-from separation.errors import ModelForbidden
+from separation.errors import InvalidRequest, ModelForbidden
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -60,6 +60,8 @@ def load_engine(model: Model, device: str = "cpu") -> Engine:
 
     Raises
     ------
+    InvalidRequest
+        If torch does not have the device.
     ModelForbidden
         If the policy forbids the model's licence.
     ModelUnavailable
@@ -70,6 +72,7 @@ def load_engine(model: Model, device: str = "cpu") -> Engine:
     state = catalog.availability(model)
     if state.status is AvailabilityStatus.FORBIDDEN:
         raise ModelForbidden(f"The model '{model.name}' is not available. {state.reason}")
+    _check_device(device)
     key = (model.name, device)
     with _lock:
         if key not in _resident:
@@ -78,6 +81,15 @@ def load_engine(model: Model, device: str = "cpu") -> Engine:
             engine.load(device)
             _resident[key] = engine
         return _resident[key]
+
+
+def _check_device(device: str) -> None:
+    import torch
+
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise InvalidRequest(f"The device '{device}' is not available here.") from error
 
 
 def close_engines() -> None:

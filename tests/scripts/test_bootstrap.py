@@ -126,7 +126,8 @@ def test_it_says_that_the_disk_is_full_and_recovers(checkout: Checkout) -> None:
     )
     assert_refusal(
         full,
-        "The disk is full: free some space (the environment needs about 2 GB) and run again. "
+        "The disk is full: free some space (the environment needs 2 GB, with CUDA several more) "
+        "and run again. "
         f"{LOG}",
     )
     assert checkout.bootstrap().returncode == 0

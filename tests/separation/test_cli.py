@@ -1,6 +1,7 @@
 """The command line as its users call it, with the small real model."""
 
 import json
+import signal
 import subprocess
 import sys
 
@@ -49,6 +50,38 @@ def test_separate_prints_one_json_object(run, recording, tmp_path, read):
     lines = outcome.stderr.splitlines()
     assert lines[:3] == ["probe", "load", "separate 0 %"]
     assert lines[-1] == "separate 100 %"
+
+
+def test_a_device_that_is_not_there_is_one_sentence(run, recording, tmp_path):
+    outcome = run("separate", recording, "-o", tmp_path / "out", "--device", "nonsense")
+    assert outcome.returncode == 1
+    assert outcome.stderr.splitlines()[-1] == (
+        "stemwright: The device 'nonsense' is not available here."
+    )
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_signal_leaves_nothing_half_made(spleeter, tmp_path, number):
+    recording = write_media(tmp_path / "in.wav", tones(40 * N, 2), codec="pcm_s16le")
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "separation", "separate", recording, "-o", out]
+    with subprocess.Popen(
+        [*map(str, command), "--model", "spleeter-2stems"], stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        next(line for line in process.stderr if line == "separate 20 %\n")
+        process.send_signal(number)
+        assert process.stderr.read().endswith("stemwright: cancelled\n")
+    assert process.returncode == 130
+    assert not out.exists()
+
+
+def test_installing_all_passes_over_what_the_policy_forbids(run, monkeypatch):
+    monkeypatch.setenv("STEMWRIGHT_WEIGHTS_POLICY", "commercial")
+    outcome = run("models", "install")
+    assert outcome.returncode == 0
+    assert "htdemucs: The policy asks for commercial use." in outcome.stdout
+    assert run("models", "install", "htdemucs").returncode == 1
 
 
 def test_an_error_is_one_sentence_and_status_1(run, tmp_path):

@@ -4,6 +4,7 @@ import pytest
 
 from separation import catalog, plan, weights
 from separation.errors import (
+    IncompatibleStems,
     InvalidRequest,
     ModelForbidden,
     ModelUnavailable,
@@ -88,7 +89,7 @@ def test_it_lists_the_known_stems(stems):
 
 
 def test_it_says_what_the_chosen_model_offers():
-    with pytest.raises(UnknownStem) as caught:
+    with pytest.raises(IncompatibleStems) as caught:
         plan(["vocals", "drums"], "spleeter-2stems")
     assert caught.value.message == (
         "The model 'spleeter-2stems' does not make the stem 'drums'; "
@@ -97,7 +98,7 @@ def test_it_says_what_the_chosen_model_offers():
 
 
 def test_no_single_model_makes_both():
-    with pytest.raises(UnknownStem, match="No single model"):
+    with pytest.raises(IncompatibleStems, match="No single model"):
         plan(["drums", "accompaniment"])
 
 

@@ -82,6 +82,15 @@ def test_a_wav_without_samples_is_empty(tmp_path):
     assert caught.value.code == "empty_file"
 
 
+def test_a_flac_of_noise_after_its_header_is_broken_not_empty(tmp_path):
+    path = write_media(tmp_path / "in.flac", tones(200_000, 2), codec="flac")
+    content = bytearray(path.read_bytes())
+    content[200:] = random_bytes(len(content) - 200, seed=1)
+    path.write_bytes(content)
+    with pytest.raises(errors.BrokenMedia):
+        probe(path)
+
+
 def test_a_video_without_sound(tmp_path):
     import av
 
@@ -183,6 +192,7 @@ def test_every_error_has_a_code_of_its_own_kind():
     assert {kind.code for kind in kinds} == {
         "separation_failed", "unsupported_media", "broken_media", "empty_file", "missing_file",
         "no_audio_stream", "too_long", "invalid_request", "unknown_stem", "unknown_model",
+        "incompatible_stems",
         "unsupported_format", "model_unavailable", "weights_mismatch", "out_of_memory",
         "disk_full", "cancelled",
     }  # fmt: skip

@@ -307,6 +307,23 @@ def test_refusals_come_before_anything_is_written(gain_engine, tmp_path, options
     assert gain_engine.n_passes == 0
 
 
+def test_it_never_writes_over_the_recording(gain_engine, tmp_path):
+    recording = wav(tmp_path / "vocals.wav", tones(N, 2))
+    before = recording.read_bytes()
+    with pytest.raises(InvalidRequest, match="choose another output folder"):
+        separate(recording, tmp_path, stems=["vocals"])
+    assert recording.read_bytes() == before
+    assert everything_below(tmp_path) == ["vocals.wav"]
+
+
+def test_an_output_folder_that_is_a_file_is_refused_at_once(gain_engine, tmp_path):
+    recording = wav(tmp_path / "in.wav", tones(N, 2))
+    steps = []
+    with pytest.raises(InvalidRequest, match="Cannot write into"):
+        separate(recording, recording, on_progress=lambda **kw: steps.append(kw))
+    assert steps == []
+
+
 @pytest.mark.parametrize(("rate", "n_channels"), [(96000, 2), (192000, 1), (44100, 6)])
 def test_mp3_refuses_what_it_cannot_hold(gain_engine, tmp_path, rate, n_channels):
     path = wav(tmp_path / "in.wav", noise(N, n_channels), rate)

@@ -12,6 +12,7 @@ from billing.ledger import lots_expire
 from jobs.cleaning import has_files_to_clean
 from jobs.leases import has_waiting_jobs, jobs_reap
 from jobs.queue import wake_cleaning, wake_separation
+from jobs.scratch import remove_leftovers
 
 log = structlog.get_logger(__name__)
 
@@ -22,7 +23,7 @@ _CLEAN_EVERY_S = 30.0
 class Command(BaseCommand):
     """A loop of its own, since a cluster that hangs would take its schedules with it.
 
-    It touches the database only: storage that hangs must not keep lost jobs from being taken back.
+    It never touches storage, which may hang: that must not keep lost jobs from being taken back.
     """
 
     help = "Take back the jobs of lost workers, wake workers that were not told, expire credits."
@@ -41,6 +42,7 @@ class Command(BaseCommand):
             if time.monotonic() - cleaned_at > _CLEAN_EVERY_S:
                 cleaned_at = time.monotonic()
                 attempt(wake_cleaning_if_needed)
+                attempt(remove_leftovers)
 
     def round(self) -> None:
         for duty in (jobs_reap, wake_separation_if_needed, lots_expire):

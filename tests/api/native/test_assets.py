@@ -89,7 +89,8 @@ def test_it_refuses_what_is_too_long(alice_client: Client, stored: Stored, setti
     settings.RECORDING_MAX_SECONDS = 1
     response = upload(alice_client, make_wav(seconds=1.1))
     assert response.status_code == 422
-    assert response.json()["error"]["code"] == "too_long"
+    error = response.json()["error"]
+    assert (error["code"], error["data"]) == ("too_long", {"max_duration_s": 1})
     assert stored() == []
 
 

@@ -62,7 +62,10 @@ def test_it_works(alice_client: Client, asset: Any, fake_separation: list[Any]):
     body = alice_client.get(job_path).json()
     assert (body["status"], body["progress"], body["error"]) == ("succeeded", 1, None)
     assert (body["charged_mcr"], body["credits_charged"]) == (5_000, "5")
-    assert [output["stem"] for output in body["outputs"]] == ["vocals", "instrumental"]
+    assert [(output["stem"], output["format"]) for output in body["outputs"]] == [
+        ("vocals", "wav16"),
+        ("instrumental", "wav16"),
+    ]
     assert alice_client.get("/v1/credits").json()["balance_mcr"] == 95_000
     (charge, grant) = alice_client.get("/v1/credits/ledger").json()["results"]
     assert (charge["kind"], charge["amount_mcr"], charge["job"]) == ("capture", -5_000, body["id"])
@@ -119,7 +122,8 @@ def test_without_stems_it_makes_all_of_the_model(alice_client: Client, asset: An
     ("body", "status", "code"),
     [
         ({"stems": ["kazoo"]}, 400, "unknown_stem"),
-        ({"stems": ["accompaniment"], "model": "htdemucs"}, 400, "unknown_stem"),
+        ({"stems": ["accompaniment"], "model": "htdemucs"}, 400, "incompatible_stems"),
+        ({"stems": ["accompaniment", "drums"]}, 400, "incompatible_stems"),
         ({"stems": ["vocals", "vocals"]}, 400, "validation_failed"),
         ({"stems": []}, 400, "validation_failed"),
         ({"stems": "vocals"}, 400, "validation_failed"),
