@@ -51,8 +51,9 @@ def main() -> int:
     if reason:
         print(reason, file=sys.stderr)
         return 1
-    # A closed terminal ends the service as Ctrl-C does.
-    signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+    # A closed terminal ends the service as Ctrl-C does, but not under nohup.
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
     ensure_database_url()
     scratch_root = Path(os.environ.get("TMPDIR", ROOT / "var" / "tmp"))
     scratch_root.mkdir(parents=True, exist_ok=True)

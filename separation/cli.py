@@ -23,8 +23,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return its exit status: 0, 1 for a failure, 2 for wrong usage."""
     options = _parser().parse_args(arguments)
     for number in (signal.SIGTERM, signal.SIGHUP):
-        # As Ctrl-C: what is half made goes away.
-        signal.signal(number, signal.default_int_handler)
+        # As Ctrl-C: what is half made goes away. Under nohup a closed terminal changes nothing.
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler)
     command: Callable[[argparse.Namespace], None] = options.command
     try:
         command(options)
