@@ -66,19 +66,19 @@ def job_run(job: Job) -> None:
 
 def _succeed(job: Job, outputs: list[Asset]) -> None:
     """Publish finished work, also over a restart of the database in this very moment."""
-    for pause_s in (*_FINISH_PAUSES_S, None):
-        # The connection has been idle for as long as the work took, and may be dead.
-        if not connection.in_atomic_block:
-            close_old_connections()
+    # The connection has been idle for as long as the work took, and may be dead.
+    if not connection.in_atomic_block:
+        close_old_connections()
+    for pause_s in _FINISH_PAUSES_S:
         try:
-            return job_succeed(job, outputs=outputs)
+            job_succeed(job, outputs=outputs)
         except DatabaseError:
-            if pause_s is None:
-                raise
             log.warning("job_finish_failed", exc_info=True)
             connection.close()
             time.sleep(pause_s)
-    return None
+        else:
+            return
+    job_succeed(job, outputs=outputs)
 
 
 def _separate(job: Job, report: Callable[[float], None]) -> list[Asset]:

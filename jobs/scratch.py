@@ -26,7 +26,7 @@ def remove_leftovers() -> None:
     """Remove the folders of attempts that run no more; other workers may run beside this one."""
     if not settings.SCRATCH_DIR.is_dir():
         return
-    # Listed before the rows are read: an attempt that starts in between is in neither.
+    # Listed before the rows are read: an attempt that starts in between is not listed.
     folders = list(settings.SCRATCH_DIR.iterdir())
     running = {
         f"{uuid}.{attempt}"

@@ -81,8 +81,4 @@ def stem_info(job: Job) -> AudioInfo:
 
 def format_name(asset: Asset) -> str:
     """The name under which this kind of file is ordered, such as `wav32f`."""
-    for name in formats.NAMES:
-        form = formats.resolve(name, asset_info(asset))
-        if (form.codec, form.bits, form.name) == (asset.codec, asset.bits_per_sample, name):
-            return name
-    return asset.codec
+    return formats.name_of(asset.codec, asset.bits_per_sample) or asset.codec

@@ -59,13 +59,13 @@ def storage_delete_tree(*, prefix: str, keep: str | None = None) -> None:
 
 
 @contextmanager
-def local_copy(*, key: str, suffix: str = "") -> Iterator[Path]:
+def local_copy(*, key: str) -> Iterator[Path]:
     """A path that holds the stored file for as long as the block runs."""
     try:
         yield Path(default_storage.path(key))
     except NotImplementedError:
         with TemporaryDirectory(prefix="stemwright-") as folder:
-            path = Path(folder) / f"recording{suffix}"
+            path = Path(folder) / "recording"
             with storage_open(key=key) as source, path.open("wb") as target:
                 shutil.copyfileobj(source, target)
             yield path

@@ -60,6 +60,11 @@ def resolve(name: str, info: AudioInfo) -> OutputFormat:
     return form
 
 
+def name_of(codec: str, bits: int | None) -> str | None:
+    """Return the name of the concrete format that is written so; None if none is."""
+    return next((form.name for form in _CONCRETE if (form.codec, form.bits) == (codec, bits)), None)
+
+
 def check_name(name: str) -> None:
     """Raise UnsupportedFormat unless `name` is one of NAMES."""
     if name not in NAMES:
