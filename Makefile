@@ -32,7 +32,7 @@ lint: ## style, types, import contracts, migrations, API description
 	$(run) -m ruff check --quiet .
 	$(run) -m ruff format --check --quiet .
 	@# mypy reads the settings and leaves without its exit handlers: no local database for it.
-	@DATABASE_URL=postgresql://unused/unused exec .venv/bin/python -m mypy accounts api benchmarks billing config jobs separation scripts tests manage.py
+	@DATABASE_URL=postgresql://unused/unused exec .venv/bin/python -m mypy accounts api benchmarks billing config jobs separation scripts tests web manage.py
 	@exec .venv/bin/lint-imports
 	$(run) manage.py makemigrations --check --dry-run
 	$(run) manage.py spectacular --validate --fail-on-warn --file /dev/null

@@ -35,5 +35,5 @@ def integer(name: str, default: int) -> int:
         raise EnvError(f"{name} must be a whole number, not {value!r}.") from None
 
 
-def words(name: str, default: str) -> list[str]:
+def words(name: str, default: str | None) -> list[str]:
     return [word.strip() for word in text(name, default).split(",") if word.strip()]

@@ -27,9 +27,14 @@ API_KEY_PEPPER = env.text("API_KEY_PEPPER", _insecure)
 ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", "" if PRODUCTION else "localhost,127.0.0.1,[::1]")
 
 INSTALLED_APPS = [
+    "allauth",
+    "allauth.account",
+    "allauth.mfa",
+    "allauth.usersessions",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
+    "django.contrib.humanize",
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "django_q",
@@ -41,6 +46,7 @@ INSTALLED_APPS = [
     "billing",
     "jobs",
     "api",
+    "web",
 ]
 MIDDLEWARE = [
     # First, so that a refusal by any of the others has a request id and is logged.
@@ -54,6 +60,8 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+    "allauth.usersessions.middleware.UserSessionsMiddleware",
 ]
 ROOT_URLCONF = "config.urls"
 WSGI_APPLICATION = "config.wsgi.application"
@@ -88,14 +96,71 @@ DATABASES = {
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
+# Shared by all processes, since it counts failed log-ins. The table is made by a migration.
+CACHES: dict[str, dict[str, Any]] = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.db.DatabaseCache",
+        "LOCATION": "django_cache",
+    }
+}
+
 # --- People -----------------------------------------------------------------------------------
 
 AUTH_USER_MODEL = "accounts.User"
+# One way in, with its limit on failed attempts and without a hint whether an address is known.
+AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
+LOGIN_URL = "account_login"
+LOGIN_REDIRECT_URL = "account-home"
+ACCOUNT_ADAPTER = "accounts.adapter.AccountAdapter"
+ACCOUNT_USER_MODEL_USERNAME_FIELD = None
+ACCOUNT_LOGIN_METHODS = {"email"}
+ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]
+ACCOUNT_EMAIL_VERIFICATION = "mandatory"
+# A link that a mail scanner opens must not confirm anything.
+ACCOUNT_CONFIRM_EMAIL_ON_GET = False
+ACCOUNT_PREVENT_ENUMERATION = True
+# Mail on a changed password, a new second factor and the like.
+ACCOUNT_EMAIL_NOTIFICATIONS = True
+ACCOUNT_REAUTHENTICATION_REQUIRED = True
+ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_TOTP_ISSUER = "Stemwright"
+MFA_TOTP_TOLERANCE = 1
+# Browsers allow passkeys on http://localhost.
+MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not PRODUCTION
+USERSESSIONS_TRACK_ACTIVITY = True
+
+# Proxies in front of the service; each appends one address to X-Forwarded-For.
+TRUSTED_PROXY_COUNT = env.integer("STEMWRIGHT_TRUSTED_PROXY_COUNT", 0)
+ALLAUTH_TRUSTED_PROXY_COUNT = TRUSTED_PROXY_COUNT
+
+ACCESS_TOKEN_SECONDS = 15 * 60
+REFRESH_TOKEN_DAYS = 30
+INVITATION_DAYS = 7
+# Signs access tokens. Several, newest first, while one is being replaced.
+JWT_SECRETS = env.words("JWT_SECRETS", _insecure and f"{_insecure}-of-access-tokens-0123456789")
+
+# --- Mail -------------------------------------------------------------------------------------
+
+# Without a server, mail is written to the log: sign-up works on a laptop.
+EMAIL_HOST = env.text("EMAIL_HOST", "")
+EMAIL_BACKEND = (
+    "django.core.mail.backends.smtp.EmailBackend"
+    if EMAIL_HOST
+    else "django.core.mail.backends.console.EmailBackend"
+)
+EMAIL_PORT = env.integer("EMAIL_PORT", 587)
+EMAIL_HOST_USER = env.text("EMAIL_HOST_USER", "")
+EMAIL_HOST_PASSWORD = env.text("EMAIL_HOST_PASSWORD", "")
+EMAIL_USE_TLS = env.boolean("EMAIL_USE_TLS", default=True)
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = env.text("DEFAULT_FROM_EMAIL", "Stemwright <noreply@localhost>")
 
 # --- Files ------------------------------------------------------------------------------------
 
@@ -116,6 +181,17 @@ FILE_UPLOAD_TEMP_DIR = os.environ.get("STEMWRIGHT_UPLOAD_TEMP_DIR")
 UPLOAD_MAX_BYTES = env.integer("STEMWRIGHT_UPLOAD_MAX_BYTES", 2 * 1024**3)
 RECORDING_MAX_SECONDS = env.integer("STEMWRIGHT_RECORDING_MAX_SECONDS", 3 * 3600)
 DOWNLOAD_URL_SECONDS = env.integer("STEMWRIGHT_DOWNLOAD_URL_SECONDS", 3600)
+
+# --- Stripe -----------------------------------------------------------------------------------
+
+# Without a key, nothing can be bought; an operator can still grant credits.
+STRIPE_SECRET_KEY = env.text("STRIPE_SECRET_KEY", "")
+# Several while one is being replaced.
+STRIPE_WEBHOOK_SECRETS = env.words("STRIPE_WEBHOOK_SECRETS", "")
+# Another server than Stripe's, for tests.
+STRIPE_API_BASE = env.text("STRIPE_API_BASE", "")
+# Where Stripe sends people back to, and where links in mails lead.
+SITE_URL = env.text("STEMWRIGHT_SITE_URL", None if PRODUCTION else "http://127.0.0.1:8000")
 
 # --- Jobs -------------------------------------------------------------------------------------
 
@@ -171,6 +247,8 @@ REST_FRAMEWORK = {
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "UNAUTHENTICATED_USER": None,
 }
+# Calls a minute for each key (or person, or address) and endpoint.
+RATE_LIMIT_PER_MINUTE = env.integer("STEMWRIGHT_RATE_LIMIT_PER_MINUTE", 100)
 # A progress stream holds a server thread for minutes. Must stay well below the threads of a process
 # (`--threads` in scripts/serve.py), else nothing else is answered.
 PROGRESS_STREAMS_PER_PROCESS = env.integer("STEMWRIGHT_PROGRESS_STREAMS_PER_PROCESS", 8)

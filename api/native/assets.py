@@ -9,6 +9,7 @@ from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from accounts.scopes import ASSETS_READ, ASSETS_WRITE
 from api.authentication import workspace_of
 from api.native.base import NativeApi, page_response
 from jobs.models import Asset
@@ -38,6 +39,7 @@ class AssetSerializer(serializers.ModelSerializer[Asset]):
 
 
 class AssetsApi(NativeApi):
+    scopes = {"GET": ASSETS_READ, "POST": ASSETS_WRITE}
     parser_classes = [MultiPartParser]
 
     class InputSerializer(serializers.Serializer[Any]):
@@ -66,6 +68,8 @@ class AssetsApi(NativeApi):
 
 
 class AssetApi(NativeApi):
+    scopes = {"GET": ASSETS_READ, "DELETE": ASSETS_WRITE}
+
     @extend_schema(operation_id="asset_read", responses=AssetSerializer)
     def get(self, request: Request, asset_uuid: UUID) -> Response:
         """A recording that was uploaded."""

@@ -1,7 +1,7 @@
 import json
 import re
-from collections.abc import Callable
-from typing import IO, Any
+from collections.abc import Callable, Mapping
+from typing import IO, Any, ClassVar, Final
 
 from django.db.models import QuerySet
 from django.http import HttpResponseBase
@@ -14,10 +14,10 @@ from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
 from rest_framework.views import APIView
 
-from api.authentication import ApiKeyAuthentication, api_key_of
+from api.authentication import PrincipalAuthentication, person_of, principal_of
 from api.native.errors import exception_handler, request_id
 from api.native.schema import NativeSchema
-from config.errors import LengthRequired, ValidationFailed
+from config.errors import LengthRequired, NotAllowed, ValidationFailed
 
 
 class JsonAlways(DefaultContentNegotiation):
@@ -71,23 +71,41 @@ def _bad_cursor() -> ValidationFailed:
     return ValidationFailed(fields={"cursor": [problem]})
 
 
-class NativeApi(APIView):
-    """An endpoint under /v1/. Needs an API key unless `needs_key` is False."""
+# In `NativeApi.scopes`: open to everybody, and to every person who signed in.
+OPEN: Final = "open"
+PERSON: Final = "person"
 
-    authentication_classes = [ApiKeyAuthentication]
+
+class NativeApi(APIView):
+    """An endpoint under /v1/. `scopes` says what each of its methods needs."""
+
+    scopes: ClassVar[Mapping[str, str]] = {}
+    authentication_classes = [PrincipalAuthentication]
     parser_classes = [JsonParser]
     content_negotiation_class = JsonAlways
     schema = NativeSchema()
     pagination_class = NewestFirst
-    needs_key = True
+    # No OPTIONS: /v1/openapi.json describes more.
+    metadata_class = None
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
-        if self.needs_key:
-            api_key_of(request)
+        self._check_scope(request)
         # Django would take such a body for an empty one.
         if "Transfer-Encoding" in request.headers and not request.headers.get("Content-Length"):
             raise LengthRequired
+
+    def _check_scope(self, request: Request) -> None:
+        method = "GET" if request.method == "HEAD" else str(request.method)
+        scope = self.scopes.get(method)
+        if scope == OPEN:
+            return
+        principal = principal_of(request)
+        if scope == PERSON:
+            person_of(request)
+        # A method that is not offered has no scope; it is answered with 405.
+        elif scope is not None and scope not in principal.scopes:
+            raise NotAllowed(f"This needs the right {scope}.", data={"scope": scope})
 
     def get_exception_handler(self) -> Callable[..., Any]:
         return exception_handler

@@ -6,8 +6,8 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from api.authentication import ApiKeyAuthentication, workspace_of
-from api.native.base import NativeApi
+from api.authentication import workspace_of
+from api.native.base import OPEN, NativeApi
 from billing.models import Price
 from billing.selectors import prices_list
 from jobs.catalog import ModelOffer, StemOffer, model_offers, stem_offers
@@ -52,8 +52,7 @@ class CatalogSerializer(serializers.Serializer[Any]):
 class CatalogApi(NativeApi):
     """Open to everybody; with a key, the prices are those of its workspace."""
 
-    authentication_classes = [ApiKeyAuthentication]
-    needs_key = False
+    scopes = {"GET": OPEN}
 
     @extend_schema(operation_id="catalog_read", responses=CatalogSerializer)
     def get(self, request: Request) -> Response:

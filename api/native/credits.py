@@ -3,6 +3,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from accounts.scopes import CREDITS_READ
 from api.authentication import workspace_of
 from api.native.base import NativeApi, page_response
 from billing.models import Account, Entry
@@ -35,6 +36,8 @@ class LedgerEntrySerializer(serializers.Serializer[Entry]):
 
 
 class CreditsApi(NativeApi):
+    scopes = {"GET": CREDITS_READ}
+
     @extend_schema(operation_id="credits_read", responses=WalletSerializer)
     def get(self, request: Request) -> Response:
         """The balance."""
@@ -43,6 +46,8 @@ class CreditsApi(NativeApi):
 
 
 class LedgerApi(NativeApi):
+    scopes = {"GET": CREDITS_READ}
+
     @extend_schema(operation_id="ledger_list", responses=LedgerEntrySerializer(many=True))
     def get(self, request: Request) -> Response:
         """Every change of the balance, newest first."""

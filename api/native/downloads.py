@@ -14,7 +14,7 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework.request import Request
 
-from api.native.base import NativeApi
+from api.native.base import OPEN, NativeApi
 from config.errors import NotFound
 from jobs.models import Asset
 from jobs.selectors import asset_get_for_download
@@ -27,7 +27,7 @@ _CONTENT_TYPES = {"wav": "audio/wav", "flac": "audio/flac", "mp3": "audio/mpeg"}
 class DownloadApi(NativeApi):
     # The link itself is the secret, so that players and browsers can use it.
     authentication_classes = []
-    needs_key = False
+    scopes = {"GET": OPEN}
 
     @extend_schema(
         operation_id="download",

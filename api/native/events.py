@@ -15,6 +15,7 @@ from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework.request import Request
 
 from accounts.models import Workspace
+from accounts.scopes import JOBS_READ
 from api.authentication import workspace_of
 from api.native.base import NativeApi
 from api.native.jobs import job_body
@@ -30,6 +31,8 @@ _STREAM_AT_MOST_S = 300.0
 
 
 class JobEventsApi(NativeApi):
+    scopes = {"GET": JOBS_READ}
+
     @extend_schema(
         operation_id="job_events",
         responses={

@@ -7,7 +7,8 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from api.authentication import api_key_of, workspace_of
+from accounts.scopes import JOBS_READ, JOBS_WRITE
+from api.authentication import principal_of, workspace_of
 from api.native.base import NativeApi, page_response
 from billing.pricing import credits_text
 from config.errors import ValidationFailed
@@ -157,6 +158,8 @@ def _idempotency_key(request: Request) -> str | None:
 
 
 class JobsApi(NativeApi):
+    scopes = {"GET": JOBS_READ, "POST": JOBS_WRITE}
+
     @extend_schema(
         operation_id="job_create",
         parameters=[IDEMPOTENCY_KEY],
@@ -167,10 +170,10 @@ class JobsApi(NativeApi):
         """Order a job. Its price is held now, and charged only if it succeeds."""
         serializer = OrderSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
-        key = api_key_of(request)
+        principal = principal_of(request)
         job = job_create(
-            workspace=key.workspace,
-            api_key=key,
+            workspace=principal.workspace,
+            api_key=principal.api_key,
             order=serializer.order(),
             idempotency_key=_idempotency_key(request),
         )
@@ -183,6 +186,8 @@ class JobsApi(NativeApi):
 
 
 class JobEstimateApi(NativeApi):
+    scopes = {"POST": JOBS_READ}
+
     @extend_schema(
         operation_id="job_estimate", request=OrderSerializer, responses={200: QuoteSerializer}
     )
@@ -195,6 +200,8 @@ class JobEstimateApi(NativeApi):
 
 
 class JobApi(NativeApi):
+    scopes = {"GET": JOBS_READ, "DELETE": JOBS_WRITE}
+
     @extend_schema(operation_id="job_read", responses=JobSerializer)
     def get(self, request: Request, job_uuid: UUID) -> Response:
         """A job: its state, progress, price and, once it succeeded, its stems."""
@@ -209,6 +216,8 @@ class JobApi(NativeApi):
 
 
 class JobCancelApi(NativeApi):
+    scopes = {"POST": JOBS_WRITE}
+
     @extend_schema(operation_id="job_cancel", request=None, responses={200: JobSerializer})
     def post(self, request: Request, job_uuid: UUID) -> Response:
         """Stop a job. A waiting one ends at once, a running one after the segment at hand."""

@@ -6,7 +6,7 @@ from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.plumbing import ResolvedComponent
 
-from api.authentication import ApiKeyAuthentication
+from api.authentication import PrincipalAuthentication
 from api.native.errors import ErrorSerializer
 
 
@@ -17,7 +17,8 @@ class NativeSchema(AutoSchema):
     def get_auth(self) -> list[dict[str, list[str]]]:
         auth: list[dict[str, list[str]]] = super().get_auth()
         # A key may be sent where none is needed: it tells whose prices are meant.
-        return auth if getattr(self.view, "needs_key", True) or not auth else [{}, *auth]
+        is_open = getattr(self.view, "scopes", {}).get(self.method) == "open"
+        return [{}, *auth] if is_open and auth else auth
 
     def get_operation(self, *args: Any, **kwargs: Any) -> dict[str, Any] | None:
         operation: dict[str, Any] | None = super().get_operation(*args, **kwargs)
@@ -32,7 +33,7 @@ class NativeSchema(AutoSchema):
 
 
 class ApiKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
-    target_class = ApiKeyAuthentication
+    target_class = PrincipalAuthentication
     name = "apiKey"
 
     def get_security_definition(self, auto_schema: Any) -> dict[str, str]:

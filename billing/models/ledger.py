@@ -4,7 +4,7 @@ Each workspace has its own set of accounts, so that no row is shared between ten
 the sum of its entries; the database keeps it so (constraints here, triggers in the migrations).
 """
 
-import uuid
+from uuid import uuid4
 
 from django.db import models
 from django.db.models import F, Q
@@ -16,21 +16,32 @@ from accounts.models import Workspace
 class PriceUnit(models.TextChoices):
     PER_SECOND = "per_second"
     PER_CALL = "per_call"
+    PER_SECOND_AND_STEM = "per_second_and_stem"
 
 
 class Price(models.Model):
-    """What a service costs from a moment on; a workspace may have a price of its own."""
+    """What a service costs in a span of time; a workspace may have a price of its own.
+
+    `amount_mcr` buys `quantity` units, so that a rate may be finer than a milli-credit.
+    """
 
     service = models.CharField(max_length=64)
-    unit = models.CharField(max_length=16, choices=PriceUnit)
+    unit = models.CharField(max_length=32, choices=PriceUnit)
     amount_mcr = models.BigIntegerField()
+    quantity = models.PositiveIntegerField(default=1, db_default=1)
     workspace = models.ForeignKey(Workspace, null=True, blank=True, on_delete=models.CASCADE)
     effective_from = models.DateTimeField(db_default=Now())
+    effective_until = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         constraints = [
             models.CheckConstraint(condition=Q(amount_mcr__gte=0), name="price_not_negative"),
             models.CheckConstraint(condition=Q(unit__in=PriceUnit.values), name="price_unit_known"),
+            models.CheckConstraint(condition=Q(quantity__gt=0), name="price_quantity_positive"),
+            models.CheckConstraint(
+                condition=Q(effective_until=None) | Q(effective_until__gt=F("effective_from")),
+                name="price_span_not_empty",
+            ),
             models.UniqueConstraint(
                 fields=["service", "workspace", "effective_from"],
                 name="price_unique",
@@ -65,6 +76,11 @@ class Account(models.Model):
                 condition=~Q(kind=AccountKind.WALLET) | Q(posted_mcr__gte=F("held_mcr")),
                 name="account_wallet_covers_holds",
             ),
+            # What the workspace owes is kept as a negative balance.
+            models.CheckConstraint(
+                condition=~Q(kind=AccountKind.CLAWBACK) | Q(posted_mcr__lte=0),
+                name="account_clawback_is_debt",
+            ),
         ]
 
     @property
@@ -78,13 +94,15 @@ class TransactionKind(models.TextChoices):
     EXPIRE = "expire"
     REFUND = "refund"
     CLAWBACK = "clawback"
+    # Credits that came free pay what a clawback could not take.
+    REPAY = "repay"
     ADJUST = "adjust"
 
 
 class Transaction(models.Model):
     """One business fact. The same key again is the same fact, not a second one."""
 
-    uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    uuid = models.UUIDField(default=uuid4, unique=True, editable=False)
     workspace = models.ForeignKey(Workspace, on_delete=models.PROTECT)
     kind = models.CharField(max_length=16, choices=TransactionKind)
     idempotency_key = models.CharField(max_length=200)
@@ -133,6 +151,8 @@ class Hold(models.Model):
 
     account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="holds")
     job_uuid = models.UUIDField()
+    # The key that ordered the job, for its monthly cap; null for an order by a person.
+    key_lineage = models.UUIDField(null=True)
     amount_mcr = models.BigIntegerField()
     captured_mcr = models.BigIntegerField(default=0)
     state = models.CharField(max_length=16, choices=HoldState, default=HoldState.PENDING)
@@ -162,6 +182,8 @@ class Lot(models.Model):
     source = models.CharField(max_length=32)
     amount_mcr = models.BigIntegerField()
     remaining_mcr = models.BigIntegerField()
+    # What refunds and disputes have asked back, whether it was still there or not.
+    clawed_back_mcr = models.BigIntegerField(default=0, db_default=0)
     expires_at = models.DateTimeField(null=True)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
@@ -170,6 +192,10 @@ class Lot(models.Model):
             models.CheckConstraint(
                 condition=Q(remaining_mcr__gte=0) & Q(remaining_mcr__lte=F("amount_mcr")),
                 name="lot_remaining_within_amount",
+            ),
+            models.CheckConstraint(
+                condition=Q(clawed_back_mcr__gte=0) & Q(clawed_back_mcr__lte=F("amount_mcr")),
+                name="lot_clawed_back_within_amount",
             ),
         ]
         indexes = [
@@ -193,3 +219,26 @@ class HoldLot(models.Model):
             models.CheckConstraint(condition=Q(amount_mcr__gt=0), name="hold_lot_positive"),
             models.UniqueConstraint(fields=["hold", "lot"], name="hold_lot_unique"),
         ]
+
+
+class KeySpend(models.Model):
+    """What the keys of one lineage have held or spent in a calendar month (UTC)."""
+
+    key_lineage = models.UUIDField()
+    month = models.DateField()
+    spent_mcr = models.BigIntegerField(default=0)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["key_lineage", "month"], name="key_spend_unique"),
+            models.CheckConstraint(condition=Q(spent_mcr__gte=0), name="key_spend_not_negative"),
+        ]
+
+
+class Reconciliation(models.Model):
+    """One nightly check of the books, and what it found."""
+
+    started_at = models.DateTimeField(db_default=Now(), editable=False)
+    finished_at = models.DateTimeField(null=True)
+    # [[sentence, row id], …]; empty when everything adds up.
+    discrepancies = models.JSONField(default=list)

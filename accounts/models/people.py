@@ -1,11 +1,13 @@
 from __future__ import annotations
 
-import uuid
 from typing import Any, ClassVar
+from uuid import uuid4
 
 from django.contrib.auth.base_user import BaseUserManager
 from django.contrib.auth.models import AbstractUser
+from django.contrib.postgres.functions import RandomUUID
 from django.db import models
+from django.db.models import Q
 from django.db.models.functions import Lower, Now
 
 
@@ -24,6 +26,7 @@ class User(AbstractUser):
     """A person, known by e-mail address."""
 
     username = None  # type: ignore[assignment]
+    uuid = models.UUIDField(db_default=RandomUUID(), unique=True, editable=False)
     email = models.EmailField(unique=True)
 
     objects: ClassVar[UserManager] = UserManager()  # type: ignore[assignment]
@@ -38,7 +41,7 @@ class User(AbstractUser):
 class Workspace(models.Model):
     """The tenant: everything that is made, kept or paid belongs to one."""
 
-    uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    uuid = models.UUIDField(default=uuid4, unique=True, editable=False)
     name = models.CharField(max_length=100)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
@@ -66,21 +69,36 @@ class Membership(models.Model):
             models.CheckConstraint(
                 condition=models.Q(role__in=Role.values), name="membership_role_known"
             ),
+            models.UniqueConstraint(
+                fields=["workspace"], condition=Q(role=Role.OWNER), name="membership_one_owner"
+            ),
         ]
 
 
-class ApiKey(models.Model):
-    """Lets a program act for a workspace. The secret is shown once; only its hash is kept."""
+class Invitation(models.Model):
+    """Asks the holder of an e-mail address to join. Of the token only a hash is kept."""
 
-    uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
-    workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="api_keys")
-    name = models.CharField(max_length=100)
-    key_id = models.CharField(max_length=16, unique=True, editable=False)
-    secret_hash = models.BinaryField(editable=False)
+    uuid = models.UUIDField(default=uuid4, unique=True, editable=False)
+    workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="invitations")
+    email = models.EmailField()
+    role = models.CharField(max_length=16, choices=Role)
+    token_hash = models.BinaryField(unique=True, editable=False)
+    invited_by = models.ForeignKey(User, null=True, on_delete=models.SET_NULL)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
-    last_used_at = models.DateTimeField(null=True, editable=False)
-    expires_at = models.DateTimeField(null=True)
+    expires_at = models.DateTimeField()
+    accepted_at = models.DateTimeField(null=True)
     revoked_at = models.DateTimeField(null=True)
 
-    def __str__(self) -> str:
-        return f"{self.name} (ap_{self.key_id}…)"
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                "workspace",
+                Lower("email"),
+                condition=Q(accepted_at=None, revoked_at=None),
+                name="invitation_one_open",
+            ),
+            # Ownership changes hands by transfer only.
+            models.CheckConstraint(
+                condition=Q(role__in=Role.values) & ~Q(role=Role.OWNER), name="invitation_role"
+            ),
+        ]

@@ -1,0 +1,60 @@
+"""The audit trail: everything that matters to security or money, by whom, from where."""
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import structlog
+
+from accounts.models import ApiKey, AuditEvent, User, Workspace
+
+
+@dataclass(frozen=True)
+class Actor:
+    """Who does something, as the audit trail names them."""
+
+    kind: str
+    label: str
+    uuid: UUID | None = None
+    ip_address: str | None = None
+
+    @classmethod
+    def of_user(cls, user: User, *, ip_address: str | None = None) -> "Actor":
+        return cls("user", user.email, user.uuid, ip_address)
+
+    @classmethod
+    def of_key(cls, key: ApiKey, *, ip_address: str | None = None) -> "Actor":
+        return cls("key", str(key), key.uuid, ip_address)
+
+
+# On the machine itself: management commands.
+OPERATOR = Actor("operator", "operator")
+# The service of its own accord: schedules, Stripe's events.
+SYSTEM = Actor("system", "system")
+# Nobody signed in.
+ANONYMOUS = Actor("anonymous", "anonymous")
+
+
+def audit_record(
+    *,
+    actor: Actor,
+    action: str,
+    workspace: Workspace | None = None,
+    target_kind: str = "",
+    target_uuid: UUID | None = None,
+    data: dict[str, Any] | None = None,
+) -> AuditEvent:
+    """Write down one fact, in the transaction that makes it one. No secrets in `data`."""
+    request_id = structlog.contextvars.get_contextvars().get("request_id", "")
+    return AuditEvent.objects.create(
+        workspace_uuid=workspace.uuid if workspace else None,
+        actor_kind=actor.kind,
+        actor_uuid=actor.uuid,
+        actor_label=actor.label[:255],
+        action=action,
+        target_kind=target_kind,
+        target_uuid=target_uuid,
+        data=data or {},
+        ip_address=actor.ip_address,
+        request_id=str(request_id)[:64],
+    )

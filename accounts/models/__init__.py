@@ -1,0 +1,17 @@
+from accounts.models.access import ApiKey, RateWindow, RefreshToken, SignIn
+from accounts.models.audit import AuditEvent
+from accounts.models.people import Invitation, Membership, Role, User, UserManager, Workspace
+
+__all__ = [
+    "ApiKey",
+    "AuditEvent",
+    "Invitation",
+    "Membership",
+    "RateWindow",
+    "RefreshToken",
+    "Role",
+    "SignIn",
+    "User",
+    "UserManager",
+    "Workspace",
+]

@@ -1,0 +1,10 @@
+from django.urls import include, path
+from django.views.generic import TemplateView
+
+from web import pages
+
+urlpatterns = [
+    path("", TemplateView.as_view(template_name="home.html"), name="home"),
+    path("account/", pages.account_home, name="account-home"),
+    path("account/", include("allauth.urls")),
+]
