@@ -13,10 +13,6 @@ from config.errors import InvalidKey, NotFound
 _LAST_USED_PRECISION = timedelta(minutes=1)
 
 
-def workspace_create(*, name: str) -> Workspace:
-    return Workspace.objects.create(name=name)
-
-
 def api_key_create(
     *, workspace: Workspace, name: str, expires_at: datetime | None = None
 ) -> tuple[ApiKey, str]:

@@ -8,8 +8,10 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 
+from accounts.audit import OPERATOR
 from accounts.models import Workspace
-from accounts.services import api_key_create, workspace_create
+from accounts.services import api_key_create
+from accounts.workspaces import workspace_create
 from billing.ledger import credits_grant
 from billing.models import Price
 from jobs.models import Asset, Job
@@ -26,7 +28,7 @@ def make_prices() -> None:
 
 def make_workspace(name: str = "Alice's", *, credits: int = 100) -> Workspace:
     make_prices()
-    workspace = workspace_create(name=name)
+    workspace = workspace_create(name=name, actor=OPERATOR)
     if credits:
         make_grant(workspace, credits * 1000)
     return workspace
