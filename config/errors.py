@@ -33,6 +33,10 @@ class ValidationFailed(AppError):
     code, status, message = "validation_failed", 400, "The request is not valid."
 
 
+class TwoCredentials(ValidationFailed):
+    code, message = "two_credentials", "Two different keys or tokens were sent; send one."
+
+
 class UnknownStem(ValidationFailed):
     code, message = "unknown_stem", "No such stem."
 
@@ -51,11 +55,46 @@ class UnsupportedFormat(ValidationFailed):
 
 class NotAuthenticated(AppError):
     code, status = "not_authenticated", 401
-    message = "Send an API key: X-API-Key: ap_…"
+    message = "Send an API key (X-API-Key: ap_…) or an access token (Authorization: Bearer …)."
 
 
 class InvalidKey(NotAuthenticated):
     code, message = "invalid_key", "This API key is not valid."
+
+
+class KeyRevoked(NotAuthenticated):
+    code, message = "key_revoked", "This API key was revoked."
+
+
+class KeyExpired(NotAuthenticated):
+    code, message = "key_expired", "This API key has expired."
+
+
+class InvalidToken(NotAuthenticated):
+    code, message = "invalid_token", "This token is not valid."
+
+
+class TokenExpired(NotAuthenticated):
+    code, message = "token_expired", "This access token has expired; refresh it."
+
+
+class TokenRevoked(NotAuthenticated):
+    code, message = "token_revoked", "This sign-in has ended; sign in again."
+
+
+class TokenReused(NotAuthenticated):
+    code = "token_reused"
+    message = "This refresh token was used before; the sign-in has been ended for safety."
+
+
+class InvalidCredentials(NotAuthenticated):
+    code = "invalid_credentials"
+    message = "The e-mail address, the password or the code is wrong, or the address unconfirmed."
+
+
+class SecondFactorRequired(NotAuthenticated):
+    code = "second_factor_required"
+    message = "Send `code`: a code of your authenticator app, or a recovery code."
 
 
 class InsufficientCredits(AppError):
@@ -64,6 +103,10 @@ class InsufficientCredits(AppError):
 
 class NotAllowed(AppError):
     code, status, message = "not_allowed", 403, "You are not allowed to do this."
+
+
+class NotMember(NotAllowed):
+    code, message = "not_a_member", "You are not a member of this workspace."
 
 
 class NotFound(AppError):

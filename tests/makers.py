@@ -18,6 +18,8 @@ from jobs.models import Asset, Job
 from jobs.runner import run_next_job
 from jobs.services import Order, asset_create, job_create
 
+PASSWORD = "correct horse battery"
+
 
 def make_prices() -> None:
     """The shipped prices: a test that commits empties all tables afterwards, theirs too."""
@@ -45,6 +47,20 @@ def make_grant(workspace: Workspace, amount_mcr: int) -> None:
 
 def make_key(workspace: Workspace) -> str:
     return api_key_create(workspace=workspace, name="test")[1]
+
+
+def make_member(workspace: Workspace, role: str, *, email: str | None = None) -> User:
+    """A person in a workspace; the same address is the same person in another."""
+    email = email or f"{role}-{uuid4()}@example.org"
+    user = User.objects.filter(email=email).first() or User.objects.create_user(email, PASSWORD)
+    EmailAddress.objects.get_or_create(user=user, email=email, verified=True, primary=True)
+    Membership.objects.create(workspace=workspace, user=user, role=role)
+    return user
+
+
+def make_token(user: User, workspace: Workspace) -> str:
+    """An access token of a new sign-in."""
+    return sign_in_create(user=user, workspace=workspace, user_agent="test", ip=None).access_token
 
 
 def make_tone(
