@@ -7,10 +7,12 @@ from uuid import uuid4
 import numpy as np
 import numpy.typing as npt
 import soundfile
+from allauth.account.models import EmailAddress
 
 from accounts.audit import OPERATOR
-from accounts.models import Workspace
+from accounts.models import Membership, User, Workspace
 from accounts.services import api_key_create
+from accounts.tokens import sign_in_create
 from accounts.workspaces import workspace_create
 from billing.ledger import credits_grant
 from billing.models import Price
