@@ -9,9 +9,9 @@ from allauth.account.adapter import get_adapter
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
+from accounts.api_keys import api_key_authenticate
 from accounts.models import User, Workspace
 from accounts.principal import Principal
-from accounts.services import api_key_authenticate
 from accounts.tokens import access_token_authenticate
 from config.errors import InvalidKey, NotAllowed, NotAuthenticated, TwoCredentials
 

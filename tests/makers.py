@@ -2,6 +2,7 @@
 
 import io
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import numpy as np
@@ -9,9 +10,9 @@ import numpy.typing as npt
 import soundfile
 from allauth.account.models import EmailAddress
 
+from accounts.api_keys import api_key_create
 from accounts.audit import OPERATOR
 from accounts.models import Membership, User, Workspace
-from accounts.services import api_key_create
 from accounts.tokens import sign_in_create
 from accounts.workspaces import workspace_create
 from billing.ledger import credits_grant
@@ -47,8 +48,8 @@ def make_grant(workspace: Workspace, amount_mcr: int) -> None:
     )
 
 
-def make_key(workspace: Workspace) -> str:
-    return api_key_create(workspace=workspace, name="test")[1]
+def make_key(workspace: Workspace, **values: Any) -> str:
+    return api_key_create(workspace=workspace, name="test", actor=OPERATOR, **values)[1]
 
 
 def make_member(workspace: Workspace, role: str, *, email: str | None = None) -> User:

@@ -11,7 +11,8 @@ from rest_framework.pagination import Cursor, CursorPagination
 from rest_framework.parsers import JSONParser
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.serializers import BaseSerializer
+from rest_framework.serializers import BaseSerializer, Serializer
+from rest_framework.serializers import ValidationError as SerializerError
 from rest_framework.views import APIView
 
 from api.authentication import PrincipalAuthentication, person_of, principal_of
@@ -37,6 +38,22 @@ class JsonParser(JSONParser):
         except (RecursionError, UnicodeEncodeError) as error:
             raise exceptions.ParseError from error
         return body
+
+
+class StrictSerializer(Serializer[Any]):
+    """A body whose unknown fields are refused."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        # A misspelt field would silently do, and perhaps charge for, something else.
+        unknown = set(data) - set(self.fields) if isinstance(data, dict) else set()
+        problems = {name: ["There is no such field."] for name in unknown}
+        try:
+            values = super().to_internal_value(data)
+        except SerializerError as error:
+            raise SerializerError({**error.detail, **problems}) from None  # type: ignore[dict-item]
+        if problems:
+            raise SerializerError(problems)
+        return values
 
 
 class NewestFirst(CursorPagination):

@@ -9,7 +9,7 @@ from rest_framework.response import Response
 
 from accounts.scopes import JOBS_READ, JOBS_WRITE
 from api.authentication import principal_of, workspace_of
-from api.native.base import NativeApi, page_response
+from api.native.base import NativeApi, StrictSerializer, page_response
 from billing.pricing import credits_text
 from config.errors import ValidationFailed
 from jobs.models import Asset, Job, Service
@@ -19,7 +19,7 @@ from jobs.services import Order, Quote, job_cancel, job_create, job_delete, job_
 from jobs.storage import download_token
 
 
-class OrderSerializer(serializers.Serializer[Any]):
+class OrderSerializer(StrictSerializer):
     """What is to be made of which recording."""
 
     asset = serializers.UUIDField(help_text="The id that the upload returned.")
@@ -40,18 +40,6 @@ class OrderSerializer(serializers.Serializer[Any]):
         help_text="`wav` (in the recording's own depth), `wav16`, `wav24`, `wav32f`, `flac`, "
         "`flac16`, `flac24` or `mp3`.",
     )
-
-    def to_internal_value(self, data: Any) -> Any:
-        # A misspelt `stems` would silently order, and charge for, something else.
-        unknown = set(data) - set(self.fields) if isinstance(data, dict) else set()
-        problems = {name: ["There is no such field."] for name in unknown}
-        try:
-            values = super().to_internal_value(data)
-        except serializers.ValidationError as error:
-            raise serializers.ValidationError({**error.detail, **problems}) from None  # type: ignore[dict-item]
-        if problems:
-            raise serializers.ValidationError(problems)
-        return values
 
     def order(self) -> Order:
         values = self.validated_data

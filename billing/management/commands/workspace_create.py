@@ -5,8 +5,8 @@ from uuid import uuid4
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import transaction
 
+from accounts.api_keys import api_key_create
 from accounts.audit import OPERATOR
-from accounts.services import api_key_create
 from accounts.workspaces import workspace_create
 from billing.ledger import credits_grant
 from billing.pricing import MCR_PER_CREDIT
@@ -25,7 +25,7 @@ class Command(BaseCommand):
             raise CommandError("--credits must not be negative.")
         with transaction.atomic():
             workspace = workspace_create(name=options["name"], actor=OPERATOR)
-            _, key = api_key_create(workspace=workspace, name="First key")
+            _, key = api_key_create(workspace=workspace, name="First key", actor=OPERATOR)
             if options["credits"]:
                 credits_grant(
                     workspace=workspace,

@@ -1,0 +1,316 @@
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from threading import Barrier
+from typing import Any
+
+import pytest
+from django.db import IntegrityError, connection, transaction
+from django.db.models.functions import Now
+
+from accounts.api_keys import (
+    api_key_authenticate,
+    api_key_create,
+    api_key_get_for_workspace,
+    api_key_list,
+    api_key_revoke,
+    api_key_roll,
+    api_key_update,
+)
+from accounts.audit import OPERATOR
+from accounts.models import ApiKey, AuditEvent, Membership, User
+from config.errors import (
+    AppError,
+    InvalidKey,
+    KeyExpired,
+    KeyRevoked,
+    NotAllowed,
+    NotFound,
+    ValidationFailed,
+    WrongState,
+)
+from tests.makers import make_key, make_member, make_workspace
+
+pytestmark = pytest.mark.django_db
+
+DAY = timedelta(days=1)
+
+
+@pytest.fixture
+def made(alice: Any) -> tuple[ApiKey, str]:
+    return api_key_create(workspace=alice, name="k", actor=OPERATOR)
+
+
+def expire(key: ApiKey) -> None:
+    ApiKey.objects.filter(pk=key.pk).update(expires_at=Now() - timedelta(seconds=1))
+
+
+def test_a_key_leads_to_its_workspace():
+    workspace = make_workspace()
+    make_workspace("Bob's")
+    assert api_key_authenticate(make_key(workspace)).workspace == workspace
+
+
+def test_it_keeps_no_secret(made: tuple[ApiKey, str]):
+    row, text = made
+    row.refresh_from_db()
+    assert text[11:43] not in str(vars(row))
+    assert bytes(row.secret_hash) != text[11:43].encode()
+    assert text[11:43] not in str(list(AuditEvent.objects.values()))
+
+
+def test_it_refuses_a_key_that_was_never_made():
+    stranger = make_key(make_workspace())
+    ApiKey.objects.all().delete()
+    with pytest.raises(InvalidKey):
+        api_key_authenticate(stranger)
+
+
+@pytest.mark.parametrize("end", [None, "revoked", "expired"])
+def test_who_has_not_the_secret_learns_nothing_of_the_key(alice: Any, end: str | None):
+    first, second = make_key(alice), make_key(alice)
+    ApiKey.objects.filter(key_id=first[3:11]).delete()
+    other = ApiKey.objects.get(key_id=second[3:11])
+    ApiKey.objects.filter(pk=other.pk).update(key_id=first[3:11])
+    if end == "revoked":
+        api_key_revoke(workspace=alice, key_uuid=other.uuid, actor=OPERATOR)
+    elif end == "expired":
+        expire(other)
+    # The right id with another secret.
+    with pytest.raises(InvalidKey):
+        api_key_authenticate(first)
+
+
+def test_a_revoked_key_is_refused_at_once(alice: Any, made: tuple[ApiKey, str]):
+    row, text = made
+    for _ in range(2):
+        api_key_revoke(workspace=alice, key_uuid=row.uuid, actor=OPERATOR)
+        with pytest.raises(KeyRevoked):
+            api_key_authenticate(text)
+    assert AuditEvent.objects.filter(action="key.revoked", target_uuid=row.uuid).count() == 1
+
+
+def test_an_expired_key_is_refused(alice: Any, made: tuple[ApiKey, str]):
+    row, text = made
+    soon = datetime.now(UTC) + timedelta(hours=1)
+    _, fresh = api_key_create(workspace=alice, name="k", expires_at=soon, actor=OPERATOR)
+    assert api_key_authenticate(fresh).workspace == alice
+    expire(row)
+    with pytest.raises(KeyExpired):
+        api_key_authenticate(text)
+
+
+def test_a_key_of_another_workspace_cannot_be_touched(made: tuple[ApiKey, str], charlie: Any):
+    row, text = made
+    his: dict[str, Any] = {"workspace": charlie, "key_uuid": row.uuid}
+    for call in (
+        lambda: api_key_revoke(**his, actor=OPERATOR),
+        lambda: api_key_roll(**his, grace=DAY, actor=OPERATOR),
+        lambda: api_key_update(**his, name="mine", actor=OPERATOR),
+        lambda: api_key_get_for_workspace(**his),
+    ):
+        with pytest.raises(NotFound):
+            call()
+    assert list(api_key_list(workspace=charlie)) == []
+    assert (api_key_authenticate(text), ApiKey.objects.get().name) == (row, "k")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"scopes": []},
+        {"scopes": ["jobs:read", "keys:write"]},
+        {"scopes": ["jobs:*"]},
+        {"expires_at": datetime(2020, 1, 1, tzinfo=UTC)},
+    ],
+)
+def test_it_refuses_a_key_that_makes_no_sense(alice: Any, wrong: dict[str, Any]):
+    with pytest.raises(ValidationFailed) as caught:
+        api_key_create(workspace=alice, name="k", actor=OPERATOR, **wrong)
+    assert list(caught.value.fields) == list(wrong)
+    assert not ApiKey.objects.exists()
+    assert not AuditEvent.objects.filter(target_kind="key").exists()
+
+
+@pytest.mark.parametrize("role", ["viewer", "billing", None])
+def test_nobody_gives_what_they_lack(alice: Any, charlie: Any, role: str | None):
+    person = make_member(alice if role else charlie, role or "owner")
+    with pytest.raises(NotAllowed) as caught:
+        api_key_create(
+            workspace=alice, name="k", scopes=["jobs:write"], actor=OPERATOR, created_by=person
+        )
+    assert "keys:write" in caught.value.data["scopes"]
+    assert not ApiKey.objects.exists()
+
+
+def test_who_was_demoted_this_moment_makes_no_key(alice: Any):
+    person = make_member(alice, "admin")
+    api_key_create(workspace=alice, name="k", actor=OPERATOR, created_by=person)
+    Membership.objects.filter(user=person).update(role="viewer")
+    with pytest.raises(NotAllowed):
+        api_key_create(workspace=alice, name="k", actor=OPERATOR, created_by=person)
+    assert ApiKey.objects.get().created_by == person
+
+
+def test_a_key_can_be_changed_but_not_widened(alice: Any, made: tuple[ApiKey, str]):
+    row = made[0]
+    changed = api_key_update(
+        workspace=alice,
+        key_uuid=row.uuid,
+        actor=OPERATOR,
+        scopes=["jobs:read", "credits:read"],
+        monthly_cap_mcr=5,
+    )
+    assert (changed.scopes, changed.monthly_cap_mcr) == (["credits:read", "jobs:read"], 5)
+    for wider in (["*"], ["jobs:write"]):
+        with pytest.raises(ValidationFailed):
+            api_key_update(
+                workspace=alice, key_uuid=row.uuid, actor=OPERATOR, scopes=wider, name="new"
+            )
+    row.refresh_from_db()
+    assert (row.scopes, row.name) == (["credits:read", "jobs:read"], "k")
+    # What was said before is no change.
+    api_key_update(workspace=alice, key_uuid=row.uuid, actor=OPERATOR, monthly_cap_mcr=5)
+    assert AuditEvent.objects.get(action="key.updated").data == {
+        "before": {"monthly_cap_mcr": None, "scopes": ["*"]},
+        "after": {"monthly_cap_mcr": 5, "scopes": ["credits:read", "jobs:read"]},
+    }
+
+
+def test_a_rolled_key_lives_on_for_the_grace_only(alice: Any):
+    row, text = api_key_create(
+        workspace=alice,
+        name="k",
+        scopes=["jobs:read"],
+        monthly_cap_mcr=7,
+        rate_limit_per_minute=9,
+        expires_at=datetime.now(UTC) + 30 * DAY,
+        actor=OPERATOR,
+    )
+    new, new_text = api_key_roll(workspace=alice, key_uuid=row.uuid, grace=DAY, actor=OPERATOR)
+    same = ("name", "scopes", "monthly_cap_mcr", "rate_limit_per_minute", "lineage", "expires_at")
+    new.refresh_from_db()
+    assert all(getattr(new, name) == getattr(row, name) for name in same)
+    assert api_key_authenticate(text) == row
+    assert api_key_authenticate(new_text) == new
+    old = ApiKey.objects.annotate(left=Now()).get(pk=row.pk)
+    assert old.expires_at is not None
+    assert timedelta(hours=23) < old.expires_at - old.left <= DAY
+    event = AuditEvent.objects.get(action="key.rolled")
+    assert event.data == {"successor": str(new.uuid), "grace_s": 86_400}
+
+
+def test_the_grace_never_lengthens_a_life(alice: Any):
+    ends_at = datetime.now(UTC) + timedelta(hours=1)
+    row, _ = api_key_create(workspace=alice, name="k", expires_at=ends_at, actor=OPERATOR)
+    api_key_roll(workspace=alice, key_uuid=row.uuid, grace=7 * DAY, actor=OPERATOR)
+    row.refresh_from_db()
+    assert row.expires_at == ends_at
+
+
+def test_without_grace_the_old_key_ends_at_once(alice: Any, made: tuple[ApiKey, str]):
+    row, text = made
+    _, new_text = api_key_roll(
+        workspace=alice, key_uuid=row.uuid, grace=timedelta(0), actor=OPERATOR
+    )
+    with pytest.raises(KeyExpired):
+        api_key_authenticate(text)
+    assert api_key_authenticate(new_text).lineage == row.lineage
+
+
+@pytest.mark.parametrize("grace", [timedelta(seconds=-1), 7 * DAY + timedelta(seconds=1)])
+def test_it_refuses_a_grace_out_of_bounds(alice: Any, made: tuple[ApiKey, str], grace: timedelta):
+    with pytest.raises(ValidationFailed):
+        api_key_roll(workspace=alice, key_uuid=made[0].uuid, grace=grace, actor=OPERATOR)
+    assert ApiKey.objects.get().expires_at is None
+
+
+@pytest.mark.parametrize("end", ["revoked", "expired"])
+def test_a_key_that_has_ended_stays_so(alice: Any, made: tuple[ApiKey, str], end: str):
+    row = made[0]
+    if end == "revoked":
+        api_key_revoke(workspace=alice, key_uuid=row.uuid, actor=OPERATOR)
+    else:
+        expire(row)
+    with pytest.raises(WrongState):
+        api_key_roll(workspace=alice, key_uuid=row.uuid, grace=DAY, actor=OPERATOR)
+    with pytest.raises(WrongState):
+        api_key_update(workspace=alice, key_uuid=row.uuid, actor=OPERATOR, name="new")
+    assert ApiKey.objects.get().name == "k"
+
+
+def test_a_key_is_rolled_again_only_if_its_successor_is_gone(alice: Any, made: tuple[ApiKey, str]):
+    row = made[0]
+    new, _ = api_key_roll(workspace=alice, key_uuid=row.uuid, grace=DAY, actor=OPERATOR)
+    with pytest.raises(WrongState):
+        api_key_roll(workspace=alice, key_uuid=row.uuid, grace=DAY, actor=OPERATOR)
+    assert ApiKey.objects.count() == 2
+    api_key_revoke(workspace=alice, key_uuid=new.uuid, actor=OPERATOR)
+    api_key_roll(workspace=alice, key_uuid=row.uuid, grace=DAY, actor=OPERATOR)
+    assert ApiKey.objects.filter(revoked_at=None).count() == 2
+
+
+def together(count: int, call: Callable[[], object]) -> list[object]:
+    """Call from threads that start at once; errors of ours are answers, too."""
+    barrier = Barrier(count)
+
+    def one(_: int) -> object:
+        try:
+            barrier.wait()
+            return call()
+        except AppError as error:
+            return error
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(count) as pool:
+        return list(pool.map(one, range(count)))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_rolls_at_once_give_one_successor():
+    workspace = make_workspace(credits=0)
+    row, _ = api_key_create(workspace=workspace, name="k", actor=OPERATOR)
+    answers = together(
+        8,
+        lambda: api_key_roll(workspace=workspace, key_uuid=row.uuid, grace=DAY, actor=OPERATOR),
+    )
+    assert [isinstance(answer, WrongState) for answer in answers].count(True) == 7
+    assert ApiKey.objects.filter(lineage=row.lineage).count() == 2
+    assert AuditEvent.objects.filter(action="key.rolled").count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_roll_and_revoke_at_once_leave_the_old_key_closed():
+    workspace = make_workspace(credits=0)
+    row, text = api_key_create(workspace=workspace, name="k", actor=OPERATOR)
+
+    def both() -> None:
+        api_key_revoke(workspace=workspace, key_uuid=row.uuid, actor=OPERATOR)
+        api_key_roll(workspace=workspace, key_uuid=row.uuid, grace=DAY, actor=OPERATOR)
+
+    assert all(isinstance(answer, WrongState) for answer in together(4, both))
+    with pytest.raises(KeyRevoked):
+        api_key_authenticate(text)
+    assert ApiKey.objects.count() == 1
+
+
+def test_it_notes_the_use_but_not_every_time():
+    text = make_key(make_workspace())
+    api_key_authenticate(text)
+    first = ApiKey.objects.get().last_used_at
+    api_key_authenticate(text)
+    assert first is not None
+    assert ApiKey.objects.get().last_used_at == first
+    ApiKey.objects.update(last_used_at=Now() - timedelta(seconds=61))
+    api_key_authenticate(text)
+    noted = ApiKey.objects.get().last_used_at
+    assert noted is not None
+    assert noted > first
+
+
+def test_one_address_is_one_user_in_any_case():
+    User.objects.create_user("alice@example.org", "correct horse")
+    with pytest.raises(IntegrityError), transaction.atomic():
+        User.objects.create_user("Alice@example.org", "correct horse")
+    assert User.objects.get().check_password("correct horse")
