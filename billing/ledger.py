@@ -1,4 +1,4 @@
-"""Writing the ledger: grant, hold, capture, release.
+"""Writing the ledger: grant, hold, capture, release, expire.
 
 Warning: every function here changes balances and must see its whole effect or none. Each opens (or
 joins) one transaction and takes the wallet's row before any other account's, hold's or lot's, so
@@ -7,17 +7,18 @@ once.
 """
 
 from datetime import datetime
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import F
 from django.db.models.functions import Now
 
-from accounts.models import Workspace
+from accounts.audit import SYSTEM, Actor, audit_record
+from accounts.models import ApiKey, Workspace
+from billing.key_spending import key_spend_add, key_spend_give_back
 from billing.models import (
     Account,
     AccountKind,
-    Entry,
     Hold,
     HoldLot,
     HoldState,
@@ -25,11 +26,22 @@ from billing.models import (
     Transaction,
     TransactionKind,
 )
+from billing.posting import (
+    account_get,
+    amount_check,
+    debt_repay,
+    lots_draw,
+    lots_due,
+    lots_expire_due,
+    lots_first,
+    post,
+    reason_check,
+    transaction_once,
+    wallet_lock,
+)
 from billing.pricing import credits_text
-from config.errors import IdempotencyConflict, InsufficientCredits, ValidationFailed
-
-# Far above any sale and far below what a bigint holds.
-_MAX_GRANT_MCR = 10**15
+from billing.selectors import debt_get
+from config.errors import InsufficientCredits, ValidationFailed
 
 
 @transaction.atomic
@@ -41,51 +53,73 @@ def credits_grant(
     idempotency_key: str,
     reason: str = "",
     expires_at: datetime | None = None,
+    actor: Actor = SYSTEM,
 ) -> Transaction:
-    if not 0 < amount_mcr <= _MAX_GRANT_MCR:
-        raise ValidationFailed("A grant must be a positive amount.")
-    fact, created = _transaction_once(
+    amount_check(amount_mcr, what="A grant")
+    reason_check(reason, actor=actor)
+    wallet = wallet_lock(workspace)
+    fact, created = transaction_once(
         workspace=workspace,
         kind=TransactionKind.GRANT,
         idempotency_key=idempotency_key,
         fingerprint=f"{amount_mcr}:{source}:{expires_at}",
         reason=reason,
     )
-    if created:
-        wallet = _account(workspace, AccountKind.WALLET)
-        _post(fact, wallet, amount_mcr)
-        _post(fact, _account(workspace, AccountKind.GRANTS), -amount_mcr)
-        Lot.objects.create(
-            account=wallet,
-            transaction=fact,
-            source=source,
-            amount_mcr=amount_mcr,
-            remaining_mcr=amount_mcr,
-            expires_at=expires_at,
+    if not created:
+        return fact
+    post(fact, (wallet, amount_mcr), (account_get(workspace, AccountKind.GRANTS), -amount_mcr))
+    Lot.objects.create(
+        account=wallet,
+        transaction=fact,
+        source=source,
+        amount_mcr=amount_mcr,
+        remaining_mcr=amount_mcr,
+        expires_at=expires_at,
+    )
+    debt_repay(wallet, cause=fact)
+    if actor != SYSTEM:
+        audit_record(
+            actor=actor,
+            action="credits.granted",
+            workspace=workspace,
+            target_kind="transaction",
+            target_uuid=fact.uuid,
+            data={"amount_mcr": amount_mcr, "reason": reason},
         )
     return fact
 
 
 @transaction.atomic
-def credits_hold(*, workspace: Workspace, job_uuid: UUID, amount_mcr: int) -> None:
-    """Set credits aside for a job, or raise InsufficientCredits and change nothing."""
+def credits_hold(
+    *, workspace: Workspace, job_uuid: UUID, amount_mcr: int, api_key: ApiKey | None = None
+) -> None:
+    """Set credits aside for a job; raise InsufficientCredits or KeyCapReached and change nothing.
+
+    What a key orders counts towards its monthly cap.
+    """
+    if type(amount_mcr) is not int or amount_mcr < 0:
+        raise ValidationFailed("A hold must be a whole number of milli-credits, not negative.")
+    if api_key is not None and api_key.workspace_id != workspace.pk:
+        raise ValueError("a key orders for its own workspace only")
     if amount_mcr == 0:
         return
-    wallet = _account(workspace, AccountKind.WALLET)
-    if Lot.objects.filter(_expired(), account=wallet).exists():
-        _expire(wallet)
-    taken = Account.objects.filter(pk=wallet.pk, posted_mcr__gte=F("held_mcr") + amount_mcr).update(
-        held_mcr=F("held_mcr") + amount_mcr
+    wallet = wallet_lock(workspace)
+    lots = lots_first(wallet)
+    if wallet.available_mcr < amount_mcr:
+        raise _insufficient(wallet, amount_mcr)
+    key_month = key_spend_add(api_key=api_key, amount_mcr=amount_mcr) if api_key else None
+    Account.objects.filter(pk=wallet.pk).update(held_mcr=F("held_mcr") + amount_mcr)
+    hold = Hold.objects.create(
+        account=wallet,
+        job_uuid=job_uuid,
+        amount_mcr=amount_mcr,
+        key_lineage=api_key.lineage if api_key else None,
+        key_month=key_month,
     )
-    if not taken:
-        wallet.refresh_from_db()
-        raise InsufficientCredits(
-            f"This costs {credits_text(amount_mcr)} credits; "
-            f"{credits_text(wallet.available_mcr)} are available.",
-            data={"required_mcr": amount_mcr, "available_mcr": wallet.available_mcr},
-        )
-    hold = Hold.objects.create(account=wallet, job_uuid=job_uuid, amount_mcr=amount_mcr)
-    _draw_lots(hold)
+    parts = lots_draw(wallet, amount_mcr, lots=lots, is_spent=False)
+    HoldLot.objects.bulk_create(
+        HoldLot(hold=hold, lot=part.lot, amount_mcr=part.amount_mcr) for part in parts
+    )
 
 
 @transaction.atomic
@@ -97,17 +131,18 @@ def hold_capture(*, job_uuid: UUID, amount_mcr: int) -> bool:
     hold = _settle(job_uuid, state=HoldState.CAPTURED, captured_mcr=amount_mcr)
     if hold is None:
         return False
-    _return_lots(hold, spent_mcr=amount_mcr)
+    wallet = hold.account
     if amount_mcr:
-        fact, _ = _transaction_once(
-            workspace=hold.account.workspace,
+        fact, _ = transaction_once(
+            workspace=wallet.workspace,
             kind=TransactionKind.CAPTURE,
             idempotency_key=f"job:{job_uuid}",
             fingerprint=str(amount_mcr),
             job_uuid=job_uuid,
         )
-        _post(fact, hold.account, -amount_mcr)
-        _post(fact, _account(hold.account.workspace, AccountKind.SALES), amount_mcr)
+        sales = account_get(wallet.workspace, AccountKind.SALES)
+        post(fact, (wallet, -amount_mcr), (sales, amount_mcr))
+    debt_repay(wallet, cause=job_uuid)
     return True
 
 
@@ -117,70 +152,34 @@ def hold_release(*, job_uuid: UUID) -> bool:
     hold = _settle(job_uuid, state=HoldState.RELEASED, captured_mcr=0)
     if hold is None:
         return False
-    _return_lots(hold, spent_mcr=0)
+    debt_repay(hold.account, cause=job_uuid)
     return True
 
 
 def lots_expire() -> int:
     """Take out of the wallets what has expired; returns how many wallets that were."""
-    wallets = Account.objects.filter(lots__in=Lot.objects.filter(_expired())).distinct()
-    for wallet in wallets:
-        _expire(wallet)
-    return len(wallets)
-
-
-@transaction.atomic
-def _expire(wallet: Account) -> None:
-    """What a hold has drawn from a lot does not expire under it; what comes back, does then."""
-    Account.objects.select_for_update().get(pk=wallet.pk)
-    for lot in Lot.objects.filter(_expired(), account=wallet).order_by("pk"):
-        fact, _ = _transaction_once(
-            workspace=wallet.workspace,
-            kind=TransactionKind.EXPIRE,
-            # A lot may expire in parts, when a hold gives back its own after the first.
-            idempotency_key=f"lot:{lot.pk}:{uuid4()}",
-            fingerprint=str(lot.remaining_mcr),
-        )
-        _post(fact, wallet, -lot.remaining_mcr)
-        _post(fact, _account(wallet.workspace, AccountKind.EXPIRED), lot.remaining_mcr)
-        Lot.objects.filter(pk=lot.pk).update(remaining_mcr=0)
-
-
-def _expired() -> Q:
-    return Q(remaining_mcr__gt=0, expires_at__lte=Now())
-
-
-def _account(workspace: Workspace, kind: AccountKind) -> Account:
-    account, _ = Account.objects.get_or_create(workspace=workspace, kind=kind)
-    return account
-
-
-def _transaction_once(
-    *,
-    workspace: Workspace,
-    kind: TransactionKind,
-    idempotency_key: str,
-    fingerprint: str,
-    reason: str = "",
-    job_uuid: UUID | None = None,
-) -> tuple[Transaction, bool]:
-    fact, created = Transaction.objects.get_or_create(
-        workspace=workspace,
-        kind=kind,
-        idempotency_key=idempotency_key,
-        defaults={"fingerprint": fingerprint, "reason": reason, "job_uuid": job_uuid},
+    workspaces = list(
+        Workspace.objects.filter(accounts__lots__in=Lot.objects.filter(lots_due())).distinct()
     )
-    if fact.fingerprint != fingerprint:
-        raise IdempotencyConflict
-    return fact, created
+    for workspace in workspaces:
+        with transaction.atomic():
+            lots_expire_due(wallet_lock(workspace))
+    return len(workspaces)
 
 
-def _post(fact: Transaction, account: Account, amount_mcr: int) -> None:
-    Account.objects.filter(pk=account.pk).update(posted_mcr=F("posted_mcr") + amount_mcr)
-    # The UPDATE holds the row's lock until the end: this balance is the one after this entry.
-    account.refresh_from_db(fields=["posted_mcr"])
-    Entry.objects.create(
-        transaction=fact, account=account, amount_mcr=amount_mcr, balance_mcr=account.posted_mcr
+def _insufficient(wallet: Account, required_mcr: int) -> InsufficientCredits:
+    data = {"required_mcr": required_mcr, "available_mcr": wallet.available_mcr}
+    debt_mcr = debt_get(workspace=wallet.workspace)
+    if debt_mcr:
+        return InsufficientCredits(
+            f"This costs {credits_text(required_mcr)} credits; none are available, and "
+            f"{credits_text(debt_mcr)} are owed for a payment that was taken back.",
+            data={**data, "debt_mcr": debt_mcr},
+        )
+    return InsufficientCredits(
+        f"This costs {credits_text(required_mcr)} credits; "
+        f"{credits_text(wallet.available_mcr)} are available.",
+        data=data,
     )
 
 
@@ -189,33 +188,20 @@ def _settle(job_uuid: UUID, *, state: HoldState, captured_mcr: int) -> Hold | No
     hold = Hold.objects.select_related("account__workspace").filter(job_uuid=job_uuid).first()
     if hold is None:
         return None
-    if captured_mcr > hold.amount_mcr:
-        raise ValueError("a capture cannot exceed its hold")
+    if not 0 <= captured_mcr <= hold.amount_mcr:
+        raise ValueError("a capture cannot be negative or exceed its hold")
     # The wallet before the hold: the same order of locks as in credits_hold.
-    Account.objects.select_for_update().get(pk=hold.account_id)
+    hold.account = wallet_lock(hold.account.workspace)
     settled = Hold.objects.filter(pk=hold.pk, state=HoldState.PENDING).update(
         state=state, captured_mcr=captured_mcr, settled_at=Now()
     )
     if not settled:
         return None
     Account.objects.filter(pk=hold.account_id).update(held_mcr=F("held_mcr") - hold.amount_mcr)
+    hold.account.held_mcr -= hold.amount_mcr
+    _return_lots(hold, spent_mcr=captured_mcr)
+    key_spend_give_back(hold=hold, amount_mcr=hold.amount_mcr - captured_mcr)
     return hold
-
-
-def _draw_lots(hold: Hold) -> None:
-    """Allocate the hold to the lots that expire first. The wallet row is locked by the caller."""
-    missing = hold.amount_mcr
-    lots = Lot.objects.filter(account=hold.account, remaining_mcr__gt=0).order_by(
-        F("expires_at").asc(nulls_last=True), "pk"
-    )
-    for lot in lots:
-        part = min(missing, lot.remaining_mcr)
-        Lot.objects.filter(pk=lot.pk).update(remaining_mcr=F("remaining_mcr") - part)
-        HoldLot.objects.create(hold=hold, lot=lot, amount_mcr=part)
-        missing -= part
-        if not missing:
-            return
-    raise RuntimeError("the lots of a wallet hold less than its balance")
 
 
 def _return_lots(hold: Hold, *, spent_mcr: int) -> None:
@@ -223,7 +209,7 @@ def _return_lots(hold: Hold, *, spent_mcr: int) -> None:
     for part in hold.lots.order_by("pk"):
         spent = min(spent_mcr, part.amount_mcr)
         spent_mcr -= spent
-        if part.amount_mcr > spent:
-            Lot.objects.filter(pk=part.lot_id).update(
-                remaining_mcr=F("remaining_mcr") + part.amount_mcr - spent
-            )
+        Lot.objects.filter(pk=part.lot_id).update(
+            remaining_mcr=F("remaining_mcr") + part.amount_mcr - spent,
+            spent_mcr=F("spent_mcr") + spent,
+        )

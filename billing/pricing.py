@@ -3,34 +3,61 @@
 The rule, with worked tables, is written in docs/pricing.md.
 """
 
+import re
 from dataclasses import dataclass
 from decimal import Decimal
 
 MCR_PER_CREDIT = 1000
 
+_CREDITS = re.compile(r"[0-9]{1,12}(\.[0-9]{1,3})?")
+
 
 @dataclass(frozen=True)
 class Rate:
-    """`amount_mcr` milli-credits for each `unit` (`per_second` or `per_call`)."""
+    """`amount_mcr` milli-credits for `quantity` units; a unit is one of billing.models.PriceUnit.
+
+    With a quantity, a rate may be finer than a milli-credit.
+    """
 
     unit: str
     amount_mcr: int
+    quantity: int = 1
 
 
-def price_mcr(*, rate: Rate, n_samples: int, sample_rate: int) -> int:
+def price_mcr(*, rate: Rate, n_samples: int, sample_rate: int, n_stems: int = 1) -> int:
     """Price a recording of `n_samples` at `sample_rate` Hz, rounded up once to a milli-credit.
 
     Counting in samples keeps the duration exact: no second is ever rounded on the way.
     """
-    if n_samples < 0 or sample_rate <= 0 or rate.amount_mcr < 0:
-        raise ValueError("a price needs n_samples >= 0, sample_rate > 0 and a rate >= 0")
+    for value in (n_samples, sample_rate, n_stems, rate.amount_mcr, rate.quantity):
+        # Not isinstance: True is an int too.
+        if type(value) is not int:
+            raise TypeError("a price is made of whole numbers only")
+    if n_samples < 0 or sample_rate <= 0 or n_stems <= 0:
+        raise ValueError("a price needs n_samples >= 0, sample_rate > 0 and n_stems > 0")
+    if rate.amount_mcr < 0 or rate.quantity <= 0:
+        raise ValueError("a price needs an amount >= 0 for a quantity > 0")
     if rate.unit == "per_call":
-        return rate.amount_mcr
+        return _ceil_div(rate.amount_mcr, rate.quantity)
     if rate.unit == "per_second":
-        return -(-rate.amount_mcr * n_samples // sample_rate)
+        return _ceil_div(rate.amount_mcr * n_samples, sample_rate * rate.quantity)
+    if rate.unit == "per_second_and_stem":
+        return _ceil_div(rate.amount_mcr * n_samples * n_stems, sample_rate * rate.quantity)
     raise ValueError(f"unknown unit {rate.unit!r}")
+
+
+def _ceil_div(dividend: int, divisor: int) -> int:
+    return -(-dividend // divisor)
 
 
 def credits_text(amount_mcr: int) -> str:
     """Write milli-credits as credits, exactly: 61250 -> "61.25"."""
     return f"{(Decimal(amount_mcr) / MCR_PER_CREDIT).normalize():f}"
+
+
+def credits_parse(text: str) -> int:
+    """Read credits as milli-credits, exactly: "61.25" -> 61250. Only plain decimal notation."""
+    if not _CREDITS.fullmatch(text):
+        raise ValueError("credits are written like 12 or 12.345, with at most three decimals")
+    whole, _, decimals = text.partition(".")
+    return int(whole) * MCR_PER_CREDIT + int(decimals.ljust(3, "0"))

@@ -97,8 +97,33 @@ class SecondFactorRequired(NotAuthenticated):
     message = "Send `code`: a code of your authenticator app, or a recovery code."
 
 
+class UnknownPack(ValidationFailed):
+    code, message = "unknown_pack", "There is no such pack of credits."
+
+
+class UnknownPlan(ValidationFailed):
+    code, message = "unknown_plan", "There is no such plan."
+
+
+class NotForSale(ValidationFailed):
+    code, message = "not_for_sale", "This is not sold any more."
+
+
+class InvalidEvent(ValidationFailed):
+    code, message = "invalid_event", "This is not an event for this service."
+
+
+class CardDeclined(AppError):
+    code, status, message = "card_declined", 402, "The card was declined."
+
+
 class InsufficientCredits(AppError):
     code, status, message = "insufficient_credits", 402, "Not enough credits."
+
+
+class KeyCapReached(AppError):
+    code, status = "key_cap_reached", 402
+    message = "The monthly cap of this API key is reached."
 
 
 class NotAllowed(AppError):
@@ -109,8 +134,18 @@ class NotMember(NotAllowed):
     code, message = "not_a_member", "You are not a member of this workspace."
 
 
+class InvitationForAnother(NotAllowed):
+    code = "invitation_for_another"
+    message = "This invitation is for another address; sign in with that one, and confirm it."
+
+
 class NotFound(AppError):
     code, status, message = "not_found", 404, "There is nothing here."
+
+
+class InvitationInvalid(NotFound):
+    code = "invitation_invalid"
+    message = "This invitation does not exist, has expired, or was used or withdrawn."
 
 
 class MethodNotAllowed(AppError):
@@ -119,6 +154,23 @@ class MethodNotAllowed(AppError):
 
 class WrongState(AppError):
     code, status, message = "wrong_state", 409, "This cannot be done in the present state."
+
+
+class OwnerStays(WrongState):
+    code = "owner_stays"
+    message = "Ownership changes hands by a transfer only."
+
+
+class AlreadyMember(WrongState):
+    code, message = "already_member", "Whoever has this address is a member already."
+
+
+class LimitReached(WrongState):
+    code, message = "limit_reached", "There are as many of these as there can be."
+
+
+class NoSavedCard(WrongState):
+    code, message = "no_saved_card", "There is no saved card to charge; buy a pack first."
 
 
 class IdempotencyConflict(AppError):
@@ -170,9 +222,27 @@ class TooManyRequests(AppError):
     code, status, message = "too_many_requests", 429, "Too many requests; wait a little."
 
 
+class TooManyAttempts(TooManyRequests):
+    code, message = "too_many_attempts", "Too many failed attempts; wait some minutes."
+
+
 class Unavailable(AppError):
     code, status, message = "unavailable", 503, "This is not available at the moment."
 
 
 class ModelUnavailable(Unavailable):
     code, message = "model_unavailable", "This model is not installed here."
+
+
+class PaymentsUnavailable(Unavailable):
+    code, message = "payments_unavailable", "Nothing can be bought here: Stripe is not set up."
+
+
+class PaymentProviderFailed(Unavailable):
+    code = "payment_provider_failed"
+    message = "The payment provider does not answer; try again a little later."
+
+
+class PaymentProviderRefused(AppError):
+    code, status = "payment_provider_refused", 502
+    message = "The payment provider refused this; it will not help to try again."

@@ -93,7 +93,12 @@ def job_estimate(*, workspace: Workspace, order: Order) -> Quote:
         asset=asset, stems=order.stems, model=order.model, output_format=order.output_format
     )
     rate = rate_get(workspace=workspace, service=order.service)
-    price = price_mcr(rate=rate, n_samples=asset.n_samples, sample_rate=asset.sample_rate)
+    price = price_mcr(
+        rate=rate,
+        n_samples=asset.n_samples,
+        sample_rate=asset.sample_rate,
+        n_stems=len(plan.stems),
+    )
     return Quote(asset, plan.stems, plan.model.name, price)
 
 
@@ -151,7 +156,7 @@ def _job_create(
         order_sha256=order.sha256,
         price_mcr=quote.price_mcr,
     )
-    credits_hold(workspace=workspace, job_uuid=job.uuid, amount_mcr=job.price_mcr)
+    credits_hold(workspace=workspace, job_uuid=job.uuid, amount_mcr=job.price_mcr, api_key=api_key)
     JobEvent.objects.create(job=job, kind="queued", attempt=0)
     wake_separation()
     return job_get_for_workspace(workspace=workspace, job_uuid=job.uuid)

@@ -23,12 +23,25 @@ from jobs.services import Order, asset_create, job_create
 
 PASSWORD = "correct horse battery"
 
+# As in the migrations. Service, unit, milli-credits, for how many units.
+SHIPPED_PRICES = [
+    ("separation", "per_second", 2_500, 1),
+    ("speaker_extraction", "per_second", 27_500, 1),
+    ("two_stem_separation", "per_call", 10_000, 1),
+    ("full_split", "per_call", 50_000, 1),
+    ("vocal_range_extraction", "per_call", 1_000, 1),
+    ("stem_extraction", "per_second_and_stem", 1_352, 100),
+]
+
 
 def make_prices() -> None:
     """The shipped prices: a test that commits empties all tables afterwards, theirs too."""
-    Price.objects.get_or_create(
-        service="separation", workspace=None, defaults={"unit": "per_second", "amount_mcr": 2_500}
-    )
+    for service, unit, amount_mcr, quantity in SHIPPED_PRICES:
+        Price.objects.get_or_create(
+            service=service,
+            workspace=None,
+            defaults={"unit": unit, "amount_mcr": amount_mcr, "quantity": quantity},
+        )
 
 
 def make_workspace(name: str = "Alice's", *, credits: int = 100) -> Workspace:
@@ -52,11 +65,16 @@ def make_key(workspace: Workspace, **values: Any) -> str:
     return api_key_create(workspace=workspace, name="test", actor=OPERATOR, **values)[1]
 
 
+def make_user(email: str | None = None, *, verified: bool = True) -> User:
+    """A person with PASSWORD, in no workspace."""
+    user = User.objects.create_user(email or f"{uuid4()}@example.org", PASSWORD)
+    EmailAddress.objects.create(user=user, email=user.email, verified=verified, primary=True)
+    return user
+
+
 def make_member(workspace: Workspace, role: str, *, email: str | None = None) -> User:
     """A person in a workspace; the same address is the same person in another."""
-    email = email or f"{role}-{uuid4()}@example.org"
-    user = User.objects.filter(email=email).first() or User.objects.create_user(email, PASSWORD)
-    EmailAddress.objects.get_or_create(user=user, email=email, verified=True, primary=True)
+    user = User.objects.filter(email=email).first() or make_user(email)
     Membership.objects.create(workspace=workspace, user=user, role=role)
     return user
 

@@ -39,6 +39,7 @@ class PriceSerializer(serializers.Serializer[Price]):
     service = serializers.CharField()
     unit = serializers.CharField()
     amount_mcr = serializers.IntegerField()
+    quantity = serializers.IntegerField(help_text="How many units `amount_mcr` buys.")
 
 
 class CatalogSerializer(serializers.Serializer[Any]):

@@ -8,7 +8,7 @@ from api.authentication import workspace_of
 from api.native.base import NativeApi, page_response
 from billing.models import Account, Entry
 from billing.pricing import credits_text
-from billing.selectors import ledger_list, wallet_get
+from billing.selectors import debt_get, ledger_list, wallet_get
 
 
 class WalletSerializer(serializers.Serializer[Account]):
@@ -16,9 +16,16 @@ class WalletSerializer(serializers.Serializer[Account]):
     available_mcr = serializers.IntegerField()
     held_mcr = serializers.IntegerField(help_text="Set aside for jobs that have not ended.")
     balance_mcr = serializers.IntegerField(source="posted_mcr", help_text="available + held")
+    debt_mcr = serializers.SerializerMethodField(
+        help_text="Owed for credits that were spent before their payment was taken back. Credits "
+        "that come in pay it first."
+    )
 
     def get_credits(self, wallet: Account) -> str:
         return credits_text(wallet.available_mcr)
+
+    def get_debt_mcr(self, wallet: Account) -> int:
+        return debt_get(workspace=wallet.workspace)
 
 
 class LedgerEntrySerializer(serializers.Serializer[Entry]):

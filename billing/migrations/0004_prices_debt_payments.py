@@ -5,6 +5,63 @@ import django.db.models.functions.datetime
 import uuid
 from django.db import migrations, models
 
+# Lots of before these columns: what expired is named in the key of the transaction that took it.
+_FILL_LOTS = """
+UPDATE billing_lot l SET expired_mcr = e.amount FROM (
+  SELECT split_part(t.idempotency_key, ':', 2)::bigint AS lot_id, -sum(n.amount_mcr) AS amount
+  FROM billing_transaction t
+  JOIN billing_entry n ON n.transaction_id = t.id
+  JOIN billing_account a ON a.id = n.account_id AND a.kind = 'wallet'
+  WHERE t.kind = 'expire' GROUP BY 1
+) e WHERE e.lot_id = l.id;
+UPDATE billing_lot l SET spent_mcr = l.amount_mcr - l.remaining_mcr - l.expired_mcr - coalesce((
+  SELECT sum(p.amount_mcr) FROM billing_holdlot p
+  JOIN billing_hold h ON h.id = p.hold_id AND h.state = 'pending' WHERE p.lot_id = l.id), 0);
+"""
+
+# By induction a balance is then the sum of its entries: each entry continues the one before, and
+# the account stands where its last entry does.
+_BALANCES_FOLLOW_ENTRIES = """
+CREATE FUNCTION billing_entry_continues() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE before bigint;
+BEGIN
+  SELECT balance_mcr INTO before FROM billing_entry
+    WHERE account_id = NEW.account_id ORDER BY id DESC LIMIT 1;
+  IF NEW.balance_mcr <> coalesce(before, 0) + NEW.amount_mcr THEN
+    RAISE EXCEPTION 'entry of % on account % does not continue its balance of %',
+      NEW.amount_mcr, NEW.account_id, coalesce(before, 0)
+      USING ERRCODE = 'check_violation', CONSTRAINT = 'entry_continues_balance';
+  END IF;
+  RETURN NEW;
+END $$;
+CREATE TRIGGER entry_continues_balance BEFORE INSERT ON billing_entry
+  FOR EACH ROW EXECUTE FUNCTION billing_entry_continues();
+
+CREATE FUNCTION billing_account_is_last_balance() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE changed bigint; posted bigint; last bigint;
+BEGIN
+  IF TG_TABLE_NAME = 'billing_entry' THEN
+    changed := NEW.account_id;
+  ELSE
+    changed := NEW.id;
+  END IF;
+  SELECT posted_mcr INTO posted FROM billing_account WHERE id = changed;
+  SELECT balance_mcr INTO last FROM billing_entry
+    WHERE account_id = changed ORDER BY id DESC LIMIT 1;
+  IF posted <> coalesce(last, 0) THEN
+    RAISE EXCEPTION 'account % stands at %, its entries at %', changed, posted, coalesce(last, 0)
+      USING ERRCODE = 'check_violation', CONSTRAINT = 'account_is_last_balance';
+  END IF;
+  RETURN NULL;
+END $$;
+-- Deferred: the entry and the account are written one after the other.
+CREATE CONSTRAINT TRIGGER account_is_last_balance AFTER INSERT ON billing_entry
+  DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION billing_account_is_last_balance();
+CREATE CONSTRAINT TRIGGER account_is_last_balance AFTER INSERT OR UPDATE OF posted_mcr
+  ON billing_account
+  DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION billing_account_is_last_balance();
+"""
+
 
 class Migration(migrations.Migration):
 
@@ -135,10 +192,30 @@ class Migration(migrations.Migration):
             field=models.UUIDField(null=True),
         ),
         migrations.AddField(
+            model_name='hold',
+            name='key_month',
+            field=models.DateField(null=True),
+        ),
+        migrations.AddConstraint(
+            model_name='hold',
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('key_lineage', None), ('key_month', None)), models.Q(('key_lineage__isnull', False), ('key_month__isnull', False)), _connector='OR'), name='hold_key_with_month'),
+        ),
+        migrations.AddField(
             model_name='lot',
             name='clawed_back_mcr',
             field=models.BigIntegerField(db_default=0, default=0),
         ),
+        migrations.AddField(
+            model_name='lot',
+            name='spent_mcr',
+            field=models.BigIntegerField(db_default=0, default=0),
+        ),
+        migrations.AddField(
+            model_name='lot',
+            name='expired_mcr',
+            field=models.BigIntegerField(db_default=0, default=0),
+        ),
+        migrations.RunSQL(_FILL_LOTS, migrations.RunSQL.noop),
         migrations.AddField(
             model_name='price',
             name='effective_until',
@@ -165,11 +242,23 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='lot',
+            constraint=models.CheckConstraint(condition=models.Q(('spent_mcr__gte', 0), ('expired_mcr__gte', 0), ('amount_mcr__gte', models.F('remaining_mcr') + models.F('spent_mcr') + models.F('expired_mcr'))), name='lot_parts_within_amount'),
+        ),
+        migrations.AddIndex(
+            model_name='entry',
+            index=models.Index(fields=['account', '-id'], name='entry_listing'),
+        ),
+        migrations.AddConstraint(
+            model_name='lot',
             constraint=models.CheckConstraint(condition=models.Q(('clawed_back_mcr__gte', 0), ('clawed_back_mcr__lte', models.F('amount_mcr'))), name='lot_clawed_back_within_amount'),
         ),
         migrations.AddConstraint(
             model_name='price',
             constraint=models.CheckConstraint(condition=models.Q(('unit__in', ['per_second', 'per_call', 'per_second_and_stem'])), name='price_unit_known'),
+        ),
+        migrations.AddConstraint(
+            model_name='price',
+            constraint=models.CheckConstraint(condition=models.Q(('amount_mcr__lte', 1000000000000)), name='price_sensible'),
         ),
         migrations.AddConstraint(
             model_name='price',
@@ -271,5 +360,13 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='payment',
             constraint=models.UniqueConstraint(condition=models.Q(('kind', 'top_up'), ('state', 'pending')), fields=('workspace',), name='payment_one_top_up'),
+        ),
+        migrations.RunSQL(
+            _BALANCES_FOLLOW_ENTRIES,
+            "DROP TRIGGER account_is_last_balance ON billing_account;"
+            "DROP TRIGGER account_is_last_balance ON billing_entry;"
+            "DROP TRIGGER entry_continues_balance ON billing_entry;"
+            "DROP FUNCTION billing_account_is_last_balance();"
+            "DROP FUNCTION billing_entry_continues();",
         ),
     ]

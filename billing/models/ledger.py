@@ -36,6 +36,8 @@ class Price(models.Model):
     class Meta:
         constraints = [
             models.CheckConstraint(condition=Q(amount_mcr__gte=0), name="price_not_negative"),
+            # So that no price of any recording comes near the end of a bigint.
+            models.CheckConstraint(condition=Q(amount_mcr__lte=10**12), name="price_sensible"),
             models.CheckConstraint(condition=Q(unit__in=PriceUnit.values), name="price_unit_known"),
             models.CheckConstraint(condition=Q(quantity__gt=0), name="price_quantity_positive"),
             models.CheckConstraint(
@@ -138,6 +140,7 @@ class Entry(models.Model):
             models.CheckConstraint(condition=~Q(amount_mcr=0), name="entry_not_zero"),
             models.UniqueConstraint(fields=["transaction", "account"], name="entry_unique"),
         ]
+        indexes = [models.Index(fields=["account", "-id"], name="entry_listing")]
 
 
 class HoldState(models.TextChoices):
@@ -153,6 +156,8 @@ class Hold(models.Model):
     job_uuid = models.UUIDField()
     # The key that ordered the job, for its monthly cap; null for an order by a person.
     key_lineage = models.UUIDField(null=True)
+    # In which month it counts; what comes back later comes back to that one.
+    key_month = models.DateField(null=True)
     amount_mcr = models.BigIntegerField()
     captured_mcr = models.BigIntegerField(default=0)
     state = models.CharField(max_length=16, choices=HoldState, default=HoldState.PENDING)
@@ -169,20 +174,32 @@ class Hold(models.Model):
             models.CheckConstraint(
                 condition=Q(state__in=HoldState.values), name="hold_state_known"
             ),
+            models.CheckConstraint(
+                condition=Q(key_lineage=None, key_month=None)
+                | Q(key_lineage__isnull=False, key_month__isnull=False),
+                name="hold_key_with_month",
+            ),
             # One for good, not one at a time: a job is paid at most once.
             models.UniqueConstraint(fields=["job_uuid"], name="hold_job_unique"),
         ]
 
 
 class Lot(models.Model):
-    """Credits that came together and expire together; the soonest to expire are spent first."""
+    """Credits that came together and expire together; the soonest to expire are spent first.
+
+    amount = remaining + spent + expired + what pending holds have drawn.
+    """
 
     account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="lots")
     transaction = models.OneToOneField(Transaction, on_delete=models.PROTECT)
     source = models.CharField(max_length=32)
     amount_mcr = models.BigIntegerField()
     remaining_mcr = models.BigIntegerField()
-    # What refunds and disputes have asked back, whether it was still there or not.
+    # What left it for good: charged, taken back, paid towards a debt.
+    spent_mcr = models.BigIntegerField(default=0, db_default=0)
+    # Kept apart, since nobody owes what had expired when its payment was taken back.
+    expired_mcr = models.BigIntegerField(default=0, db_default=0)
+    # What refunds and disputes have taken back, from this lot, from others or as debt.
     clawed_back_mcr = models.BigIntegerField(default=0, db_default=0)
     expires_at = models.DateTimeField(null=True)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
@@ -192,6 +209,12 @@ class Lot(models.Model):
             models.CheckConstraint(
                 condition=Q(remaining_mcr__gte=0) & Q(remaining_mcr__lte=F("amount_mcr")),
                 name="lot_remaining_within_amount",
+            ),
+            models.CheckConstraint(
+                condition=Q(spent_mcr__gte=0)
+                & Q(expired_mcr__gte=0)
+                & Q(amount_mcr__gte=F("remaining_mcr") + F("spent_mcr") + F("expired_mcr")),
+                name="lot_parts_within_amount",
             ),
             models.CheckConstraint(
                 condition=Q(clawed_back_mcr__gte=0) & Q(clawed_back_mcr__lte=F("amount_mcr")),
@@ -236,7 +259,7 @@ class KeySpend(models.Model):
 
 
 class Reconciliation(models.Model):
-    """One nightly check of the books, and what it found."""
+    """One check of the books, and what it found."""
 
     started_at = models.DateTimeField(db_default=Now(), editable=False)
     finished_at = models.DateTimeField(null=True)

@@ -56,6 +56,7 @@ def test_it_works(alice_client: Client, asset: Any, fake_separation: list[Any]):
         "available_mcr": 95_000,
         "held_mcr": 5_000,
         "balance_mcr": 100_000,
+        "debt_mcr": 0,
     }
 
     run_jobs()

@@ -3,6 +3,8 @@ from pathlib import Path
 import pytest
 from django.test import Client
 
+from tests.makers import SHIPPED_PRICES
+
 pytestmark = pytest.mark.django_db
 
 
@@ -16,7 +18,10 @@ def test_the_catalogue_names_stems_models_prices_and_limits(client: Client):
     assert "personal and research use" in models["htdemucs"]["licence_summary"]
     assert models["htdemucs"]["available"] is True
     assert models["spleeter-2stems"]["stems"] == ["vocals", "accompaniment"]
-    assert body["prices"] == [{"service": "separation", "unit": "per_second", "amount_mcr": 2_500}]
+    assert body["prices"] == [
+        {"service": service, "unit": unit, "amount_mcr": amount_mcr, "quantity": quantity}
+        for service, unit, amount_mcr, quantity in sorted(SHIPPED_PRICES)
+    ]
     assert body["max_duration_s"] > 0
 
 

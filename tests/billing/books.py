@@ -1,0 +1,30 @@
+"""Looking at the ledger, and damaging it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from django.db import connection
+
+from accounts.models import Workspace
+from billing.selectors import debt_get, wallet_get
+
+
+def balances(workspace: Workspace) -> tuple[int, int]:
+    """Posted and held."""
+    wallet = wallet_get(workspace=workspace)
+    return wallet.posted_mcr, wallet.held_mcr
+
+
+def available_and_debt(workspace: Workspace) -> tuple[int, int]:
+    return wallet_get(workspace=workspace).available_mcr, debt_get(workspace=workspace)
+
+
+@contextmanager
+def without_triggers() -> Iterator[None]:
+    """As a broken disk or a hand in the database would: past all triggers."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET session_replication_role = replica")
+        try:
+            yield
+        finally:
+            cursor.execute("SET session_replication_role = DEFAULT")
