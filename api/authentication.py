@@ -3,30 +3,41 @@
 Both are taken from X-API-Key, from `Authorization: Bearer …` and from a bare Authorization. Clients
 that send the same text twice are common; two different ones are refused, for either may be the one
 that was not meant.
+
+Failures are counted by address. Above the limit they are answered with 429 instead of 401; what is
+valid still passes, for many people may share an address with one broken program. Nothing is lost by
+that: a key or a token cannot be found by trying, and checking one costs no more than the count.
 """
 
 from allauth.account.adapter import get_adapter
+from django.conf import settings
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
 from accounts.api_keys import api_key_authenticate
-from accounts.models import User, Workspace
+from accounts.models import ApiKey, User, Workspace
 from accounts.principal import Principal
+from accounts.rate_limits import address_subject, rate_count
 from accounts.tokens import access_token_authenticate
-from config.errors import InvalidKey, NotAllowed, NotAuthenticated, TwoCredentials
+from config.errors import (
+    InvalidKey,
+    NotAllowed,
+    NotAuthenticated,
+    TooManyAttempts,
+    TwoCredentials,
+)
 
 
 class PrincipalAuthentication(BaseAuthentication):
     """`request.auth` is a Principal, or None when no credential was sent."""
 
     def authenticate(self, request: Request) -> tuple[User | None, Principal] | None:
-        texts = _credentials(request)
-        if not texts:
-            return None
-        if len(texts) > 1:
-            raise TwoCredentials
-        principal = _principal(texts.pop(), ip_address=ip_address(request))
-        return principal.user, principal
+        try:
+            principal = _principal(request)
+        except NotAuthenticated:
+            _count_failure(request)
+            raise
+        return (principal.user, principal) if principal else None
 
     def authenticate_header(self, request: Request) -> str:
         return "Bearer"
@@ -49,16 +60,49 @@ def person_of(request: Request) -> User:
     return user
 
 
+def rate_subject(request: Request) -> str:
+    """Whose calls are counted together: those of a key, of a person, or of an address."""
+    match request.auth:
+        case Principal(api_key=ApiKey() as key):
+            return f"key:{key.uuid}"
+        case Principal(user=User() as user):
+            return f"user:{user.uuid}"
+    return address_subject(ip_address(request))
+
+
+def default_rate_limit(request: Request) -> int:
+    match request.auth:
+        case Principal(api_key=ApiKey(rate_limit_per_minute=int() as limit)):
+            return limit
+    return int(settings.RATE_LIMIT_PER_MINUTE)
+
+
 def ip_address(request: Request) -> str:
     """The caller's address, as far as the configured proxies can be trusted."""
     return str(get_adapter().get_client_ip(request))
 
 
-def _principal(text: str, *, ip_address: str) -> Principal:
+def _principal(request: Request) -> Principal | None:
+    texts = _credentials(request)
+    if not texts:
+        return None
+    if len(texts) > 1:
+        raise TwoCredentials
+    text = texts.pop()
     # No key has a dot; a token has two.
     if text.count(".") == 2:
-        return access_token_authenticate(text, ip_address=ip_address)
-    return Principal.of_key(api_key_authenticate(text), ip_address=ip_address)
+        return access_token_authenticate(text, ip_address=ip_address(request))
+    return Principal.of_key(api_key_authenticate(text), ip_address=ip_address(request))
+
+
+def _count_failure(request: Request) -> None:
+    rate = rate_count(
+        subject=address_subject(ip_address(request)),
+        endpoint="failed-authentication",
+        limit=settings.FAILED_AUTHENTICATIONS_PER_MINUTE,
+    )
+    if rate.is_exceeded:
+        raise TooManyAttempts(headers={"Retry-After": str(rate.reset_s), **rate.headers})
 
 
 def _credentials(request: Request) -> set[str]:

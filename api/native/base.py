@@ -15,10 +15,17 @@ from rest_framework.serializers import BaseSerializer, Serializer
 from rest_framework.serializers import ValidationError as SerializerError
 from rest_framework.views import APIView
 
-from api.authentication import PrincipalAuthentication, person_of, principal_of
+from accounts.rate_limits import UNLIMITED, Rate, rate_count
+from api.authentication import (
+    PrincipalAuthentication,
+    default_rate_limit,
+    person_of,
+    principal_of,
+    rate_subject,
+)
 from api.native.errors import exception_handler, request_id
 from api.native.schema import NativeSchema
-from config.errors import LengthRequired, NotAllowed, ValidationFailed
+from config.errors import LengthRequired, NotAllowed, TooManyRequests, ValidationFailed
 
 
 class JsonAlways(DefaultContentNegotiation):
@@ -97,6 +104,8 @@ class NativeApi(APIView):
     """An endpoint under /v1/. `scopes` says what each of its methods needs."""
 
     scopes: ClassVar[Mapping[str, str]] = {}
+    # Calls a minute; without one, that of the key, else that of the settings.
+    rate_limit: ClassVar[int | None] = None
     authentication_classes = [PrincipalAuthentication]
     parser_classes = [JsonParser]
     content_negotiation_class = JsonAlways
@@ -104,6 +113,7 @@ class NativeApi(APIView):
     pagination_class = NewestFirst
     # No OPTIONS: /v1/openapi.json describes more.
     metadata_class = None
+    _rate: Rate | None = None
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
@@ -113,6 +123,16 @@ class NativeApi(APIView):
             raise LengthRequired
 
     def _check_scope(self, request: Request) -> None:
+    def _count_call(self, request: Request) -> None:
+        limit = self.rate_limit if self.rate_limit is not None else default_rate_limit(request)
+        if limit == UNLIMITED:
+            return
+        match = request.resolver_match
+        endpoint = str(match.url_name if match else "")
+        self._rate = rate_count(subject=rate_subject(request), endpoint=endpoint, limit=limit)
+        if self._rate.is_exceeded:
+            raise TooManyRequests(headers={"Retry-After": str(self._rate.reset_s)})
+
         method = "GET" if request.method == "HEAD" else str(request.method)
         scope = self.scopes.get(method)
         if scope == OPEN:
@@ -137,6 +157,9 @@ class NativeApi(APIView):
 
 def page_response(
     view: NativeApi, rows: QuerySet[Any], serializer: type[BaseSerializer[Any]]
+        if self._rate is not None:
+            for name, value in self._rate.headers.items():
+                response.headers[name] = value
 ) -> Response:
     """One page of `rows`, newest first: {"next", "previous", "results"}."""
     pages = view.pagination_class()

@@ -14,6 +14,7 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework.request import Request
 
+from accounts.rate_limits import UNLIMITED
 from api.native.base import OPEN, NativeApi
 from config.errors import NotFound
 from jobs.models import Asset
@@ -28,6 +29,8 @@ class DownloadApi(NativeApi):
     # The link itself is the secret, so that players and browsers can use it.
     authentication_classes = []
     scopes = {"GET": OPEN}
+    # Players ask for many small ranges. Whoever has the link can have the file; nothing is guessed.
+    rate_limit = UNLIMITED
 
     @extend_schema(
         operation_id="download",

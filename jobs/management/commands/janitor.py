@@ -8,6 +8,8 @@ import structlog
 from django.core.management.base import BaseCommand, CommandParser
 from django.db import close_old_connections
 
+from accounts.rate_limits import rate_windows_clean
+from accounts.tokens import sign_ins_clean
 from billing.ledger import lots_expire
 from jobs.cleaning import has_files_to_clean
 from jobs.leases import has_waiting_jobs, jobs_reap
@@ -43,6 +45,8 @@ class Command(BaseCommand):
                 cleaned_at = time.monotonic()
                 attempt(wake_cleaning_if_needed)
                 attempt(remove_leftovers)
+                attempt(rate_windows_clean)
+                attempt(sign_ins_clean)
 
     def round(self) -> None:
         for duty in (jobs_reap, wake_separation_if_needed, lots_expire):
