@@ -117,12 +117,12 @@ class NativeApi(APIView):
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
+        self._count_call(request)
         self._check_scope(request)
         # Django would take such a body for an empty one.
         if "Transfer-Encoding" in request.headers and not request.headers.get("Content-Length"):
             raise LengthRequired
 
-    def _check_scope(self, request: Request) -> None:
     def _count_call(self, request: Request) -> None:
         limit = self.rate_limit if self.rate_limit is not None else default_rate_limit(request)
         if limit == UNLIMITED:
@@ -133,16 +133,22 @@ class NativeApi(APIView):
         if self._rate.is_exceeded:
             raise TooManyRequests(headers={"Retry-After": str(self._rate.reset_s)})
 
+    def _check_scope(self, request: Request) -> None:
         method = "GET" if request.method == "HEAD" else str(request.method)
         scope = self.scopes.get(method)
+        if scope is None and not self._is_offered(method):
+            return  # It is answered with 405.
         if scope == OPEN:
             return
         principal = principal_of(request)
         if scope == PERSON:
             person_of(request)
-        # A method that is not offered has no scope; it is answered with 405.
-        elif scope is not None and scope not in principal.scopes:
+        # A method that was forgotten in `scopes` is for nobody.
+        elif scope not in principal.scopes:
             raise NotAllowed(f"This needs the right {scope}.", data={"scope": scope})
+
+    def _is_offered(self, method: str) -> bool:
+        return method != "OPTIONS" and hasattr(self, method.lower())
 
     def get_exception_handler(self) -> Callable[..., Any]:
         return exception_handler
@@ -151,15 +157,15 @@ class NativeApi(APIView):
         self, request: Request, response: HttpResponseBase, *args: Any, **kwargs: Any
     ) -> HttpResponseBase:
         response.headers["X-Request-ID"] = request_id()
+        if self._rate is not None:
+            for name, value in self._rate.headers.items():
+                response.headers[name] = value
         # DRF lets streamed responses through; its stubs do not say so.
         return super().finalize_response(request, response, *args, **kwargs)  # type: ignore[arg-type]
 
 
 def page_response(
     view: NativeApi, rows: QuerySet[Any], serializer: type[BaseSerializer[Any]]
-        if self._rate is not None:
-            for name, value in self._rate.headers.items():
-                response.headers[name] = value
 ) -> Response:
     """One page of `rows`, newest first: {"next", "previous", "results"}."""
     pages = view.pagination_class()
