@@ -145,12 +145,12 @@ REFRESH_TOKEN_DAYS = 30
 INVITATION_DAYS = 7
 # Signs access tokens. Several, newest first, while one is being replaced.
 JWT_SECRETS = env.words("JWT_SECRETS", _insecure and f"{_insecure}-of-access-tokens-0123456789")
+if min((len(secret) for secret in JWT_SECRETS), default=0) < 32:
+    raise env.EnvError("JWT_SECRETS needs at least one secret, each of 32 characters or more.")
 
 # --- Mail -------------------------------------------------------------------------------------
 
 # Without a server, mail is written to the log: sign-up works on a laptop.
-if min((len(secret) for secret in JWT_SECRETS), default=0) < 32:
-    raise env.EnvError("JWT_SECRETS needs at least one secret, each of 32 characters or more.")
 EMAIL_HOST = env.text("EMAIL_HOST", "")
 EMAIL_BACKEND = (
     "django.core.mail.backends.smtp.EmailBackend"
@@ -251,12 +251,12 @@ REST_FRAMEWORK = {
 }
 # Calls a minute for each key (or person, or address) and endpoint.
 RATE_LIMIT_PER_MINUTE = env.integer("STEMWRIGHT_RATE_LIMIT_PER_MINUTE", 100)
+# Calls a minute and address with a key or token that is not valid; further ones get 429.
+FAILED_AUTHENTICATIONS_PER_MINUTE = 30
 # A progress stream holds a server thread for minutes. Must stay well below the threads of a process
 # (`--threads` in scripts/serve.py), else nothing else is answered.
 PROGRESS_STREAMS_PER_PROCESS = env.integer("STEMWRIGHT_PROGRESS_STREAMS_PER_PROCESS", 8)
 # Counted in each process too.
-# Calls a minute and address with a key or token that is not valid; further ones get 429.
-FAILED_AUTHENTICATIONS_PER_MINUTE = 30
 PROGRESS_STREAMS_PER_WORKSPACE = env.integer("STEMWRIGHT_PROGRESS_STREAMS_PER_WORKSPACE", 4)
 SPECTACULAR_SETTINGS = {
     "TITLE": "Stemwright",
