@@ -1,5 +1,35 @@
+"""Where allauth asks us."""
+
+from collections.abc import Iterable
+
 from allauth.account.adapter import DefaultAccountAdapter
+from allauth.core import context
+from allauth.usersessions.adapter import DefaultUserSessionsAdapter
+from allauth.usersessions.models import UserSession
+from django.db import transaction
+
+from accounts.audit import audit_record
+from accounts.models import User
+from accounts.receivers import actor_of
+from accounts.tokens import sign_ins_revoke
 
 
 class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
-    pass
+    def set_password(self, user: User, password: str) -> None:
+        """Change or reset it; whoever knew the old one is out, programs included."""
+        user.set_password(password)
+        with transaction.atomic():
+            # allauth's own would write back the other fields too, such as `is_active`.
+            user.save(update_fields=["password"])
+            sign_ins_revoke(user=user)
+
+
+class UserSessionsAdapter(DefaultUserSessionsAdapter):  # type: ignore[misc]
+    def end_sessions(self, sessions: Iterable[UserSession]) -> None:
+        for session in sessions:
+            super().end_sessions([session])
+            audit_record(
+                actor=actor_of(context.request, session.user),
+                action="session.ended",
+                data={"ip_address": session.ip, "user_agent": session.user_agent},
+            )

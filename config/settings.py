@@ -10,7 +10,7 @@ import structlog
 
 from config import env
 from config.localdb import ensure_database_url
-from config.logs import mask_download_tokens
+from config.logs import mask_tokens
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 VAR_DIR = BASE_DIR / "var"
@@ -75,6 +75,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "web.context.mail",
             ],
         },
     },
@@ -117,6 +118,7 @@ AUTH_PASSWORD_VALIDATORS = [
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "account-home"
 ACCOUNT_ADAPTER = "accounts.adapter.AccountAdapter"
+ACCOUNT_FORMS = {"signup": "accounts.forms.SignupForm"}
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]
@@ -128,12 +130,14 @@ ACCOUNT_PREVENT_ENUMERATION = True
 ACCOUNT_EMAIL_NOTIFICATIONS = True
 ACCOUNT_REAUTHENTICATION_REQUIRED = True
 ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
+ACCOUNT_MAX_EMAIL_ADDRESSES = 5
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = True
 MFA_TOTP_ISSUER = "Stemwright"
 MFA_TOTP_TOLERANCE = 1
 # Browsers allow passkeys on http://localhost.
 MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not PRODUCTION
+USERSESSIONS_ADAPTER = "accounts.adapter.UserSessionsAdapter"
 USERSESSIONS_TRACK_ACTIVITY = True
 
 # Proxies in front of the service; each appends one address to X-Forwarded-For.
@@ -283,6 +287,7 @@ CONTENT_SECURITY_POLICY = {
         "default-src": ["'self'"],
         "img-src": ["'self'", "data:"],
         "frame-ancestors": ["'none'"],
+        "base-uri": ["'none'"],
     },
 }
 
@@ -296,11 +301,11 @@ _shared_processors: list[Any] = [
     structlog.processors.StackInfoRenderer(),
 ]
 _renderer: list[Any] = (
-    [mask_download_tokens, structlog.dev.ConsoleRenderer()]
+    [mask_tokens, structlog.dev.ConsoleRenderer()]
     if sys.stderr.isatty()
     else [
         structlog.processors.format_exc_info,
-        mask_download_tokens,
+        mask_tokens,
         structlog.processors.JSONRenderer(),
     ]
 )

@@ -23,6 +23,12 @@ def media_dir(tmp_path: Path, settings: Any) -> Path:
     return folder
 
 
+@pytest.fixture(autouse=True)
+def _quick_passwords(settings: Any) -> None:
+    """The real hash takes half a second, by intent."""
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
 @pytest.fixture
 def stored(media_dir: Path) -> Callable[[], list[str]]:
     """What storage holds now."""

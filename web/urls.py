@@ -7,4 +7,5 @@ urlpatterns = [
     path("", TemplateView.as_view(template_name="home.html"), name="home"),
     path("account/", pages.account_home, name="account-home"),
     path("account/", include("allauth.urls")),
+    path("invitations/<str:token>/", pages.invitation_accept, name="invitation-accept"),
 ]

@@ -8,7 +8,7 @@ import structlog
 from django.conf import settings
 from django.test import Client
 
-from config.logs import mask_download_tokens
+from config.logs import mask_tokens
 
 SECRET = "ImFiYyI:1wABCD:very-secret_token"
 
@@ -39,6 +39,18 @@ def test_requests_are_logged_without_their_download_token(client: Client, output
     assert "very-secret" not in text
 
 
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "path", ["/invitations", "/account/password/reset/key", "/account/confirm-email"]
+)
+def test_requests_are_logged_without_the_token_of_a_mail(
+    client: Client, output: io.StringIO, path: str
+):
+    client.get(f"{path}/1-{SECRET}/")
+    assert f"{path}/***" in output.getvalue()
+    assert "very-secret" not in output.getvalue()
+
+
 def test_a_traceback_is_logged_without_it(output: io.StringIO):
     try:
         raise ValueError(f"cannot serve /v1/downloads/{SECRET}")
@@ -50,4 +62,4 @@ def test_a_traceback_is_logged_without_it(output: io.StringIO):
 
 def test_the_rest_stays_as_it_is():
     event = {"event": "request_started", "request": "GET /v1/jobs", "code": 200}
-    assert mask_download_tokens(None, "info", dict(event)) == event
+    assert mask_tokens(None, "info", dict(event)) == event

@@ -1,0 +1,148 @@
+"""Asking people to join a workspace. The answer never tells whether an address has an account."""
+
+import hashlib
+import secrets
+from datetime import timedelta
+from typing import Final
+from uuid import UUID
+
+from allauth.account.models import EmailAddress
+from django.conf import settings
+from django.db import transaction
+from django.db.models import QuerySet
+from django.db.models.functions import Now
+
+from accounts.audit import Actor, audit_record
+from accounts.mail import invitation_mail_send
+from accounts.models import Invitation, Membership, Role, User, Workspace
+from accounts.scopes import MEMBERS_WRITE
+from accounts.workspaces import rights_require, role_require_grantable, workspace_lock
+from config.errors import (
+    AlreadyMember,
+    InvitationForAnother,
+    InvitationInvalid,
+    LimitReached,
+    NotFound,
+    OwnerStays,
+)
+
+INVITATIONS_OPEN_MAX: Final = 50
+# Of all, revoked ones included: each is a mail to a stranger.
+INVITATIONS_A_DAY_MAX: Final = 50
+
+
+def invitation_create(
+    *, workspace: Workspace, email: str, role: Role, invited_by: User, actor: Actor
+) -> Invitation:
+    """Invite an address. Done again, the former link ends and a new one is sent."""
+    email = email.lower()
+    with transaction.atomic():
+        workspace = workspace_lock(workspace)
+        rights = rights_require(workspace=workspace, actor=actor, scope=MEMBERS_WRITE)
+        if role == Role.OWNER:
+            raise OwnerStays
+        role_require_grantable(role=role, rights=rights)
+        if workspace.memberships.filter(user__email__iexact=email).exists():
+            raise AlreadyMember
+        _open(workspace).filter(email__iexact=email).update(revoked_at=Now())
+        _require_room(workspace)
+        token = secrets.token_urlsafe(32)
+        invitation = Invitation.objects.create(
+            workspace=workspace,
+            email=email,
+            role=role,
+            token_hash=_hash(token),
+            invited_by=invited_by,
+            expires_at=Now() + timedelta(days=settings.INVITATION_DAYS),
+        )
+        invitation.refresh_from_db(fields=["expires_at"])
+        _record(actor, "invitation.created", invitation)
+        # A mail that cannot be sent is logged; the invitation stands and can be sent again.
+        transaction.on_commit(
+            lambda: invitation_mail_send(invitation=invitation, token=token), robust=True
+        )
+    return invitation
+
+
+def invitation_resend(
+    *, workspace: Workspace, invitation_uuid: UUID, invited_by: User, actor: Actor
+) -> Invitation:
+    former = _open(workspace).filter(uuid=invitation_uuid).first()
+    if former is None:
+        raise NotFound
+    return invitation_create(
+        workspace=workspace,
+        email=former.email,
+        role=Role(former.role),
+        invited_by=invited_by,
+        actor=actor,
+    )
+
+
+def invitation_revoke(*, workspace: Workspace, invitation_uuid: UUID, actor: Actor) -> None:
+    with transaction.atomic():
+        workspace = workspace_lock(workspace)
+        rights_require(workspace=workspace, actor=actor, scope=MEMBERS_WRITE)
+        invitation = _open(workspace).filter(uuid=invitation_uuid).first()
+        if invitation is None:
+            raise NotFound
+        Invitation.objects.filter(pk=invitation.pk).update(revoked_at=Now())
+        _record(actor, "invitation.revoked", invitation)
+
+
+def invitation_get(*, token: str) -> Invitation:
+    """One that can be accepted; unknown, expired, revoked and used ones look the same."""
+    invitation = (
+        Invitation.objects.select_related("workspace", "invited_by")
+        .filter(token_hash=_hash(token))
+        .filter(accepted_at=None, revoked_at=None, expires_at__gt=Now())
+        .first()
+    )
+    if invitation is None:
+        raise InvitationInvalid
+    return invitation
+
+
+def invitation_accept(*, token: str, user: User, actor: Actor) -> Membership:
+    """Join, once, by the person whose confirmed address was invited."""
+    with transaction.atomic():
+        workspace = workspace_lock(invitation_get(token=token).workspace)
+        # Again: it may have been revoked or used until the lock was free.
+        invitation = invitation_get(token=token)
+        addresses = EmailAddress.objects.filter(user=user, verified=True)
+        if not addresses.filter(email__iexact=invitation.email).exists():
+            raise InvitationForAnother
+        if workspace.memberships.filter(user=user).exists():
+            raise AlreadyMember("You are a member of this workspace already.")
+        Invitation.objects.filter(pk=invitation.pk).update(accepted_at=Now())
+        member = Membership.objects.create(workspace=workspace, user=user, role=invitation.role)
+        _record(actor, "invitation.accepted", invitation)
+    return member
+
+
+def _open(workspace: Workspace) -> QuerySet[Invitation]:
+    return workspace.invitations.filter(accepted_at=None, revoked_at=None)
+
+
+def _require_room(workspace: Workspace) -> None:
+    of_today = workspace.invitations.filter(created_at__gt=Now() - timedelta(days=1))
+    if _open(workspace).count() >= INVITATIONS_OPEN_MAX:
+        raise LimitReached("There are too many open invitations; revoke some.")
+    if of_today.count() >= INVITATIONS_A_DAY_MAX:
+        raise LimitReached("Too many invitations were sent today; try again tomorrow.")
+
+
+def _hash(token: str) -> bytes:
+    # 256 random bits need no slow hash.
+    return hashlib.sha256(token.encode()).digest()
+
+
+def _record(actor: Actor, action: str, invitation: Invitation) -> None:
+    audit_record(
+        actor=actor,
+        action=action,
+        workspace=invitation.workspace,
+        target_kind="invitation",
+        target_uuid=invitation.uuid,
+        data={"email": invitation.email, "role": invitation.role},
+    )

@@ -1,0 +1,119 @@
+"""Writes down what people do with their accounts: allauth tells it by signals."""
+
+from typing import Any
+
+from allauth.account import signals
+from allauth.account.adapter import get_adapter
+from allauth.account.models import EmailAddress
+from allauth.mfa import signals as mfa_signals
+from allauth.mfa.models import Authenticator
+from django.contrib.auth.signals import user_login_failed
+from django.dispatch import receiver
+from django.http import HttpRequest
+
+from accounts.audit import ANONYMOUS, Actor, audit_record
+from accounts.models import User
+from accounts.tokens import sign_ins_revoke
+
+
+def actor_of(request: HttpRequest, user: User | None) -> Actor:
+    ip_address = str(get_adapter().get_client_ip(request))
+    if user is None:
+        return Actor(ANONYMOUS.kind, ANONYMOUS.label, ip_address=ip_address)
+    return Actor.of_user(user, ip_address=ip_address)
+
+
+@receiver(signals.user_logged_in)
+def on_logged_in(request: HttpRequest, user: User, **kwargs: Any) -> None:
+    audit_record(actor=actor_of(request, user), action="user.logged_in")
+
+
+@receiver(user_login_failed)
+def on_login_failed(credentials: dict[str, Any], **kwargs: Any) -> None:
+    # A reauthentication that failed arrives here too; its request is of somebody signed in.
+    request = kwargs.get("request")
+    actor = actor_of(request, None) if request is not None else ANONYMOUS
+    email = str(credentials.get("email", ""))[:254]
+    audit_record(actor=actor, action="user.login_failed", data={"email": email})
+
+
+@receiver([signals.password_changed, signals.password_set])
+def on_password_changed(request: HttpRequest, user: User, **kwargs: Any) -> None:
+    audit_record(actor=actor_of(request, user), action="user.password_changed")
+
+
+@receiver(signals.password_reset)
+def on_password_reset(request: HttpRequest, user: User, **kwargs: Any) -> None:
+    audit_record(actor=actor_of(request, user), action="user.password_reset")
+
+
+@receiver(signals.email_added)
+def on_email_added(
+    request: HttpRequest, user: User, email_address: EmailAddress, **kwargs: Any
+) -> None:
+    _record_email(request, user, "user.email_added", email=email_address.email)
+
+
+@receiver(signals.email_removed)
+def on_email_removed(
+    request: HttpRequest, user: User, email_address: EmailAddress, **kwargs: Any
+) -> None:
+    _record_email(request, user, "user.email_removed", email=email_address.email)
+
+
+@receiver(signals.email_confirmed)
+def on_email_confirmed(request: HttpRequest, email_address: EmailAddress, **kwargs: Any) -> None:
+    _record_email(request, email_address.user, "user.email_verified", email=email_address.email)
+
+
+@receiver(signals.email_changed)
+def on_email_changed(
+    request: HttpRequest,
+    user: User,
+    from_email_address: EmailAddress | None,
+    to_email_address: EmailAddress,
+    **kwargs: Any,
+) -> None:
+    before = from_email_address.email if from_email_address else None
+    _record_email(request, user, "user.email_changed", before=before, after=to_email_address.email)
+
+
+@receiver(mfa_signals.authenticator_added)
+def on_mfa_added(
+    request: HttpRequest, user: User, authenticator: Authenticator, **kwargs: Any
+) -> None:
+    _record_mfa(request, user, "user.mfa_added", authenticator)
+
+
+@receiver(mfa_signals.authenticator_removed)
+def on_mfa_removed(
+    request: HttpRequest, user: User, authenticator: Authenticator, **kwargs: Any
+) -> None:
+    # A thief's first step may be to take the second factor away.
+    sign_ins_revoke(user=user)
+    _record_mfa(request, user, "user.mfa_removed", authenticator)
+
+
+@receiver(mfa_signals.authenticator_reset)
+def on_mfa_reset(
+    request: HttpRequest, user: User, authenticator: Authenticator, **kwargs: Any
+) -> None:
+    _record_mfa(request, user, "user.mfa_reset", authenticator)
+
+
+@receiver(mfa_signals.authentication_failed)
+def on_mfa_failed(request: HttpRequest, user: User, **kwargs: Any) -> None:
+    audit_record(
+        actor=actor_of(request, None), action="user.mfa_failed", data={"email": user.email}
+    )
+
+
+def _record_email(request: HttpRequest, user: User, action: str, **data: Any) -> None:
+    audit_record(actor=actor_of(request, user), action=action, data=data)
+
+
+def _record_mfa(
+    request: HttpRequest, user: User, action: str, authenticator: Authenticator
+) -> None:
+    actor = actor_of(request, user)
+    audit_record(actor=actor, action=action, data={"type": authenticator.type})
