@@ -1,12 +1,23 @@
 from django.urls import path
-from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerSplitView
 
 from api.native.assets import AssetApi, AssetsApi
 from api.native.catalog import CatalogApi
 from api.native.credits import CreditsApi, LedgerApi
+from api.native.docs import DocsApi, OpenApi
 from api.native.downloads import DownloadApi
 from api.native.events import JobEventsApi
 from api.native.jobs import JobApi, JobCancelApi, JobEstimateApi, JobsApi
+from api.native.workspace import (
+    InvitationAcceptApi,
+    InvitationApi,
+    InvitationsApi,
+    LeaveApi,
+    MemberApi,
+    MembersApi,
+    TransferApi,
+    WorkspaceApi,
+    WorkspacesApi,
+)
 
 urlpatterns = [
     path("assets", AssetsApi.as_view(), name="native-asset-list"),
@@ -19,9 +30,20 @@ urlpatterns = [
     path("downloads/<str:token>", DownloadApi.as_view(), name="native-download"),
     path("credits", CreditsApi.as_view(), name="native-credits"),
     path("credits/ledger", LedgerApi.as_view(), name="native-ledger"),
-    path("catalog", CatalogApi.as_view(), name="native-catalog"),
-    path("openapi.json", SpectacularJSONAPIView.as_view(), name="native-openapi"),
+    path("workspaces", WorkspacesApi.as_view(), name="native-workspace-list"),
+    path("workspace", WorkspaceApi.as_view(), name="native-workspace"),
+    path("workspace/members", MembersApi.as_view(), name="native-member-list"),
+    path("workspace/members/<uuid:user_uuid>", MemberApi.as_view(), name="native-member-detail"),
+    path("workspace/leave", LeaveApi.as_view(), name="native-workspace-leave"),
+    path("workspace/transfer", TransferApi.as_view(), name="native-workspace-transfer"),
+    path("workspace/invitations", InvitationsApi.as_view(), name="native-invitation-list"),
     path(
-        "docs", SpectacularSwaggerSplitView.as_view(url_name="native-openapi"), name="native-docs"
+        "workspace/invitations/<uuid:invitation_uuid>",
+        InvitationApi.as_view(),
+        name="native-invitation-detail",
     ),
+    path("invitations/accept", InvitationAcceptApi.as_view(), name="native-invitation-accept"),
+    path("catalog", CatalogApi.as_view(), name="native-catalog"),
+    path("openapi.json", OpenApi.as_view(), name="native-openapi"),
+    path("docs", DocsApi.as_view(), name="native-docs"),
 ]

@@ -352,7 +352,7 @@ def test_of_transfers_at_once_one_wins(team: dict[Role, User]):
     heirs = [team[role] for role in (Role.ADMIN, *OTHERS)]
     outcomes = race(
         *(
-            lambda heir=heir: ownership_transfer(  # type: ignore[misc]
+            lambda heir=heir: ownership_transfer(
                 workspace=workspace, user_uuid=heir.uuid, actor=by(owner)
             )
             for heir in heirs

@@ -21,7 +21,22 @@ OF_THE_WORKSPACE = {
     "native-credits",
     "native-ledger",
 }
-WITH_AN_ID = [(route, method) for route in native_routes() if route.ids for method in route.methods]
+# Their tests are in test_workspace.py.
+OF_PEOPLE = {
+    "native-workspace-list",
+    "native-workspace",
+    "native-member-list",
+    "native-workspace-leave",
+    "native-workspace-transfer",
+    "native-invitation-list",
+    "native-invitation-accept",
+}
+WITH_AN_ID = [
+    (route, method)
+    for route in native_routes()
+    if route.ids & {"asset_uuid", "job_uuid"}
+    for method in route.methods
+]
 
 
 @pytest.fixture
@@ -40,7 +55,7 @@ def stem(job: Job) -> Asset:
 
 def test_every_route_is_covered():
     plain = {route.name for route in native_routes() if not route.ids}
-    assert plain == OPEN | OF_THE_WORKSPACE
+    assert plain == OPEN | OF_THE_WORKSPACE | OF_PEOPLE
     assert {(route.name, method) for route, method in WITH_AN_ID} >= {
         ("native-asset-detail", "delete"),
         ("native-job-cancel", "post"),
