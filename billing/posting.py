@@ -75,20 +75,25 @@ def transaction_once(
     job_uuid: UUID | None = None,
     reverses: Transaction | None = None,
 ) -> tuple[Transaction, bool]:
-    fact, created = Transaction.objects.get_or_create(
-        workspace=workspace,
-        kind=kind,
-        idempotency_key=idempotency_key,
-        defaults={
-            "fingerprint": fingerprint,
-            "reason": reason,
-            "job_uuid": job_uuid,
-            "reverses": reverses,
-        },
+    facts = Transaction.objects.filter(
+        workspace=workspace, kind=kind, idempotency_key=idempotency_key
     )
+    # Nobody can come in between: the wallet is locked.
+    fact = facts.first()
+    if fact is None:
+        fact = Transaction.objects.create(
+            workspace=workspace,
+            kind=kind,
+            idempotency_key=idempotency_key,
+            fingerprint=fingerprint,
+            reason=reason,
+            job_uuid=job_uuid,
+            reverses=reverses,
+        )
+        return fact, True
     if fact.fingerprint != fingerprint:
         raise IdempotencyConflict
-    return fact, created
+    return fact, False
 
 
 def post(fact: Transaction, *postings: tuple[Account, int]) -> None:
