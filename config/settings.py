@@ -200,6 +200,8 @@ STRIPE_SECRET_KEY = env.text("STRIPE_SECRET_KEY", "")
 STRIPE_WEBHOOK_SECRETS = env.words("STRIPE_WEBHOOK_SECRETS", "")
 # Another server than Stripe's, for tests.
 STRIPE_API_BASE = env.text("STRIPE_API_BASE", "")
+# An event whose worker is silent for this long is handled by another.
+STRIPE_EVENT_LEASE_SECONDS = env.integer("STRIPE_EVENT_LEASE_SECONDS", 60)
 # Where Stripe sends people back to, and where links in mails lead.
 SITE_URL = env.text("STEMWRIGHT_SITE_URL", None if PRODUCTION else "http://127.0.0.1:8000")
 

@@ -1,5 +1,6 @@
 from django.urls import include, path
 
+from api.stripe_webhook import stripe_webhook
 from config import health
 
 # /api/ belongs to the outside APIs.
@@ -7,6 +8,7 @@ urlpatterns = [
     path("livez", health.live, name="livez"),
     path("readyz", health.ready, name="readyz"),
     path("v1/", include("api.native.urls")),
+    path("stripe/webhook", stripe_webhook, name="stripe-webhook"),
     path("", include("web.urls")),
 ]
 handler400 = "api.native.errors.bad_request"

@@ -26,6 +26,16 @@ def wake_cleaning() -> None:
     _wake("jobs.tasks.storage_clean", cluster=DEFAULT)
 
 
+def wake_payments() -> None:
+    """After the commit, have events of Stripe's handled and top-ups paid."""
+    _wake("jobs.tasks.payments_run", cluster=DEFAULT)
+
+
+def wake_payment_reconciling() -> None:
+    """After the commit, have somebody look for payments that were missed."""
+    _wake("jobs.tasks.payments_reconcile", cluster=DEFAULT)
+
+
 def _wake(function: str, *, cluster: str) -> None:
     def enqueue() -> None:
         # Fetched tasks stay in the table, locked, until they are done; those of a killed cluster

@@ -1,7 +1,10 @@
 """What workers are woken for. Each may run twice, or not at all: the janitor sees to the rest."""
 
+from billing import payment_reconciling
+from billing.stripe_events import events_process
+from billing.top_ups import top_ups_run
 from jobs import cleaning
-from jobs.queue import wake_cleaning, wake_separation
+from jobs.queue import wake_cleaning, wake_payments, wake_separation
 from jobs.runner import run_next_job
 
 
@@ -15,3 +18,14 @@ def separation_run() -> None:
 def storage_clean() -> None:
     if cleaning.storage_clean():
         wake_cleaning()
+
+
+def payments_run() -> None:
+    has_more = events_process()
+    if top_ups_run() or has_more:
+        wake_payments()
+
+
+def payments_reconcile() -> None:
+    if payment_reconciling.is_payment_reconciliation_due():
+        payment_reconciling.payments_reconcile()

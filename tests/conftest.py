@@ -1,4 +1,4 @@
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +7,7 @@ import soundfile
 from django.test import Client
 
 import separation
+from tests.fakes.stripe import FakeStripe, Sender
 from tests.makers import make_key, make_tone, make_workspace
 
 
@@ -86,3 +87,26 @@ def fake_separation(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 
     monkeypatch.setattr(separation, "separate", separate)
     return calls
+
+
+@pytest.fixture
+def fake_stripe(settings: Any) -> Iterator[FakeStripe]:
+    """A Stripe of this test's own, and a service that uses it."""
+    stripe = FakeStripe()
+    stripe.start()
+    settings.STRIPE_SECRET_KEY = stripe.secret_key
+    settings.STRIPE_API_BASE = stripe.url
+    settings.STRIPE_WEBHOOK_SECRETS = [stripe.webhook_secret]
+    yield stripe
+    stripe.stop()
+
+
+@pytest.fixture
+def stripe_sender(fake_stripe: FakeStripe) -> Sender:
+    """Sends events to the service's webhook."""
+
+    def post(body: bytes, signature: str) -> int:
+        client = Client(headers={"Stripe-Signature": signature})
+        return client.post("/stripe/webhook", body, content_type="application/json").status_code
+
+    return Sender(post, secret=fake_stripe.webhook_secret)

@@ -16,7 +16,7 @@ from accounts.models import Membership, User, Workspace
 from accounts.tokens import sign_in_create
 from accounts.workspaces import workspace_create
 from billing.ledger import credits_grant
-from billing.models import Price
+from billing.models import Pack, Plan, Price
 from jobs.models import Asset, Job
 from jobs.runner import run_next_job
 from jobs.services import Order, asset_create, job_create
@@ -33,6 +33,10 @@ SHIPPED_PRICES = [
     ("stem_extraction", "per_second_and_stem", 1_352, 100),
 ]
 
+# Code, credits, cents.
+SHIPPED_PACKS = [("starter", 10_000, 500), ("studio", 50_000, 2_000), ("label", 250_000, 8_000)]
+SHIPPED_PLANS = [("hobby", 20_000, 900), ("pro", 150_000, 4_900)]
+
 
 def make_prices() -> None:
     """The shipped prices: a test that commits empties all tables afterwards, theirs too."""
@@ -41,6 +45,20 @@ def make_prices() -> None:
             service=service,
             workspace=None,
             defaults={"unit": unit, "amount_mcr": amount_mcr, "quantity": quantity},
+        )
+
+
+def make_shop() -> None:
+    """The shipped packs and plans."""
+    for code, credits, cents in SHIPPED_PACKS:
+        Pack.objects.get_or_create(
+            code=code,
+            defaults={"name": code.title(), "credits_mcr": credits * 1000, "price_cents": cents},
+        )
+    for code, credits, cents in SHIPPED_PLANS:
+        Plan.objects.get_or_create(
+            code=code,
+            defaults={"name": code.title(), "monthly_mcr": credits * 1000, "price_cents": cents},
         )
 
 

@@ -6,7 +6,7 @@ Amounts of money are integers in the currency's smallest unit (`_cents`).
 from uuid import uuid4
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 from django.db.models.functions import Now
 
 from accounts.models import Workspace
@@ -76,6 +76,8 @@ class Subscription(models.Model):
     status = models.CharField(max_length=32)
     current_period_end = models.DateTimeField(null=True)
     cancel_at_period_end = models.BooleanField(default=False)
+    # Counts what was fetched and written, so that an older answer never replaces a newer one.
+    fetches = models.IntegerField(default=0, db_default=0)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
 
@@ -111,8 +113,14 @@ class Payment(models.Model):
     grant = models.OneToOneField(
         Transaction, null=True, on_delete=models.PROTECT, related_name="payment"
     )
-    # Refunded or lost to a dispute, as Stripe said last.
+    # Refunded, or taken by a dispute, as Stripe said last.
     returned_cents = models.IntegerField(default=0)
+    # Counts what was fetched and written, so that an older answer never replaces a newer one.
+    fetches = models.IntegerField(default=0, db_default=0)
+    # Of a top-up: the card, since a repeated call must not name another, and when to call again.
+    card_id = models.CharField(max_length=255, blank=True, default="", db_default="")
+    attempts = models.IntegerField(default=0, db_default=0)
+    next_attempt_at = models.DateTimeField(db_default=Now())
     failure = models.CharField(max_length=200, blank=True)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     paid_at = models.DateTimeField(null=True)
@@ -121,6 +129,13 @@ class Payment(models.Model):
         constraints = [
             models.CheckConstraint(
                 condition=Q(credits_mcr__gt=0) & Q(amount_cents__gt=0), name="payment_positive"
+            ),
+            models.CheckConstraint(
+                condition=Q(returned_cents__gte=0) & Q(returned_cents__lte=F("amount_cents")),
+                name="payment_returned_within_amount",
+            ),
+            models.CheckConstraint(
+                condition=Q(grant=None) | Q(state=PaymentState.PAID), name="payment_granted_is_paid"
             ),
             models.CheckConstraint(
                 condition=Q(kind__in=PaymentKind.values), name="payment_kind_known"
@@ -133,6 +148,12 @@ class Payment(models.Model):
                 fields=["workspace"],
                 condition=Q(kind=PaymentKind.TOP_UP, state=PaymentState.PENDING),
                 name="payment_one_top_up",
+            ),
+            # One open checkout of a plan at a time: nobody subscribes twice.
+            models.UniqueConstraint(
+                fields=["workspace"],
+                condition=Q(kind=PaymentKind.PLAN, state=PaymentState.PENDING, invoice_id=None),
+                name="payment_one_open_plan",
             ),
         ]
         indexes = [models.Index(fields=["workspace", "-id"], name="payment_listing")]
@@ -181,3 +202,12 @@ class StripeEvent(models.Model):
                 condition=Q(processed_at=None),
             )
         ]
+
+
+class PaymentReconciliation(models.Model):
+    """One nightly look for payments that Stripe has and we missed."""
+
+    started_at = models.DateTimeField(db_default=Now(), editable=False)
+    finished_at = models.DateTimeField(null=True)
+    # What was settled late: ids of Stripe's sessions, invoices and charges. Should be empty.
+    found = models.JSONField(default=list)

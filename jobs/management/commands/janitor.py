@@ -11,9 +11,12 @@ from django.db import close_old_connections
 from accounts.rate_limits import rate_windows_clean
 from accounts.tokens import sign_ins_clean
 from billing.ledger import lots_expire
+from billing.payment_reconciling import is_payment_reconciliation_due
+from billing.stripe_events import has_events_to_process
+from billing.top_ups import has_top_ups_to_run
 from jobs.cleaning import has_files_to_clean
 from jobs.leases import has_waiting_jobs, jobs_reap
-from jobs.queue import wake_cleaning, wake_separation
+from jobs.queue import wake_cleaning, wake_payment_reconciling, wake_payments, wake_separation
 from jobs.scratch import remove_leftovers
 
 log = structlog.get_logger(__name__)
@@ -44,12 +47,13 @@ class Command(BaseCommand):
             if time.monotonic() - cleaned_at > _CLEAN_EVERY_S:
                 cleaned_at = time.monotonic()
                 attempt(wake_cleaning_if_needed)
+                attempt(wake_payment_reconciling_if_needed)
                 attempt(remove_leftovers)
                 attempt(rate_windows_clean)
                 attempt(sign_ins_clean)
 
     def round(self) -> None:
-        for duty in (jobs_reap, wake_separation_if_needed, lots_expire):
+        for duty in (jobs_reap, wake_separation_if_needed, lots_expire, wake_payments_if_needed):
             attempt(duty)
 
 
@@ -69,3 +73,13 @@ def wake_separation_if_needed() -> None:
 def wake_cleaning_if_needed() -> None:
     if has_files_to_clean():
         wake_cleaning()
+
+
+def wake_payments_if_needed() -> None:
+    if has_events_to_process() or has_top_ups_to_run():
+        wake_payments()
+
+
+def wake_payment_reconciling_if_needed() -> None:
+    if is_payment_reconciliation_due():
+        wake_payment_reconciling()

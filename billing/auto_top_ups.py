@@ -1,0 +1,91 @@
+"""What a workspace wants of the automatic top-up. Buying is in billing/top_ups.py."""
+
+from dataclasses import dataclass
+
+from django.db import transaction
+
+from accounts.audit import SYSTEM, Actor, audit_record
+from accounts.models import Workspace
+from billing import stripe_client
+from billing.models import AutoTopUp, StripeCustomer
+from billing.shop import pack_get
+from config.errors import NoSavedCard, PaymentsUnavailable, ValidationFailed
+
+# Far above any sale.
+_MAX_THRESHOLD_MCR = 10**12
+_MAX_CEILING_CENTS = 10**8
+
+
+@dataclass(frozen=True)
+class TopUpWish:
+    is_enabled: bool
+    threshold_mcr: int
+    pack: str
+    monthly_ceiling_cents: int
+
+
+def auto_top_up_get(*, workspace: Workspace) -> AutoTopUp | None:
+    return AutoTopUp.objects.select_related("pack").filter(workspace=workspace).first()
+
+
+def auto_top_up_put(*, workspace: Workspace, actor: Actor, wish: TopUpWish) -> AutoTopUp:
+    pack = pack_get(code=wish.pack)
+    if not 0 < wish.threshold_mcr <= _MAX_THRESHOLD_MCR:
+        raise _wrong("threshold_mcr", "This must be more than nothing, up to 1,000,000,000.")
+    if not 0 < wish.monthly_ceiling_cents <= _MAX_CEILING_CENTS:
+        raise _wrong("monthly_ceiling_cents", f"This must be from 1 to {_MAX_CEILING_CENTS}.")
+    if wish.monthly_ceiling_cents < pack.price_cents:
+        problem = f"This is less than one pack costs, {pack.price_cents}."
+        raise _wrong("monthly_ceiling_cents", problem)
+    if wish.is_enabled and card_of(workspace=workspace) is None:
+        raise NoSavedCard
+    with transaction.atomic():
+        AutoTopUp.objects.update_or_create(
+            workspace=workspace,
+            defaults={
+                "is_enabled": wish.is_enabled,
+                "threshold_mcr": wish.threshold_mcr,
+                "pack": pack,
+                "monthly_ceiling_cents": wish.monthly_ceiling_cents,
+                "disabled_reason": "",
+            },
+        )
+        audit_record(
+            actor=actor,
+            action="auto_top_up.changed",
+            workspace=workspace,
+            target_kind="auto_top_up",
+            data={
+                "is_enabled": wish.is_enabled,
+                "threshold_mcr": wish.threshold_mcr,
+                "pack": pack.code,
+                "monthly_ceiling_cents": wish.monthly_ceiling_cents,
+            },
+        )
+    return AutoTopUp.objects.select_related("pack").get(workspace=workspace)
+
+
+@transaction.atomic
+def auto_top_up_disable(*, workspace: Workspace, reason: str) -> None:
+    if AutoTopUp.objects.filter(workspace=workspace, is_enabled=True).update(
+        is_enabled=False, disabled_reason=reason[:200]
+    ):
+        audit_record(
+            actor=SYSTEM,
+            action="auto_top_up.disabled",
+            workspace=workspace,
+            target_kind="auto_top_up",
+            data={"reason": reason[:200]},
+        )
+
+
+def card_of(*, workspace: Workspace) -> str | None:
+    """The saved card that a top-up would charge."""
+    if not stripe_client.is_configured():
+        raise PaymentsUnavailable
+    row = StripeCustomer.objects.filter(workspace=workspace).first()
+    return stripe_client.customer_card(customer=row.stripe_id) if row else None
+
+
+def _wrong(field: str, problem: str) -> ValidationFailed:
+    return ValidationFailed(fields={field: [problem]})

@@ -1,0 +1,185 @@
+"""Opening Stripe's pages to pay, and what was paid before."""
+
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
+from django.db.models.functions import Now
+
+from accounts.models import Workspace
+from billing import stripe_client
+from billing.matching import ForeignObject, payment_metadata
+from billing.models import Payment, PaymentKind, PaymentState, Plan, StripeCustomer
+from billing.payments import payment_fail, payment_sync_session
+from billing.pricing import credits_text
+from billing.shop import pack_get, plan_get
+from billing.stripe_objects import Invoice, Json
+from billing.subscriptions import ENDED
+from config.errors import (
+    AppError,
+    PaymentProviderRefused,
+    PaymentsUnavailable,
+    WrongState,
+)
+
+# A checkout whose call to Stripe was cut off; longer than any call lasts.
+_CUT_OFF_AFTER = timedelta(minutes=5)
+_INVOICES_SHOWN = 100
+
+
+@dataclass(frozen=True)
+class Checkout:
+    url: str
+    payment: Payment
+
+
+def payments_list(*, workspace: Workspace) -> QuerySet[Payment]:
+    return Payment.objects.filter(workspace=workspace).select_related("pack", "plan")
+
+
+def invoices_list(*, workspace: Workspace) -> list[Invoice]:
+    """Stripe's, newest first."""
+    _require_stripe()
+    row = StripeCustomer.objects.filter(workspace=workspace).first()
+    if row is None:
+        return []
+    return stripe_client.invoices_of_customer(customer=row.stripe_id, limit=_INVOICES_SHOWN)
+
+
+def checkout_pack(*, workspace: Workspace, code: str) -> Checkout:
+    """Where to pay for a pack. What it costs and brings is fixed from here on."""
+    _require_stripe()
+    pack = pack_get(code=code)
+    customer = customer_ensure(workspace=workspace)
+    payment = Payment.objects.create(
+        workspace=workspace,
+        kind=PaymentKind.PACK,
+        pack=pack,
+        credits_mcr=pack.credits_mcr,
+        amount_cents=pack.price_cents,
+        currency=pack.currency,
+    )
+    metadata = payment_metadata(payment)
+    params = {
+        "mode": "payment",
+        "line_items": [_line_item(payment, pack.name)],
+        # The card is kept, so that an automatic top-up can use it.
+        "payment_intent_data": {"metadata": metadata, "setup_future_usage": "off_session"},
+        "invoice_creation": {"enabled": True, "invoice_data": {"metadata": metadata}},
+    }
+    return _open(payment, customer, params)
+
+
+def checkout_plan(*, workspace: Workspace, code: str) -> Checkout:
+    """Where to subscribe to a plan; a workspace has one subscription at a time."""
+    _require_stripe()
+    plan = plan_get(code=code)
+    customer = customer_ensure(workspace=workspace)
+    _close_open_plans(workspace)
+    if workspace.subscriptions.exclude(status__in=ENDED).exists():
+        raise WrongState("There is a subscription already; change it in the customer portal.")
+    payment = _plan_payment(workspace, plan)
+    params = {
+        "mode": "subscription",
+        "line_items": [_line_item(payment, plan.name, recurring={"interval": "month"})],
+        "subscription_data": {"metadata": payment_metadata(payment)},
+    }
+    return _open(payment, customer, params)
+
+
+def portal_url(*, workspace: Workspace) -> str:
+    """Where cards, addresses and the subscription are changed."""
+    _require_stripe()
+    customer = customer_ensure(workspace=workspace)
+    return stripe_client.portal_url(customer=customer, return_url=_page(""))
+
+
+def customer_ensure(*, workspace: Workspace) -> str:
+    """The workspace's customer at Stripe, made once however many ask at a time."""
+    row = StripeCustomer.objects.filter(workspace=workspace).first()
+    if row is None:
+        stripe_id = stripe_client.customer_create(workspace=str(workspace.uuid))
+        made = StripeCustomer(workspace=workspace, stripe_id=stripe_id)
+        StripeCustomer.objects.bulk_create([made], ignore_conflicts=True)
+        row = StripeCustomer.objects.get(workspace=workspace)
+    return row.stripe_id
+
+
+def _require_stripe() -> None:
+    if not stripe_client.is_configured():
+        raise PaymentsUnavailable
+
+
+def _plan_payment(workspace: Workspace, plan: Plan) -> Payment:
+    try:
+        with transaction.atomic():
+            return Payment.objects.create(
+                workspace=workspace,
+                kind=PaymentKind.PLAN,
+                plan=plan,
+                credits_mcr=plan.monthly_mcr,
+                amount_cents=plan.price_cents,
+                currency=plan.currency,
+            )
+    except IntegrityError as error:
+        raise WrongState("Another checkout of a plan is being opened; try again.") from error
+
+
+def _close_open_plans(workspace: Workspace) -> None:
+    """End checkouts that could still be paid, so that nobody subscribes twice."""
+    open_ones = Payment.objects.filter(
+        workspace=workspace, kind=PaymentKind.PLAN, state=PaymentState.PENDING, invoice_id=None
+    )
+    for payment in open_ones.exclude(checkout_session_id=None):
+        session_id = str(payment.checkout_session_id)
+        # Refused: it was just paid, or is expired already. Either way, see.
+        with suppress(PaymentProviderRefused):
+            stripe_client.session_expire(session_id=session_id)
+        with suppress(ForeignObject):
+            payment_sync_session(session_id=session_id)
+    for payment in open_ones.filter(
+        checkout_session_id=None, created_at__lt=Now() - _CUT_OFF_AFTER
+    ):
+        payment_fail(payment, "The checkout was cut off.")
+
+
+def _open(payment: Payment, customer: str, params: Json) -> Checkout:
+    common = {
+        "customer": customer,
+        "client_reference_id": str(payment.workspace.uuid),
+        "metadata": payment_metadata(payment),
+        # What people are shown there; credits come with Stripe's event alone.
+        "success_url": _page("?checkout=done"),
+        "cancel_url": _page("?checkout=cancelled"),
+    }
+    try:
+        session = stripe_client.session_create(
+            params={**common, **params}, idempotency_key=f"payment:{payment.uuid}"
+        )
+    except AppError:
+        # Should it exist all the same: nobody has its address, and it expires in a day.
+        payment_fail(payment, "The checkout could not be opened.")
+        raise
+    Payment.objects.filter(pk=payment.pk).update(checkout_session_id=session.id)
+    return Checkout(session.url, payment)
+
+
+def _line_item(payment: Payment, name: str, **price: Any) -> Json:
+    text = f"{name}: {credits_text(payment.credits_mcr)} credits"
+    return {
+        "quantity": 1,
+        "price_data": {
+            "currency": payment.currency,
+            "unit_amount": payment.amount_cents,
+            "product_data": {"name": text},
+            **price,
+        },
+    }
+
+
+def _page(query: str) -> str:
+    return f"{settings.SITE_URL.rstrip('/')}/account/billing{query}"
