@@ -6,6 +6,7 @@ from allauth.account.adapter import DefaultAccountAdapter
 from allauth.core import context
 from allauth.usersessions.adapter import DefaultUserSessionsAdapter
 from allauth.usersessions.models import UserSession
+from django.core.validators import MaxLengthValidator
 from django.db import transaction
 
 from accounts.audit import audit_record
@@ -13,8 +14,15 @@ from accounts.models import User
 from accounts.receivers import actor_of
 from accounts.tokens import sign_ins_revoke
 
+_EMAIL_MAX_LENGTH = 254
+
 
 class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
+    def clean_email(self, email: str) -> str:
+        # allauth's forms take more, and cut the address down to what the column holds.
+        MaxLengthValidator(_EMAIL_MAX_LENGTH)(email)
+        return email
+
     def set_password(self, user: User, password: str) -> None:
         """Change or reset it; whoever knew the old one is out, programs included."""
         user.set_password(password)

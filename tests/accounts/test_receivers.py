@@ -1,0 +1,183 @@
+"""What people do with their accounts is in the audit trail, and a thief's sign-ins end."""
+
+import re
+from typing import Any
+
+import pytest
+from allauth.account.models import EmailAddress
+from allauth.mfa.models import Authenticator
+from allauth.mfa.totp.internal import auth as totp
+from django.contrib.sessions.models import Session
+from django.core import mail
+from django.test import Client
+
+from accounts.models import AuditEvent, Role, SignIn, User
+from accounts.tokens import access_token_authenticate
+from config.errors import TokenRevoked
+from tests.makers import PASSWORD, make_member, make_token, make_workspace
+
+pytestmark = pytest.mark.django_db
+
+EMAIL = "alice@example.org"
+OTHER = "alice@home.example.org"
+BETTER = "a much better one"
+
+
+@pytest.fixture
+def person() -> User:
+    return make_member(make_workspace("Studio", credits=0), Role.OWNER, email=EMAIL)
+
+
+@pytest.fixture
+def client(person: User) -> Client:
+    """Signed in, and has given the password again."""
+    client = Client()
+    client.post("/account/login/", {"login": EMAIL, "password": PASSWORD})
+    client.post("/account/reauthenticate/", {"password": PASSWORD})
+    return client
+
+
+def events(action: str) -> list[dict[str, Any]]:
+    rows = AuditEvent.objects.filter(action=action).order_by("pk")
+    assert {row.ip_address for row in rows} <= {"127.0.0.1"}
+    assert {row.workspace_uuid for row in rows} <= {None}
+    return [{"actor": row.actor_label, **row.data} for row in rows]
+
+
+def token_of(person: User) -> str:
+    return make_token(person, person.memberships.get().workspace)
+
+
+def assert_revoked(token: str) -> None:
+    with pytest.raises(TokenRevoked):
+        access_token_authenticate(token)
+
+
+def test_signing_in(client: Client):
+    assert events("user.logged_in") == [{"actor": EMAIL}]
+    # Giving the password again is no sign-in.
+    assert events("user.login_failed") == []
+
+
+@pytest.mark.parametrize("email", [EMAIL, "nobody@example.org"])
+def test_failing_to_sign_in(person: User, email: str):
+    Client().post("/account/login/", {"login": email, "password": "my secret"})
+    assert events("user.login_failed") == [{"actor": "anonymous", "email": email}]
+    assert "my secret" not in str(list(AuditEvent.objects.values()))
+
+
+def test_a_changed_password_ends_all_sign_ins(client: Client, person: User):
+    tokens = [token_of(person), token_of(person)]
+    bystander = make_member(person.memberships.get().workspace, Role.ADMIN)
+    of_bystander = token_of(bystander)
+    body = {"oldpassword": PASSWORD, "password1": BETTER, "password2": BETTER}
+    assert client.post("/account/password/change/", body).status_code == 302
+    for token in tokens:
+        assert_revoked(token)
+    assert access_token_authenticate(of_bystander).user == bystander
+    assert events("user.password_changed") == [{"actor": EMAIL}]
+    # This browser stays; others are out.
+    assert client.get("/account/").status_code == 200
+    assert [message.subject for message in mail.outbox] == ["Password Changed"]
+
+
+def test_a_wrong_old_password_changes_nothing(client: Client, person: User):
+    token = token_of(person)
+    body = {"oldpassword": "wrong", "password1": BETTER, "password2": BETTER}
+    assert client.post("/account/password/change/", body).status_code == 200
+    assert access_token_authenticate(token).user == person
+    assert events("user.password_changed") == []
+    person.refresh_from_db()
+    assert person.check_password(PASSWORD)
+
+
+def test_a_changed_password_leaves_other_fields_alone(client: Client, person: User):
+    """They may have changed since the person was read."""
+    from allauth.account.adapter import get_adapter
+
+    User.objects.filter(pk=person.pk).update(is_active=False)
+    get_adapter().set_password(person, BETTER)
+    person.refresh_from_db()
+    assert (person.is_active, person.check_password(BETTER)) == (False, True)
+
+
+def test_a_reset_password_ends_all_sign_ins_and_sessions(client: Client, person: User):
+    token, visitor = token_of(person), Client()
+    visitor.post("/account/password/reset/", {"email": EMAIL})
+    found = re.search(r"http://testserver(/\S+)", str(mail.outbox[-1].body))
+    assert found
+    form = visitor.get(found[1])["Location"]
+    assert visitor.post(form, {"password1": BETTER, "password2": BETTER}).status_code == 302
+    assert_revoked(token)
+    assert client.get("/account/").status_code == 302
+    assert events("user.password_reset") == [{"actor": EMAIL}]
+
+
+def test_addresses_are_added_verified_changed_removed(client: Client, person: User):
+    client.post("/account/email/", {"email": OTHER, "action_add": ""})
+    assert events("user.email_added") == [{"actor": EMAIL, "email": OTHER}]
+    found = re.search(r"http://testserver(/\S+)", str(mail.outbox[-1].body))
+    assert found
+    client.post(found[1])
+    assert events("user.email_verified") == [{"actor": EMAIL, "email": OTHER}]
+    client.post("/account/email/", {"email": OTHER, "action_primary": ""})
+    person.refresh_from_db()
+    assert person.email == OTHER
+    assert events("user.email_changed") == [{"actor": OTHER, "before": EMAIL, "after": OTHER}]
+    client.post("/account/email/", {"email": EMAIL, "action_remove": ""})
+    assert events("user.email_removed") == [{"actor": OTHER, "email": EMAIL}]
+    assert EmailAddress.objects.get().email == person.email == OTHER
+
+
+def test_an_unverified_address_does_not_become_the_primary_one(client: Client, person: User):
+    client.post("/account/email/", {"email": OTHER, "action_add": ""})
+    client.post("/account/email/", {"email": OTHER, "action_primary": ""})
+    person.refresh_from_db()
+    assert person.email == EMAIL
+    assert events("user.email_changed") == []
+
+
+# allauth tells of a new second factor once it is committed.
+@pytest.mark.django_db(transaction=True)
+def test_a_second_factor_is_added_and_removed(client: Client, person: User):
+    token = token_of(person)
+    client.get("/account/2fa/totp/activate/")
+    secret = client.session["mfa.totp.secret"]
+    code = totp.format_hotp_value(
+        totp.hotp_value(secret, next(totp.yield_hotp_counters_from_time()))
+    )
+    assert client.post("/account/2fa/totp/activate/", {"code": code}).status_code == 302
+    added = events("user.mfa_added")
+    assert {"actor": EMAIL, "type": "totp"} in added
+    assert {"actor": EMAIL, "type": "recovery_codes"} in added
+    # More safety ends nothing.
+    assert access_token_authenticate(token).user == person
+    client.post("/account/2fa/recovery-codes/generate/")
+    assert events("user.mfa_reset") == [{"actor": EMAIL, "type": "recovery_codes"}]
+    assert client.post("/account/2fa/totp/deactivate/")["Location"] == "/account/2fa/"
+    assert {"actor": EMAIL, "type": "totp"} in events("user.mfa_removed")
+    assert_revoked(token)
+    assert not Authenticator.objects.exists()
+    assert secret not in str(list(AuditEvent.objects.values()))
+
+
+def test_a_wrong_code_is_recorded(person: User):
+    totp.TOTP.activate(person, totp.generate_totp_secret())
+    client = Client()
+    client.post("/account/login/", {"login": EMAIL, "password": PASSWORD})
+    assert client.post("/account/2fa/authenticate/", {"code": "000000"}).status_code == 200
+    assert events("user.mfa_failed") == [{"actor": "anonymous", "email": EMAIL}]
+    assert events("user.logged_in") == []
+
+
+def test_ended_sessions_are_recorded(client: Client, person: User):
+    other = Client(headers={"User-Agent": "Other browser"})
+    other.post("/account/login/", {"login": EMAIL, "password": PASSWORD})
+    assert client.post("/account/sessions/").status_code == 302
+    assert other.get("/account/").status_code == 302
+    assert client.get("/account/").status_code == 200
+    assert Session.objects.count() == 1
+    assert events("session.ended") == [
+        {"actor": EMAIL, "ip_address": "127.0.0.1", "user_agent": "Other browser"}
+    ]
+    assert SignIn.objects.count() == 0
