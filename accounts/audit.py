@@ -1,10 +1,12 @@
 """The audit trail: everything that matters to security or money, by whom, from where."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 import structlog
+from django.db.models import QuerySet
 
 from accounts.models import ApiKey, AuditEvent, User, Workspace
 
@@ -58,3 +60,22 @@ def audit_record(
         ip_address=actor.ip_address,
         request_id=str(request_id)[:64],
     )
+
+
+def audit_list(
+    *,
+    workspace: Workspace,
+    action: str | None = None,
+    actor: UUID | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> QuerySet[AuditEvent]:
+    """What happened in a workspace, newest first."""
+    given = {
+        "action": action,
+        "actor_uuid": actor,
+        "created_at__gte": since,
+        "created_at__lt": until,
+    }
+    conditions = {name: value for name, value in given.items() if value is not None}
+    return AuditEvent.objects.filter(workspace_uuid=workspace.uuid, **conditions).order_by("-pk")

@@ -20,14 +20,13 @@ _COUNT = """
 INSERT INTO accounts_ratewindow AS w (subject, endpoint, started_at, calls)
 VALUES (%(subject)s, %(endpoint)s, STATEMENT_TIMESTAMP(), 1)
 ON CONFLICT (subject, endpoint) DO UPDATE SET
-  calls = CASE WHEN w.started_at > STATEMENT_TIMESTAMP() - %(window)s THEN w.calls + 1 ELSE 1 END,
-  started_at = CASE WHEN w.started_at > STATEMENT_TIMESTAMP() - %(window)s THEN w.started_at
-               ELSE STATEMENT_TIMESTAMP() END
-RETURNING calls, CEIL(EXTRACT(EPOCH FROM
-  %(window)s - GREATEST(STATEMENT_TIMESTAMP() - started_at, INTERVAL '0')))::int
+  calls = CASE WHEN w.started_at > STATEMENT_TIMESTAMP() - MAKE_INTERVAL(secs => %(window_s)s)
+    THEN w.calls + 1 ELSE 1 END,
+  started_at = CASE WHEN w.started_at > STATEMENT_TIMESTAMP() - MAKE_INTERVAL(secs => %(window_s)s)
+    THEN w.started_at ELSE STATEMENT_TIMESTAMP() END
+RETURNING calls, CEIL(%(window_s)s
+  - GREATEST(EXTRACT(EPOCH FROM STATEMENT_TIMESTAMP() - started_at), 0))::int
 """
-
-
 # For endpoints without a limit.
 UNLIMITED: Final = 0
 
@@ -60,9 +59,8 @@ class Rate:
 
 def rate_count(*, subject: str, endpoint: str, limit: int) -> Rate:
     """Count a call. Outside of any transaction: one that is undone would not have counted."""
-    values = {"subject": subject, "endpoint": endpoint, "window": timedelta(seconds=WINDOW_S)}
     with connection.cursor() as cursor:
-        cursor.execute(_COUNT, values)
+        cursor.execute(_COUNT, {"subject": subject, "endpoint": endpoint, "window_s": WINDOW_S})
         calls, reset_s = cursor.fetchone()
     return Rate(limit, calls, max(1, reset_s))
 

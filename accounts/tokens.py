@@ -22,7 +22,15 @@ from django.db.models.functions import Now
 from accounts.audit import Actor, audit_record
 from accounts.models import Membership, RefreshToken, Role, SignIn, User, Workspace
 from accounts.principal import Principal
-from config.errors import InvalidToken, NotFound, NotMember, TokenExpired, TokenReused, TokenRevoked
+from config.errors import (
+    InvalidCredentials,
+    InvalidToken,
+    NotFound,
+    NotMember,
+    TokenExpired,
+    TokenReused,
+    TokenRevoked,
+)
 
 REFRESH_PREFIX: Final = "rt_"
 _ISSUER = "stemwright"
@@ -47,6 +55,7 @@ class Tokens:
 
 def sign_in_create(*, user: User, workspace: Workspace, user_agent: str, ip: str | None) -> Tokens:
     with transaction.atomic():
+        _require_unchanged(user)
         _require_member(user=user, workspace=workspace)
         sign_in = SignIn.objects.create(
             user=user,
@@ -252,6 +261,13 @@ def _refreshed(sign_in: SignIn, *, workspace_uuid: UUID | None) -> Tokens:
         raise TokenRevoked
     sign_in.workspace = workspace
     return _tokens_for(sign_in)
+
+
+def _require_unchanged(user: User) -> None:
+    """A password that is changed at this moment ends this sign-in too: after it, or before."""
+    same = User.objects.select_for_update().filter(pk=user.pk, password=user.password)
+    if not same.filter(is_active=True).exists():
+        raise InvalidCredentials
 
 
 def _require_member(*, user: User, workspace: Workspace) -> None:

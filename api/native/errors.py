@@ -39,8 +39,7 @@ def exception_handler(exception: Exception, context: dict[str, Any]) -> Response
         log.error("request_failed", code=error.code, exc_info=exception)
     headers = error.headers
     if error.status == 401:
-        challenge = context["view"].get_authenticate_header(context["request"])
-        headers = {"WWW-Authenticate": challenge, **headers}
+        headers = {"WWW-Authenticate": "Bearer", **headers}
     return Response(error_body(error), status=error.status, headers=headers)
 
 

@@ -32,9 +32,16 @@ class NativeSchema(AutoSchema):
         return operation
 
 
-class ApiKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+class PrincipalScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
     target_class = PrincipalAuthentication
-    name = "apiKey"
+    # Either will do. Both headers take both kinds of credential.
+    name = ["apiKey", "bearer"]
 
-    def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
-        return {"type": "apiKey", "in": "header", "name": "X-API-Key"}
+    def get_security_requirement(self, auto_schema: Any) -> list[dict[str, list[Any]]]:
+        return [{name: []} for name in self.name]
+
+    def get_security_definition(self, auto_schema: Any) -> list[dict[str, str]]:
+        return [
+            {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+            {"type": "http", "scheme": "bearer"},
+        ]

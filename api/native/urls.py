@@ -1,12 +1,31 @@
 from django.urls import path
 
 from api.native.assets import AssetApi, AssetsApi
+from api.native.audit import AuditApi
+from api.native.auth import (
+    MeApi,
+    SignInApi,
+    SignInsApi,
+    TokenApi,
+    TokenRefreshApi,
+    TokenRevokeApi,
+)
+from api.native.billing import (
+    AutoTopUpApi,
+    CheckoutApi,
+    InvoicesApi,
+    PacksApi,
+    PaymentsApi,
+    PortalApi,
+    SubscriptionApi,
+)
 from api.native.catalog import CatalogApi
 from api.native.credits import CreditsApi, LedgerApi
 from api.native.docs import DocsApi, OpenApi
 from api.native.downloads import DownloadApi
 from api.native.events import JobEventsApi
 from api.native.jobs import JobApi, JobCancelApi, JobEstimateApi, JobsApi
+from api.native.keys import KeyApi, KeyRollApi, KeysApi
 from api.native.workspace import (
     InvitationAcceptApi,
     InvitationApi,
@@ -27,6 +46,16 @@ urlpatterns = [
     path("jobs/<uuid:job_uuid>", JobApi.as_view(), name="native-job-detail"),
     path("jobs/<uuid:job_uuid>/cancel", JobCancelApi.as_view(), name="native-job-cancel"),
     path("jobs/<uuid:job_uuid>/events", JobEventsApi.as_view(), name="native-job-events"),
+    path("auth/token", TokenApi.as_view(), name="native-auth-token"),
+    path("auth/refresh", TokenRefreshApi.as_view(), name="native-auth-refresh"),
+    path("auth/revoke", TokenRevokeApi.as_view(), name="native-auth-revoke"),
+    path("auth/me", MeApi.as_view(), name="native-auth-me"),
+    path("auth/sessions", SignInsApi.as_view(), name="native-sign-in-list"),
+    path("auth/sessions/<uuid:sign_in_uuid>", SignInApi.as_view(), name="native-sign-in-detail"),
+    path("keys", KeysApi.as_view(), name="native-key-list"),
+    path("keys/<uuid:key_uuid>", KeyApi.as_view(), name="native-key-detail"),
+    path("keys/<uuid:key_uuid>/roll", KeyRollApi.as_view(), name="native-key-roll"),
+    path("audit", AuditApi.as_view(), name="native-audit"),
     path("downloads/<str:token>", DownloadApi.as_view(), name="native-download"),
     path("credits", CreditsApi.as_view(), name="native-credits"),
     path("credits/ledger", LedgerApi.as_view(), name="native-ledger"),

@@ -1,11 +1,8 @@
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from threading import Barrier
 from typing import Any
 
 import pytest
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, transaction
 from django.db.models.functions import Now
 
 from accounts.api_keys import (
@@ -20,7 +17,6 @@ from accounts.api_keys import (
 from accounts.audit import OPERATOR
 from accounts.models import ApiKey, AuditEvent, Membership, User
 from config.errors import (
-    AppError,
     InvalidKey,
     KeyExpired,
     KeyRevoked,
@@ -30,6 +26,7 @@ from config.errors import (
     WrongState,
 )
 from tests.makers import make_key, make_member, make_workspace
+from tests.races import together
 
 pytestmark = pytest.mark.django_db
 
@@ -248,23 +245,6 @@ def test_a_key_is_rolled_again_only_if_its_successor_is_gone(alice: Any, made: t
     api_key_revoke(workspace=alice, key_uuid=new.uuid, actor=OPERATOR)
     api_key_roll(workspace=alice, key_uuid=row.uuid, grace=DAY, actor=OPERATOR)
     assert ApiKey.objects.filter(revoked_at=None).count() == 2
-
-
-def together(count: int, call: Callable[[], object]) -> list[object]:
-    """Call from threads that start at once; errors of ours are answers, too."""
-    barrier = Barrier(count)
-
-    def one(_: int) -> object:
-        try:
-            barrier.wait()
-            return call()
-        except AppError as error:
-            return error
-        finally:
-            connection.close()
-
-    with ThreadPoolExecutor(count) as pool:
-        return list(pool.map(one, range(count)))
 
 
 @pytest.mark.django_db(transaction=True)

@@ -8,7 +8,16 @@ from typing import Any
 from django.urls import URLPattern, URLResolver, get_resolver
 
 # Routes that need no key.
-OPEN = {"native-download", "native-catalog", "native-openapi", "native-docs"}
+OPEN = {
+    "native-auth-token",
+    "native-auth-refresh",
+    "native-auth-revoke",
+    "native-download",
+    "native-billing-packs",
+    "native-catalog",
+    "native-openapi",
+    "native-docs",
+}
 
 
 @dataclass(frozen=True)
