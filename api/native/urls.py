@@ -10,15 +10,6 @@ from api.native.auth import (
     TokenRefreshApi,
     TokenRevokeApi,
 )
-from api.native.billing import (
-    AutoTopUpApi,
-    CheckoutApi,
-    InvoicesApi,
-    PacksApi,
-    PaymentsApi,
-    PortalApi,
-    SubscriptionApi,
-)
 from api.native.catalog import CatalogApi
 from api.native.credits import CreditsApi, LedgerApi
 from api.native.docs import DocsApi, OpenApi
