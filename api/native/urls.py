@@ -10,6 +10,15 @@ from api.native.auth import (
     TokenRefreshApi,
     TokenRevokeApi,
 )
+from api.native.billing import (
+    AutoTopUpApi,
+    CheckoutApi,
+    InvoicesApi,
+    PacksApi,
+    PaymentsApi,
+    PortalApi,
+    SubscriptionApi,
+)
 from api.native.catalog import CatalogApi
 from api.native.credits import CreditsApi, LedgerApi
 from api.native.docs import DocsApi, OpenApi
@@ -63,6 +72,13 @@ urlpatterns = [
         name="native-invitation-detail",
     ),
     path("invitations/accept", InvitationAcceptApi.as_view(), name="native-invitation-accept"),
+    path("billing/packs", PacksApi.as_view(), name="native-billing-packs"),
+    path("billing/checkout", CheckoutApi.as_view(), name="native-billing-checkout"),
+    path("billing/portal", PortalApi.as_view(), name="native-billing-portal"),
+    path("billing/payments", PaymentsApi.as_view(), name="native-billing-payments"),
+    path("billing/invoices", InvoicesApi.as_view(), name="native-billing-invoices"),
+    path("billing/subscription", SubscriptionApi.as_view(), name="native-billing-subscription"),
+    path("billing/auto-top-up", AutoTopUpApi.as_view(), name="native-billing-auto-top-up"),
     path("catalog", CatalogApi.as_view(), name="native-catalog"),
     path("openapi.json", OpenApi.as_view(), name="native-openapi"),
     path("docs", DocsApi.as_view(), name="native-docs"),
