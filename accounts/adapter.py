@@ -1,7 +1,9 @@
 """Where allauth asks us."""
 
 from collections.abc import Iterable
+from typing import Any
 
+import structlog
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.core import context
 from allauth.usersessions.adapter import DefaultUserSessionsAdapter
@@ -14,6 +16,8 @@ from accounts.models import User
 from accounts.receivers import actor_of
 from accounts.tokens import sign_ins_revoke
 
+log = structlog.get_logger(__name__)
+
 _EMAIL_MAX_LENGTH = 254
 
 
@@ -22,6 +26,13 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         # allauth's forms take more, and cut the address down to what the column holds.
         MaxLengthValidator(_EMAIL_MAX_LENGTH)(email)
         return email
+
+    def send_notification_mail(self, *args: Any, **kwargs: Any) -> None:
+        # It comes after the change, which must not look failed, nor be left out of the audit trail.
+        try:
+            super().send_notification_mail(*args, **kwargs)
+        except OSError:
+            log.exception("notification_mail_failed")
 
     def set_password(self, user: User, password: str) -> None:
         """Change or reset it; whoever knew the old one is out, programs included."""

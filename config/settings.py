@@ -102,6 +102,9 @@ CACHES: dict[str, dict[str, Any]] = {
     "default": {
         "BACKEND": "django.core.cache.backends.db.DatabaseCache",
         "LOCATION": "django_cache",
+        # Beyond this, entries are dropped before their time, and with them the counts of failed
+        # log-ins. Django's 300 would let an attacker push his own out.
+        "OPTIONS": {"MAX_ENTRIES": 20_000},
     }
 }
 

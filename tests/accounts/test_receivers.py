@@ -81,6 +81,17 @@ def test_a_changed_password_ends_all_sign_ins(client: Client, person: User):
     assert [message.subject for message in mail.outbox] == ["Password Changed"]
 
 
+def test_a_mail_server_that_is_down_does_not_hide_the_change(
+    client: Client, person: User, settings: Any, caplog: Any
+):
+    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+    settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", 9
+    body = {"oldpassword": PASSWORD, "password1": BETTER, "password2": BETTER}
+    assert client.post("/account/password/change/", body).status_code == 302
+    assert "notification_mail_failed" in caplog.text
+    assert events("user.password_changed") == [{"actor": EMAIL}]
+
+
 def test_a_wrong_old_password_changes_nothing(client: Client, person: User):
     token = token_of(person)
     body = {"oldpassword": "wrong", "password1": BETTER, "password2": BETTER}

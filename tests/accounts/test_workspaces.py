@@ -1,9 +1,8 @@
-import threading
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, transaction
 
 from accounts.audit import OPERATOR, Actor
 from accounts.models import AuditEvent, Membership, Role, SignIn, User, Workspace
@@ -29,6 +28,7 @@ from config.errors import (
     WrongState,
 )
 from tests.makers import make_key, make_member, make_token, make_user, make_workspace
+from tests.races import together
 
 pytestmark = pytest.mark.django_db
 
@@ -325,25 +325,9 @@ def test_an_operator_gives_an_owner_to_a_workspace_without_one():
 
 
 def race(*calls: Callable[[], Any]) -> list[type[AppError] | None]:
-    """Run all at once; what each raised."""
-    barrier = threading.Barrier(len(calls))
-    outcomes: list[type[AppError] | None] = [None] * len(calls)
-
-    def run(index: int) -> None:
-        try:
-            barrier.wait()
-            calls[index]()
-        except AppError as error:
-            outcomes[index] = type(error)
-        finally:
-            connection.close()
-
-    threads = [threading.Thread(target=run, args=[index]) for index in range(len(calls))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return outcomes
+    """What each raised."""
+    outcomes = together(len(calls), *calls)
+    return [type(outcome) if isinstance(outcome, AppError) else None for outcome in outcomes]
 
 
 @pytest.mark.django_db(transaction=True)

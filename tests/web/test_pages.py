@@ -183,6 +183,19 @@ def test_the_page_says_where_mail_goes(client: Client, settings: Any, backend: s
         assert ("No mail server is set up here" in text) is is_said
 
 
+def test_too_many_attempts(client: Client):
+    body = {"email": "x@example.org"}
+    statuses = [client.post("/account/password/reset/", body).status_code for _ in range(6)]
+    assert statuses == [302] * 5 + [429]
+    check(client.post("/account/password/reset/", body))
+
+
+def test_a_form_without_its_token():
+    response = Client(enforce_csrf_checks=True).post("/account/login/", {})
+    assert response.status_code == 403
+    check(response)
+
+
 def test_signing_out_needs_a_post(signed_in: Client):
     signed_in.get("/account/logout/")
     assert signed_in.get("/account/").status_code == 200
