@@ -26,6 +26,11 @@ def wake_cleaning() -> None:
     _wake("jobs.tasks.storage_clean", cluster=DEFAULT)
 
 
+def wake_reconciliation() -> None:
+    """After the commit, have the books checked."""
+    _wake("jobs.tasks.ledger_reconcile", cluster=DEFAULT)
+
+
 def wake_payments() -> None:
     """After the commit, have events of Stripe's handled and top-ups paid."""
     _wake("jobs.tasks.payments_run", cluster=DEFAULT)

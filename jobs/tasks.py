@@ -1,6 +1,7 @@
 """What workers are woken for. Each may run twice, or not at all: the janitor sees to the rest."""
 
 from billing import payment_reconciling
+from billing.reconciling import ledger_reconcile_if_due
 from billing.stripe_events import events_process
 from billing.top_ups import top_ups_run
 from jobs import cleaning
@@ -18,6 +19,10 @@ def separation_run() -> None:
 def storage_clean() -> None:
     if cleaning.storage_clean():
         wake_cleaning()
+
+
+def ledger_reconcile() -> None:
+    ledger_reconcile_if_due()
 
 
 def payments_run() -> None:

@@ -1,17 +1,16 @@
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import pytest
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, transaction
 
 from accounts.models import Workspace
 from billing.ledger import credits_grant, credits_hold, hold_capture, hold_release, lots_expire
-from billing.models import Account, Entry, Hold, HoldState, Lot, Transaction
+from billing.models import Account, Entry, Hold, Lot, Transaction
 from billing.selectors import ledger_discrepancies, ledger_list
 from config.errors import IdempotencyConflict, InsufficientCredits, ValidationFailed
 from tests.billing.books import balances, without_triggers
-from tests.makers import make_grant, make_workspace
+from tests.makers import make_workspace
 
 
 def make_expired_grant(workspace: Workspace, amount_mcr: int) -> None:
@@ -237,48 +236,3 @@ def test_reconciliation_finds_a_lost_credit():
         ("balance is not the sum of its entries", wallet.pk),
         ("lots do not cover what is not held", wallet.pk),
     ]
-
-
-@pytest.mark.django_db(transaction=True)
-def test_parallel_holds_never_grant_more_than_there_is():
-    workspace = make_workspace(credits=0)
-    make_grant(workspace, 100)
-
-    def hold(_: int) -> bool:
-        try:
-            credits_hold(workspace=workspace, job_uuid=uuid4(), amount_mcr=10)
-        except InsufficientCredits:
-            return False
-        finally:
-            connection.close()
-        return True
-
-    with ThreadPoolExecutor(16) as pool:
-        granted = sum(pool.map(hold, range(64)))
-    assert granted == 10
-    assert balances(workspace) == (100, 100)
-    assert Hold.objects.filter(state=HoldState.PENDING).count() == 10
-    assert ledger_discrepancies() == []
-
-
-@pytest.mark.django_db(transaction=True)
-def test_capture_and_release_in_parallel_settle_once():
-    workspace = make_workspace(credits=1)
-    jobs = [uuid4() for _ in range(8)]
-    for job in jobs:
-        credits_hold(workspace=workspace, job_uuid=job, amount_mcr=100)
-
-    def settle(turn: tuple[int, UUID]) -> int:
-        number, job = turn
-        try:
-            if number % 2:
-                return 100 if hold_capture(job_uuid=job, amount_mcr=100) else 0
-            return 0 if hold_release(job_uuid=job) else 0
-        finally:
-            connection.close()
-
-    turns = [(number, job) for job in jobs for number in range(4)]
-    with ThreadPoolExecutor(16) as pool:
-        charged = sum(pool.map(settle, turns))
-    assert balances(workspace) == (1_000 - charged, 0)
-    assert ledger_discrepancies() == []

@@ -192,7 +192,7 @@ class LedgerMachine(RuleBasedStateMachine):
     def wrong_amount(self, tenant: Tenant, which: int, amount: int, variant: int) -> None:
         wrong: Any = WRONG_AMOUNTS[which % len(WRONG_AMOUNTS)]
         workspace = tenant.workspace
-        named = {"idempotency_key": "x", "reason": "x"}
+        named: dict[str, Any] = {"idempotency_key": "x", "reason": "x"}
         operations: list[Callable[[], object]] = [
             lambda: credits_grant(workspace=workspace, amount_mcr=wrong, source="x", **named),
             lambda: credits_take(workspace=workspace, amount_mcr=wrong, actor=OPERATOR, **named),

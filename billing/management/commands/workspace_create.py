@@ -11,6 +11,8 @@ from accounts.workspaces import workspace_create
 from billing.ledger import credits_grant
 from billing.pricing import MCR_PER_CREDIT
 
+_MAX_CREDITS = 10**9
+
 
 class Command(BaseCommand):
     help = "Make a workspace with credits and an API key. The key is shown once."
@@ -21,8 +23,8 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        if options["credits"] < 0:
-            raise CommandError("--credits must not be negative.")
+        if not 0 <= options["credits"] <= _MAX_CREDITS:
+            raise CommandError(f"--credits must be between 0 and {_MAX_CREDITS}.")
         with transaction.atomic():
             workspace = workspace_create(name=options["name"], actor=OPERATOR)
             _, key = api_key_create(workspace=workspace, name="First key", actor=OPERATOR)
@@ -33,6 +35,7 @@ class Command(BaseCommand):
                     source="operator",
                     idempotency_key=f"workspace_create:{uuid4()}",
                     reason="First credits",
+                    actor=OPERATOR,
                 )
         if options["json"]:
             self.stdout.write(json.dumps({"workspace": str(workspace.uuid), "key": key}))

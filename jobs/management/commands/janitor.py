@@ -12,11 +12,18 @@ from accounts.rate_limits import rate_windows_clean
 from accounts.tokens import sign_ins_clean
 from billing.ledger import lots_expire
 from billing.payment_reconciling import is_payment_reconciliation_due
+from billing.reconciling import is_reconciliation_due
 from billing.stripe_events import has_events_to_process
 from billing.top_ups import has_top_ups_to_run
 from jobs.cleaning import has_files_to_clean
 from jobs.leases import has_waiting_jobs, jobs_reap
-from jobs.queue import wake_cleaning, wake_payment_reconciling, wake_payments, wake_separation
+from jobs.queue import (
+    wake_cleaning,
+    wake_payment_reconciling,
+    wake_payments,
+    wake_reconciliation,
+    wake_separation,
+)
 from jobs.scratch import remove_leftovers
 
 log = structlog.get_logger(__name__)
@@ -48,6 +55,7 @@ class Command(BaseCommand):
                 cleaned_at = time.monotonic()
                 attempt(wake_cleaning_if_needed)
                 attempt(wake_payment_reconciling_if_needed)
+                attempt(wake_reconciliation_if_due)
                 attempt(remove_leftovers)
                 attempt(rate_windows_clean)
                 attempt(sign_ins_clean)
@@ -73,6 +81,11 @@ def wake_separation_if_needed() -> None:
 def wake_cleaning_if_needed() -> None:
     if has_files_to_clean():
         wake_cleaning()
+
+
+def wake_reconciliation_if_due() -> None:
+    if is_reconciliation_due():
+        wake_reconciliation()
 
 
 def wake_payments_if_needed() -> None:
