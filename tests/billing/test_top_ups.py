@@ -1,0 +1,235 @@
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.db.models.functions import Now
+
+from accounts.audit import OPERATOR
+from accounts.models import AuditEvent, Workspace
+from billing import top_ups
+from billing.auto_top_ups import TopUpWish, auto_top_up_put
+from billing.ledger import credits_hold
+from billing.models import AutoTopUp, Pack, Payment, Transaction
+from billing.selectors import ledger_discrepancies
+from billing.top_ups import has_top_ups_to_run, top_ups_run
+from tests.fakes.stripe import FakeStripe, Sender
+from tests.fakes.stripe.steps import available, buy_pack, settle
+from tests.makers import make_shop, make_workspace
+
+pytestmark = pytest.mark.django_db
+
+
+def enable(
+    stripe: FakeStripe,
+    sender: Sender,
+    workspace: Workspace,
+    *,
+    credits: int = 20_000,
+    ceiling_cents: int = 1_500,
+) -> None:
+    """A workspace with a saved card and 10,000 credits and more, below its threshold."""
+    make_shop()
+    buy_pack(stripe, workspace)
+    settle(stripe, sender)
+    wish = TopUpWish(
+        is_enabled=True,
+        threshold_mcr=credits * 1000,
+        pack="starter",
+        monthly_ceiling_cents=ceiling_cents,
+    )
+    auto_top_up_put(workspace=workspace, actor=OPERATOR, wish=wish)
+
+
+def top_up_states() -> list[str]:
+    return list(
+        Payment.objects.filter(kind="top_up").order_by("pk").values_list("state", flat=True)
+    )
+
+
+def later() -> None:
+    """The pause before the next attempt is over."""
+    Payment.objects.update(next_attempt_at=Now())
+
+
+def test_a_pack_is_bought_when_credits_run_low(
+    alice: Any, fake_stripe: FakeStripe, stripe_sender: Sender
+):
+    enable(fake_stripe, stripe_sender, alice, credits=10_000)
+    assert (available(alice), has_top_ups_to_run(), top_ups_run()) == (10_100, False, 0)
+    credits_hold(workspace=alice, job_uuid=alice.uuid, amount_mcr=101_000)
+    assert has_top_ups_to_run()
+    assert top_ups_run() == 1
+    assert available(alice) == 19_999
+    payment = Payment.objects.get(kind="top_up")
+    assert (payment.state, payment.amount_cents) == ("paid", 500)
+    assert payment.grant
+    assert payment.grant.idempotency_key == f"pi:{payment.payment_intent_id}"
+    assert (has_top_ups_to_run(), top_ups_run()) == (False, 0)
+    # Its events, late, change nothing.
+    settle(fake_stripe, stripe_sender)
+    assert (available(alice), ledger_discrepancies()) == (19_999, [])
+
+
+def test_never_more_than_the_ceiling_in_a_month(
+    alice: Any, fake_stripe: FakeStripe, stripe_sender: Sender
+):
+    enable(fake_stripe, stripe_sender, alice, credits=100_000, ceiling_cents=1_499)
+    for _ in range(5):
+        top_ups_run()
+    assert (available(alice), top_up_states()) == (30_100, ["paid"] * 2)
+    assert not has_top_ups_to_run()
+    # What was bought last month does not count.
+    Payment.objects.filter(kind="top_up").update(created_at=Now() - timedelta(days=32))
+    for _ in range(5):
+        top_ups_run()
+    assert (available(alice), top_up_states()) == (50_100, ["paid"] * 4)
+
+
+def test_a_declined_card_switches_it_off(
+    alice: Any, fake_stripe: FakeStripe, stripe_sender: Sender
+):
+    enable(fake_stripe, stripe_sender, alice)
+    fake_stripe.break_card(alice.stripe_customer.stripe_id)
+    top_ups_run()
+    row = AutoTopUp.objects.get()
+    assert (row.is_enabled, row.disabled_reason) == (False, "The card was declined.")
+    assert (available(alice), top_up_states()) == (10_100, ["failed"])
+    assert AuditEvent.objects.filter(action="auto_top_up.disabled").count() == 1
+    settle(fake_stripe, stripe_sender)
+    assert (has_top_ups_to_run(), top_ups_run(), top_up_states()) == (False, 0, ["failed"])
+
+
+def test_a_card_that_was_removed_switches_it_off(
+    alice: Any, fake_stripe: FakeStripe, stripe_sender: Sender
+):
+    enable(fake_stripe, stripe_sender, alice)
+    for card in list(fake_stripe.rows["payment_methods"]):
+        fake_stripe.card_detach(card, {})
+    top_ups_run()
+    row = AutoTopUp.objects.get()
+    assert (row.is_enabled, row.disabled_reason) == (False, "There is no saved card.")
+    assert (available(alice), top_up_states()) == (10_100, ["failed"])
+
+
+def test_killed_between_the_row_and_the_call(
+    alice: Any, fake_stripe: FakeStripe, stripe_sender: Sender, monkeypatch: pytest.MonkeyPatch
+):
+    enable(fake_stripe, stripe_sender, alice)
+
+    def killed(payment: Payment) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(top_ups, "_pay", killed)
+        with pytest.raises(KeyboardInterrupt):
+            top_ups_run()
+    assert (top_up_states(), available(alice)) == (["pending"], 10_100)
+    assert top_ups_run() == 0
+    later()
+    assert has_top_ups_to_run()
+    assert top_ups_run() == 1
+    assert (top_up_states(), available(alice)) == (["paid"], 20_100)
+
+
+@pytest.mark.parametrize("status", [0, 503])
+def test_an_answer_that_is_lost_charges_no_second_time(
+    alice: Any, fake_stripe: FakeStripe, stripe_sender: Sender, status: int
+):
+    enable(fake_stripe, stripe_sender, alice)
+    fake_stripe.fail("POST payment_intents", status=status, after=True, times=3 if status else 1)
+    for _ in range(4):
+        top_ups_run()
+        later()
+    assert (top_up_states(), available(alice)) == (["paid"], 20_100)
+    assert len(fake_stripe.told("charge.succeeded")) == 1
+    assert ledger_discrepancies() == []
+
+
+def test_an_answer_that_was_lost_days_ago(
+    alice: Any, fake_stripe: FakeStripe, stripe_sender: Sender
+):
+    """Stripe has forgotten the idempotency key by then."""
+    enable(fake_stripe, stripe_sender, alice)
+    fake_stripe.fail("POST payment_intents", after=True)
+    top_ups_run()
+    fake_stripe.front.replays.clear()
+    Payment.objects.filter(kind="top_up").update(created_at=Now() - timedelta(days=2))
+    later()
+    top_ups_run()
+    assert (top_up_states(), available(alice)) == (["paid"], 20_100)
+    assert fake_stripe.calls("POST payment_intents") == 1
+
+
+def test_a_call_that_never_arrived_days_ago_is_given_up(
+    alice: Any, fake_stripe: FakeStripe, stripe_sender: Sender
+):
+    enable(fake_stripe, stripe_sender, alice)
+    fake_stripe.fail("POST payment_intents")
+    top_ups_run()
+    Payment.objects.filter(kind="top_up").update(created_at=Now() - timedelta(days=2))
+    later()
+    top_ups_run()
+    assert top_up_states() == ["failed"]
+    assert AutoTopUp.objects.get().is_enabled
+
+
+def test_stripe_is_down_for_a_while(alice: Any, fake_stripe: FakeStripe, stripe_sender: Sender):
+    enable(fake_stripe, stripe_sender, alice)
+    fake_stripe.fail(".*", times=1)
+    top_ups_run()
+    assert (top_up_states(), available(alice)) == (["pending"], 10_100)
+    # Not again at once.
+    assert (has_top_ups_to_run(), top_ups_run()) == (False, 0)
+    later()
+    top_ups_run()
+    assert (top_up_states(), available(alice)) == (["paid"], 20_100)
+
+
+def test_the_price_at_the_time_of_the_row_holds(
+    alice: Any, fake_stripe: FakeStripe, stripe_sender: Sender
+):
+    enable(fake_stripe, stripe_sender, alice)
+    fake_stripe.fail("POST payment_intents")
+    top_ups_run()
+    Pack.objects.filter(code="starter").update(price_cents=9_999, credits_mcr=1)
+    later()
+    top_ups_run()
+    assert available(alice) == 20_100
+    assert Payment.objects.get(kind="top_up").amount_cents == 500
+
+
+def test_a_refunded_top_up(alice: Any, fake_stripe: FakeStripe, stripe_sender: Sender):
+    enable(fake_stripe, stripe_sender, alice)
+    top_ups_run()
+    AutoTopUp.objects.update(is_enabled=False)
+    fake_stripe.refund(str(Payment.objects.get(kind="top_up").payment_intent_id))
+    settle(fake_stripe, stripe_sender)
+    assert available(alice) == 10_100
+
+
+def test_a_pack_that_is_not_sold_any_more_is_not_bought(
+    alice: Any, fake_stripe: FakeStripe, stripe_sender: Sender
+):
+    enable(fake_stripe, stripe_sender, alice)
+    Pack.objects.filter(code="starter").update(is_active=False)
+    assert (top_ups_run(), top_up_states()) == (0, [])
+
+
+@pytest.mark.django_db(transaction=True)
+def test_many_workers_buy_once(fake_stripe: FakeStripe, stripe_sender: Sender):
+    workspace = make_workspace()
+    enable(fake_stripe, stripe_sender, workspace)
+
+    def run(_: int) -> None:
+        try:
+            top_ups_run()
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(run, range(8)))
+    assert (available(workspace), top_up_states()) == (20_100, ["paid"])
+    assert Transaction.objects.filter(kind="grant", reason__startswith="Payment").count() == 2
+    assert ledger_discrepancies() == []
