@@ -119,6 +119,7 @@ def test_lists_and_balance_are_the_workspaces_own(
         "available_mcr": 100_000,
         "held_mcr": 0,
         "balance_mcr": 100_000,
+        "debt_mcr": 0,
     }
     for path, of_alice, of_charlie in (
         ("/v1/assets", 1, 0),
