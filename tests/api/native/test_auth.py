@@ -125,11 +125,13 @@ def test_the_address_may_be_written_in_any_case(bob: User):
     assert sign_in(email="Bob@Example.ORG").status_code == 200
 
 
-def test_failed_attempts_on_one_person_are_limited(bob: User):
+@pytest.mark.parametrize("email", [EMAIL, "nobody@example.org"])
+def test_failed_attempts_on_one_person_are_limited(bob: User, email: str):
+    """Whether there is such a person or not."""
     answers = [
         post(
             "/v1/auth/token",
-            {"email": EMAIL, "password": "wrong"},
+            {"email": email, "password": "wrong"},
             Client(REMOTE_ADDR=f"192.0.2.{number}"),
         )
         for number in range(7)
@@ -138,7 +140,7 @@ def test_failed_attempts_on_one_person_are_limited(bob: User):
     assert refusal(answers[6]) == (429, "too_many_attempts")
     assert int(answers[6].headers["Retry-After"]) > 0
     # Not even the right one opens now: whether a guess was right stays hidden.
-    assert sign_in().status_code == 429
+    assert sign_in(email=email).status_code == 429
 
 
 def test_one_address_signs_in_ten_times_a_minute_at_most(bob: User):

@@ -79,6 +79,14 @@ def test_the_anonymous_are_counted_by_address(client: Client):
     assert statuses(client, "/v1/credits") == [401, 401, 429]
 
 
+def test_an_address_that_is_only_claimed_counts_for_nothing():
+    answers = [
+        Client().get("/v1/catalog", headers={"X-Forwarded-For": f"192.0.2.{number}"}).status_code
+        for number in range(3)
+    ]
+    assert answers == [200, 200, 429]
+
+
 def test_who_sends_wrong_keys_is_put_off(alice_client: Client):
     wrong = Client(headers={"X-API-Key": "ap_wrong"})
     # By address, whatever the endpoint.
