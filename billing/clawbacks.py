@@ -23,9 +23,8 @@ from billing.posting import (
     account_get,
     amount_check,
     debt_repay,
-    lots_draw,
     lots_expire_due,
-    lots_first,
+    lots_spend,
     post,
     reason_check,
     transaction_once,
@@ -93,7 +92,7 @@ def _take_back(fact: Transaction, wallet: Account, lot: Lot, amount_mcr: int) ->
     Lot.objects.filter(pk=lot.pk).update(
         remaining_mcr=F("remaining_mcr") - own_mcr, spent_mcr=F("spent_mcr") + own_mcr
     )
-    lots_draw(wallet, taken_mcr - own_mcr, is_spent=True)
+    lots_spend(wallet, taken_mcr - own_mcr)
     grants = account_get(wallet.workspace, AccountKind.GRANTS)
     clawback = account_get(wallet.workspace, AccountKind.CLAWBACK)
     post(fact, (wallet, -taken_mcr), (clawback, taken_mcr - amount_mcr), (grants, amount_mcr))
@@ -190,13 +189,13 @@ def credits_take(
     )
     if not created:
         return fact
-    lots = lots_first(wallet)
+    lots_expire_due(wallet)
     if wallet.available_mcr < amount_mcr:
         raise InsufficientCredits(
             f"Only {credits_text(wallet.available_mcr)} credits are available.",
             data={"required_mcr": amount_mcr, "available_mcr": wallet.available_mcr},
         )
-    lots_draw(wallet, amount_mcr, lots=lots, is_spent=True)
+    lots_spend(wallet, amount_mcr)
     post(fact, (wallet, -amount_mcr), (account_get(workspace, AccountKind.GRANTS), amount_mcr))
     audit_record(
         actor=actor,

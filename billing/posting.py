@@ -20,7 +20,7 @@ from config.errors import IdempotencyConflict, ValidationFailed
 # Far above any sale and far below what a bigint holds.
 _MAX_MCR = 10**15
 _MAX_REASON = 200
-# A wallet has a few lots that still hold something; one with very many must not be read whole.
+# Mostly enough; more are read when these do not hold what is needed.
 _LOTS_AT_ONCE = 50
 
 
@@ -131,33 +131,30 @@ def lots_first(wallet: Account) -> list[Lot]:
     return [*lots]
 
 
-def lots_draw(
-    wallet: Account, amount_mcr: int, *, lots: list[Lot] | None = None, is_spent: bool
-) -> list[Part]:
-    """Take credits out of the lots that expire first. `lots` are the first of them, if known."""
-    parts: list[Part] = []
-    while amount_mcr:
-        if not lots:
-            lots = list(lots_open(wallet)[:_LOTS_AT_ONCE])
-        if not lots:
-            raise RuntimeError("the lots of a wallet hold less than its balance")
-        lot = lots.pop(0)
+def lots_plan(wallet: Account, amount_mcr: int, *, lots: list[Lot]) -> list[Part]:
+    """From which lots an amount comes. `lots` are the first of those with something left."""
+    if sum(lot.remaining_mcr for lot in lots) < amount_mcr:
+        lots = list(lots_open(wallet))
+    parts = []
+    for lot in lots:
         part = Part(lot, min(amount_mcr, lot.remaining_mcr))
-        _lot_take(part, is_spent=is_spent)
         parts.append(part)
         amount_mcr -= part.amount_mcr
-    return parts
+        if not amount_mcr:
+            return parts
+    raise RuntimeError("the lots of a wallet hold less than its balance")
 
 
-def _lot_take(part: Part, *, is_spent: bool) -> None:
-    rows = Lot.objects.filter(pk=part.lot.pk)
-    if is_spent:
-        rows.update(
+def lots_spend(wallet: Account, amount_mcr: int) -> None:
+    """Take credits for good out of the lots that expire first."""
+    if not amount_mcr:
+        return
+    lots = list(lots_open(wallet)[:_LOTS_AT_ONCE])
+    for part in lots_plan(wallet, amount_mcr, lots=lots):
+        Lot.objects.filter(pk=part.lot.pk).update(
             remaining_mcr=F("remaining_mcr") - part.amount_mcr,
             spent_mcr=F("spent_mcr") + part.amount_mcr,
         )
-    else:
-        rows.update(remaining_mcr=F("remaining_mcr") - part.amount_mcr)
 
 
 def lots_due() -> Q:
@@ -198,6 +195,6 @@ def debt_repay(wallet: Account, *, cause: Transaction | UUID) -> None:
         idempotency_key=f"after:{cause if isinstance(cause, UUID) else cause.uuid}",
         fingerprint=str(paid_mcr),
     )
-    lots_draw(wallet, paid_mcr, is_spent=True)
+    lots_spend(wallet, paid_mcr)
     clawback = account_get(wallet.workspace, AccountKind.CLAWBACK)
     post(fact, (wallet, -paid_mcr), (clawback, paid_mcr))

@@ -369,8 +369,8 @@ def test_the_ledger_equals_a_plain_model_after_each_of_ten_thousand_steps():
     assert LedgerMachine.steps >= 10_000
 
 
-def _draw_one_too_little(wallet: Account, amount_mcr: int, **how: Any) -> Any:
-    return posting.lots_draw(wallet, max(1, amount_mcr - 1), **how)
+def _draw_one_too_little(wallet: Account, amount_mcr: int, *, lots: list[Lot]) -> Any:
+    return posting.lots_plan(wallet, max(1, amount_mcr - 1), lots=lots)
 
 
 def _return_one_too_many(hold: Hold, *, spent_mcr: int) -> None:
@@ -391,7 +391,7 @@ def _take_back_one_too_many(fact: Any, wallet: Account, lot: Lot, amount_mcr: in
 
 ledger_return_lots, take_back = ledger._return_lots, clawbacks._take_back
 MUTANTS = {
-    "a hold draws one too little": ("billing.ledger.lots_draw", _draw_one_too_little),
+    "a hold draws one too little": ("billing.ledger.lots_plan", _draw_one_too_little),
     "a capture spends one too little": ("billing.ledger._return_lots", _return_one_too_many),
     "a hold spends what has expired": ("billing.ledger.lots_first", _forget_to_expire),
     "one of a debt is not repaid": ("billing.posting.debt_get", _debt_but_one),
