@@ -1,3 +1,6 @@
+from typing import Any
+from uuid import UUID
+
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
@@ -7,14 +10,17 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts import invitations
-from accounts.models import User
+from accounts.models import Role, User, Workspace
 from accounts.receivers import actor_of
+from accounts.scopes import BILLING_WRITE, ROLE_SCOPES
 from accounts.selectors import memberships_list
 from accounts.workspaces import workspace_default_for
+from billing.checkout import checkout_pack
 from billing.models import Pack
 from billing.pricing import credits_text
 from billing.selectors import wallet_get
-from config.errors import AppError
+from billing.shop import packs_list
+from config.errors import AppError, NotFound, UnknownPack
 
 
 @require_safe
@@ -31,16 +37,24 @@ def account_home(request: HttpRequest) -> HttpResponse:
         }
         for membership in memberships_list(user=user).order_by("pk")
     ]
-    packs = [
-        {
-            "name": pack.name,
-            "credits": credits_text(pack.credits_mcr),
-            "price": _price_text(pack),
-        }
-        for pack in Pack.objects.filter(is_active=True).order_by("position", "pk")
-    ]
-    context = {"rows": rows, "packs": packs, "can_buy": bool(settings.STRIPE_SECRET_KEY)}
-    return render(request, "account_home.html", context)
+    return render(request, "account_home.html", {"rows": rows, **_shop(user)})
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@never_cache
+@login_required
+def account_billing(request: HttpRequest) -> HttpResponse:
+    user = _person(request)
+    if request.method == "POST":
+        try:
+            workspace = _payable_get(user, request.POST.get("workspace", ""))
+            code = _pack_code(request.POST.get("pack", ""))
+            checkout = checkout_pack(workspace=workspace, code=code)
+        except AppError as error:
+            return _refused(request, "Credits", error)
+        return redirect(checkout.url)
+    context = {"checkout": request.GET.get("checkout"), **_shop(user)}
+    return render(request, "account_billing.html", context)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -57,13 +71,59 @@ def invitation_accept(request: HttpRequest, token: str) -> HttpResponse:
             return redirect("account-home")
         invitation = invitations.invitation_get(token=token)
     except AppError as error:
-        return render(request, "invitation_refused.html", {"error": error}, status=error.status)
+        return _refused(request, "Invitation", error)
     return render(request, "invitation.html", {"invitation": invitation})
+
+
+def _shop(user: User) -> dict[str, Any]:
+    packs = [
+        {
+            "code": pack.code,
+            "name": pack.name,
+            "credits": credits_text(pack.credits_mcr),
+            "price": _price_text(pack),
+        }
+        for pack in packs_list()
+    ]
+    can_buy = bool(settings.STRIPE_SECRET_KEY)
+    return {"packs": packs, "can_buy": can_buy, "payable": _payable_list(user)}
+
+
+def _payable_list(user: User) -> list[Workspace]:
+    """The workspaces that the person may buy for."""
+    return [
+        membership.workspace
+        for membership in memberships_list(user=user).order_by("pk")
+        if BILLING_WRITE in ROLE_SCOPES[Role(membership.role)]
+    ]
+
+
+def _payable_get(user: User, text: str) -> Workspace:
+    try:
+        uuid = UUID(text)
+    except ValueError:
+        raise NotFound from None
+    for workspace in _payable_list(user):
+        if workspace.uuid == uuid:
+            return workspace
+    raise NotFound
+
+
+def _pack_code(text: str) -> str:
+    # Any text may come; not all can be asked of the database.
+    if text not in {pack.code for pack in packs_list()}:
+        raise UnknownPack
+    return text
 
 
 def _price_text(pack: Pack) -> str:
     units, cents = divmod(pack.price_cents, 100)
     return f"{units:,}.{cents:02} {pack.currency.upper()}"
+
+
+def _refused(request: HttpRequest, title: str, error: AppError) -> HttpResponse:
+    context = {"title": title, "error": error}
+    return render(request, "refused.html", context, status=error.status)
 
 
 def _person(request: HttpRequest) -> User:

@@ -6,6 +6,8 @@ from web import pages
 urlpatterns = [
     path("", TemplateView.as_view(template_name="home.html"), name="home"),
     path("account/", pages.account_home, name="account-home"),
+    # Stripe sends people back to it.
+    path("account/billing", pages.account_billing, name="account-billing"),
     path("account/", include("allauth.urls")),
     path("invitations/<str:token>/", pages.invitation_accept, name="invitation-accept"),
 ]
