@@ -100,30 +100,15 @@ OPEN: Final = "open"
 PERSON: Final = "person"
 
 
-class NativeApi(APIView):
-    """An endpoint under /v1/. `scopes` says what each of its methods needs."""
+class RateLimited(APIView):
+    """Counts each call once it is known who calls, and says in the answer what is left."""
 
-    scopes: ClassVar[Mapping[str, str]] = {}
     # Calls a minute; without one, that of the key, else that of the settings.
     rate_limit: ClassVar[int | None] = None
-    authentication_classes = [PrincipalAuthentication]
-    parser_classes = [JsonParser]
-    content_negotiation_class = JsonAlways
-    schema = NativeSchema()
-    pagination_class = NewestFirst
-    # No OPTIONS: /v1/openapi.json describes more.
-    metadata_class = None
     _rate: Rate | None = None
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
-        self._count_call(request)
-        self._check_scope(request)
-        # Django would take such a body for an empty one.
-        if "Transfer-Encoding" in request.headers and not request.headers.get("Content-Length"):
-            raise LengthRequired
-
-    def _count_call(self, request: Request) -> None:
         limit = self.rate_limit if self.rate_limit is not None else default_rate_limit(request)
         if limit == UNLIMITED:
             return
@@ -132,6 +117,35 @@ class NativeApi(APIView):
         self._rate = rate_count(subject=rate_subject(request), endpoint=endpoint, limit=limit)
         if self._rate.is_exceeded:
             raise TooManyRequests(headers={"Retry-After": str(self._rate.reset_s)})
+
+    def finalize_response(  # type: ignore[override]
+        self, request: Request, response: HttpResponseBase, *args: Any, **kwargs: Any
+    ) -> HttpResponseBase:
+        if self._rate is not None:
+            for name, value in self._rate.headers.items():
+                response.headers[name] = value
+        # DRF lets streamed responses through; its stubs do not say so.
+        return super().finalize_response(request, response, *args, **kwargs)  # type: ignore[arg-type]
+
+
+class NativeApi(RateLimited):
+    """An endpoint under /v1/. `scopes` says what each of its methods needs."""
+
+    scopes: ClassVar[Mapping[str, str]] = {}
+    authentication_classes = [PrincipalAuthentication]
+    parser_classes = [JsonParser]
+    content_negotiation_class = JsonAlways
+    schema = NativeSchema()
+    pagination_class = NewestFirst
+    # No OPTIONS: /v1/openapi.json describes more.
+    metadata_class = None
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        self._check_scope(request)
+        # Django would take such a body for an empty one.
+        if "Transfer-Encoding" in request.headers and not request.headers.get("Content-Length"):
+            raise LengthRequired
 
     def _check_scope(self, request: Request) -> None:
         method = "GET" if request.method == "HEAD" else str(request.method)
@@ -157,11 +171,7 @@ class NativeApi(APIView):
         self, request: Request, response: HttpResponseBase, *args: Any, **kwargs: Any
     ) -> HttpResponseBase:
         response.headers["X-Request-ID"] = request_id()
-        if self._rate is not None:
-            for name, value in self._rate.headers.items():
-                response.headers[name] = value
-        # DRF lets streamed responses through; its stubs do not say so.
-        return super().finalize_response(request, response, *args, **kwargs)  # type: ignore[arg-type]
+        return super().finalize_response(request, response, *args, **kwargs)
 
 
 def page_response(

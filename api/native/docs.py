@@ -8,10 +8,11 @@ from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerSpli
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 
+from api.native.base import RateLimited
 from api.native.errors import exception_handler
 
 
-class _NativeErrors:
+class _NativeErrors(RateLimited):
     """Errors in the envelope: these views render HTML, which has none for an error."""
 
     metadata_class = None
@@ -19,18 +20,18 @@ class _NativeErrors:
     def get_exception_handler(self) -> Callable[..., Any]:
         return exception_handler
 
-    def finalize_response(
+    def finalize_response(  # type: ignore[override]
         self, request: Request, response: Any, *args: Any, **kwargs: Any
     ) -> HttpResponseBase:
         if getattr(response, "exception", False):
             request.accepted_renderer = JSONRenderer()
             request.accepted_media_type = JSONRenderer.media_type
-        return super().finalize_response(request, response, *args, **kwargs)  # type: ignore[misc]
+        return super().finalize_response(request, response, *args, **kwargs)
 
 
-class OpenApi(_NativeErrors, SpectacularJSONAPIView):  # type: ignore[misc]
+class OpenApi(_NativeErrors, SpectacularJSONAPIView):
     pass
 
 
-class DocsApi(_NativeErrors, SpectacularSwaggerSplitView):  # type: ignore[misc]
+class DocsApi(_NativeErrors, SpectacularSwaggerSplitView):
     url_name = "native-openapi"

@@ -79,6 +79,14 @@ def test_the_anonymous_are_counted_by_address(client: Client):
     assert statuses(client, "/v1/credits") == [401, 401, 429]
 
 
+@pytest.mark.parametrize("path", ["/v1/openapi.json", "/v1/docs"])
+def test_the_description_is_counted_too(client: Client, path: str):
+    assert statuses(client, path) == [200, 200, 429]
+    response = client.get(path)
+    assert response.json()["error"]["code"] == "too_many_requests"
+    assert int(response.headers["Retry-After"]) >= 1
+
+
 def test_an_address_that_is_only_claimed_counts_for_nothing():
     answers = [
         Client().get("/v1/catalog", headers={"X-Forwarded-For": f"192.0.2.{number}"}).status_code
