@@ -17,6 +17,9 @@ UPDATE billing_lot l SET expired_mcr = e.amount FROM (
 UPDATE billing_lot l SET spent_mcr = l.amount_mcr - l.remaining_mcr - l.expired_mcr - coalesce((
   SELECT sum(p.amount_mcr) FROM billing_holdlot p
   JOIN billing_hold h ON h.id = p.hold_id AND h.state = 'pending' WHERE p.lot_id = l.id), 0);
+-- The table cannot be altered while checks of its changed rows are waiting.
+SET CONSTRAINTS ALL IMMEDIATE;
+SET CONSTRAINTS ALL DEFERRED;
 """
 
 # By induction a balance is then the sum of its entries: each entry continues the one before, and

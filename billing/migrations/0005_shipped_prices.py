@@ -28,6 +28,11 @@ def add_prices(apps, schema_editor):
         )
 
 
+def remove_prices(apps, schema_editor):
+    services = [service for service, _, _, _ in _PRICES]
+    apps.get_model("billing", "Price").objects.filter(service__in=services).delete()
+
+
 class Migration(migrations.Migration):
     dependencies = [("billing", "0004_prices_debt_payments")]
-    operations = [migrations.RunPython(add_prices, migrations.RunPython.noop)]
+    operations = [migrations.RunPython(add_prices, remove_prices)]

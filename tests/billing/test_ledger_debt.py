@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from django.test import Client
 
 from accounts.audit import OPERATOR, SYSTEM
 from accounts.models import AuditEvent, Workspace
@@ -14,7 +15,7 @@ from billing.models import Entry, Hold, Lot, Transaction
 from billing.selectors import ledger_discrepancies
 from config.errors import IdempotencyConflict, InsufficientCredits, ValidationFailed, WrongState
 from tests.billing.books import available_and_debt, balances
-from tests.makers import make_workspace
+from tests.makers import make_key, make_workspace
 
 pytestmark = pytest.mark.django_db
 
@@ -337,3 +338,22 @@ def test_a_lot_that_ends_while_the_wallet_is_locked_is_not_spent():
     with pytest.raises(InsufficientCredits) as caught:
         hold(alice, 1)
     assert caught.value.data == {"required_mcr": 1, "available_mcr": 0}
+
+
+def test_the_api_tells_what_is_owed():
+    alice = make_workspace(credits=0)
+    bought = grant(alice, 3_000)
+    spend(alice, 1_000)
+    held = hold(alice, 500)
+    claw_back(bought, 3_000)
+    client = Client(headers={"X-API-Key": make_key(alice)})
+    assert client.get("/v1/credits").json() == {
+        "credits": "0",
+        "available_mcr": 0,
+        "held_mcr": 500,
+        "balance_mcr": 500,
+        "debt_mcr": 1_500,
+    }
+    hold_release(job_uuid=held)
+    newest = client.get("/v1/credits/ledger").json()["results"][0]
+    assert (newest["kind"], newest["amount_mcr"], newest["balance_mcr"]) == ("repay", -500, 0)
