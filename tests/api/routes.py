@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from django.urls import URLPattern, URLResolver, get_resolver
+from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 # Routes that need no key.
 OPEN = {
@@ -24,6 +24,7 @@ OPEN = {
 class Route:
     name: str
     pattern: str
+    parameters: tuple[str, ...]
     view: Any
 
     @property
@@ -43,22 +44,23 @@ class Route:
 
     def path(self, ids: Mapping[str, object]) -> str:
         """Fails for an id that the test has not heard of."""
-        return "/" + re.sub(r"<\w+:(\w+)>", lambda found: str(ids[found[1]]), self.pattern)
+        return reverse(self.name, kwargs={name: ids[name] for name in self.parameters})
 
 
 def routes() -> list[Route]:
-    return list(_walk(get_resolver(), ""))
+    return list(_walk(get_resolver(), "", ()))
 
 
 def native_routes() -> list[Route]:
     return [route for route in routes() if route.pattern.startswith("v1/")]
 
 
-def _walk(resolver: URLResolver, prefix: str) -> Iterator[Route]:
+def _walk(resolver: URLResolver, prefix: str, outer: tuple[str, ...]) -> Iterator[Route]:
     for item in resolver.url_patterns:
         pattern = prefix + str(item.pattern)
+        parameters = (*outer, *item.pattern.regex.groupindex)
         if isinstance(item, URLResolver):
-            yield from _walk(item, pattern)
+            yield from _walk(item, pattern, parameters)
         else:
             assert isinstance(item, URLPattern)
-            yield Route(item.name or "", pattern, item.callback)
+            yield Route(item.name or "", pattern, parameters, item.callback)

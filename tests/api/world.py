@@ -1,0 +1,166 @@
+"""One of everything, so that each kind of caller can ask for each address of the service."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+from django.core import mail
+from django.core.files.base import ContentFile
+from django.db.models.functions import Now
+from django.test import Client, TestCase
+from django.test.client import BOUNDARY, MULTIPART_CONTENT, encode_multipart
+from django.urls import reverse
+
+from accounts.audit import Actor
+from accounts.invitations import invitation_create
+from accounts.models import ApiKey, Invitation, Role, User, Workspace
+from accounts.tokens import sign_in_create
+from billing.ledger import hold_release
+from jobs.models import Job, JobState
+from jobs.storage import download_token
+from tests.makers import (
+    PASSWORD,
+    make_asset,
+    make_job,
+    make_key,
+    make_member,
+    make_token,
+    make_wav,
+    make_workspace,
+)
+
+PEOPLE = ("stranger", *Role.values)
+CALLERS = ("anonymous", *PEOPLE, "key", "read_key", "expired_key")
+READ_SCOPES = ["assets:read", "jobs:read", "credits:read", "workspace:read"]
+
+
+class Form(dict[str, Any]):
+    """Sent as multipart/form-data."""
+
+
+@dataclass(frozen=True)
+class World:
+    """`ids` fill an address; `bodies` (by route and method) are such that a caller who may, can."""
+
+    workspace: Workspace
+    people: Mapping[str, User]
+    keys: Mapping[str, str]
+    ids: Mapping[str, object]
+    ids_of_route: Mapping[str, Mapping[str, object]]
+    bodies: Mapping[tuple[str, str], Any]
+
+    def body(self, route: str, method: str) -> dict[str, Any]:
+        """Arguments for `Client.generic`: JSON, or a form where the body is bytes already."""
+        body = self.bodies.get((route, method), {})
+        if isinstance(body, Form):
+            for file in body.values():
+                file.seek(0)
+            return {"data": encode_multipart(BOUNDARY, body), "content_type": MULTIPART_CONTENT}
+        if not route.startswith("native-"):
+            return {"data": urlencode(body), "content_type": "application/x-www-form-urlencoded"}
+        return {"data": json.dumps(body), "content_type": "application/json"}
+
+    def client(self, caller: str) -> Client:
+        """People carry a token and a browser's session: the API heeds one, the pages the other."""
+        if caller in self.keys:
+            return Client(headers={"X-API-Key": self.keys[caller]})
+        if caller == "anonymous":
+            return Client()
+        user = self.people[caller]
+        workspace = self.workspace
+        if caller == "stranger":
+            workspace = user.memberships.get().workspace
+        client = Client(headers={"Authorization": f"Bearer {make_token(user, workspace)}"})
+        client.post(reverse("account_login"), {"login": user.email, "password": PASSWORD})
+        return client
+
+
+def make_world(folder: Path) -> World:
+    workspace = make_workspace("Alice's", credits=100)
+    people = {str(role): make_member(workspace, role) for role in Role}
+    people["stranger"] = make_member(make_workspace("Charlie's", credits=100), Role.OWNER)
+    keys = {
+        "key": _key(workspace),
+        "read_key": _key(workspace, scopes=READ_SCOPES),
+        "expired_key": _key(workspace, expires_at=Now() - timedelta(days=1)),
+    }
+    key = ApiKey.objects.filter(workspace=workspace).earliest("pk")
+
+    owner = people["owner"]
+    asset = make_asset(workspace, folder)
+    waiting, ended = make_job(workspace, asset), make_job(workspace, asset)
+    Job.objects.filter(pk=ended.pk).update(state=JobState.FAILED, finished_at=Now())
+    hold_release(job_uuid=ended.uuid)
+    invitation, invitation_token = _invitation(workspace, owner, people["stranger"].email)
+    sign_in = sign_in_create(user=owner, workspace=workspace, user_agent="test", ip=None)
+    ids = {
+        "asset_uuid": make_asset(workspace, folder).uuid,
+        "job_uuid": ended.uuid,
+        "token": download_token(str(asset.uuid)),
+        "key_uuid": key.uuid,
+        "user_uuid": people["viewer"].uuid,
+        "invitation_uuid": invitation.uuid,
+        "sign_in_uuid": owner.sign_ins.get().uuid,
+        # Of allauth's pages: a passkey, a confirmation and a reset that nobody asked for.
+        "pk": 1,
+        "key": "unknown",
+        "uidb36": "1",
+    }
+    order = {"asset": str(asset.uuid), "stems": ["vocals"]}
+    bodies = {
+        ("native-asset-list", "POST"): Form(file=ContentFile(make_wav(seconds=0.1), "a.wav")),
+        ("native-job-list", "POST"): order,
+        ("native-job-estimate", "POST"): order,
+        ("native-auth-token", "POST"): {"email": owner.email, "password": PASSWORD},
+        ("native-auth-refresh", "POST"): {"refresh_token": sign_in.refresh_token},
+        ("native-auth-revoke", "POST"): {"refresh_token": sign_in.refresh_token},
+        ("native-key-list", "POST"): {"name": "new", "scopes": ["jobs:read"]},
+        ("native-key-detail", "PATCH"): {"name": "renamed"},
+        ("native-workspace-list", "POST"): {"name": "Another"},
+        ("native-workspace", "PATCH"): {"name": "Renamed"},
+        ("native-member-detail", "PATCH"): {"role": "billing"},
+        ("native-workspace-transfer", "POST"): {"member": str(people["admin"].uuid)},
+        ("native-invitation-list", "POST"): {"email": "new@example.org", "role": "viewer"},
+        ("native-invitation-accept", "POST"): {"token": invitation_token},
+        ("native-billing-checkout", "POST"): {"pack": "starter"},
+        ("account-billing", "POST"): {"workspace": str(workspace.uuid), "pack": "starter"},
+        ("native-billing-auto-top-up", "PUT"): {
+            "is_enabled": False,
+            "threshold_mcr": 1000,
+            "pack": "starter",
+            "monthly_ceiling_cents": 5000,
+        },
+    }
+    ids_of_route: dict[str, dict[str, object]] = {
+        "native-job-cancel": {"job_uuid": waiting.uuid},
+        "invitation-accept": {"token": invitation_token},
+    }
+    return World(workspace, people, keys, ids, ids_of_route, bodies)
+
+
+def _invitation(workspace: Workspace, owner: User, email: str) -> tuple[Invitation, str]:
+    """An open invitation and its token, which only the mail tells."""
+    with TestCase.captureOnCommitCallbacks(execute=True):
+        invitation = invitation_create(
+            workspace=workspace,
+            email=email,
+            role=Role.VIEWER,
+            invited_by=owner,
+            actor=Actor.of_user(owner),
+        )
+    found = re.search(r"/invitations/([\w-]+)/", str(mail.outbox[-1].body))
+    assert found
+    return invitation, found[1]
+
+
+def _key(workspace: Workspace, **values: Any) -> str:
+    text = make_key(workspace)
+    if values:
+        newest = ApiKey.objects.filter(workspace=workspace).latest("pk")
+        ApiKey.objects.filter(pk=newest.pk).update(**values)
+    return text
