@@ -2,7 +2,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 
 from accounts.models import Workspace
 from billing.ledger import credits_grant, credits_hold, hold_capture, hold_release, lots_expire
@@ -199,6 +199,45 @@ class TestDatabaseRules:
             transaction.atomic(),
         ):
             Account.objects.filter(workspace=workspace, kind="wallet").update(held_mcr=5_001)
+
+    def test_a_balance_moves_only_with_an_entry(self):
+        workspace = make_workspace(credits=5)
+        wallets = Account.objects.filter(workspace=workspace, kind="wallet")
+        with (
+            pytest.raises(IntegrityError, match="stands at 5001, its entries at 5000"),
+            transaction.atomic(),
+        ):
+            wallets.update(posted_mcr=5_001)
+            with connection.cursor() as cursor:
+                cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+
+    def test_an_entry_continues_the_balance_before_it(self):
+        workspace = make_workspace(credits=5)
+        wallet = Account.objects.get(workspace=workspace, kind="wallet")
+        fact = Transaction.objects.create(
+            workspace=workspace, kind="adjust", idempotency_key="bad", fingerprint="bad"
+        )
+        with (
+            pytest.raises(IntegrityError, match="does not continue its balance of 5000"),
+            transaction.atomic(),
+        ):
+            Entry.objects.create(transaction=fact, account=wallet, amount_mcr=1, balance_mcr=1)
+
+    @pytest.mark.parametrize(
+        ("change", "constraint"),
+        [
+            ({"remaining_mcr": 5_001}, "lot_remaining_within_amount"),
+            ({"remaining_mcr": -1}, "lot_remaining_within_amount"),
+            ({"spent_mcr": 1}, "lot_parts_within_amount"),
+            ({"expired_mcr": 1}, "lot_parts_within_amount"),
+            ({"spent_mcr": -1}, "lot_parts_within_amount"),
+            ({"clawed_back_mcr": 5_001}, "lot_clawed_back_within_amount"),
+        ],
+    )
+    def test_a_lot_holds_no_more_than_it_came_with(self, change: dict[str, int], constraint: str):
+        make_workspace(credits=5)
+        with pytest.raises(IntegrityError, match=constraint), transaction.atomic():
+            Lot.objects.update(**change)
 
     def test_a_second_hold_for_a_job_is_refused(self):
         workspace, job = make_workspace(credits=5), uuid4()
