@@ -21,6 +21,7 @@ from accounts.rate_limits import address_subject, rate_count
 from accounts.tokens import access_token_authenticate
 from config.errors import (
     InvalidKey,
+    InvalidToken,
     NotAllowed,
     NotAuthenticated,
     TooManyAttempts,
@@ -34,7 +35,8 @@ class PrincipalAuthentication(BaseAuthentication):
     def authenticate(self, request: Request) -> tuple[User | None, Principal] | None:
         try:
             principal = _principal(request)
-        except NotAuthenticated:
+        except (InvalidKey, InvalidToken):
+            # Only what may be a guess: who sends an expired key has proved to know it.
             _count_failure(request)
             raise
         return (principal.user, principal) if principal else None

@@ -264,8 +264,9 @@ REST_FRAMEWORK = {
 }
 # Calls a minute for each key (or person, or address) and endpoint.
 RATE_LIMIT_PER_MINUTE = env.integer("STEMWRIGHT_RATE_LIMIT_PER_MINUTE", 100)
-# Calls a minute and address with a key or token that is not valid; further ones get 429.
-FAILED_AUTHENTICATIONS_PER_MINUTE = 30
+# Calls a minute and address with what may be a guess at a key or token; further ones get 429. It
+# spares the database: secrets of 190 bits are not found by guessing.
+FAILED_AUTHENTICATIONS_PER_MINUTE = 600
 # A progress stream holds a server thread for minutes. Must stay well below the threads of a process
 # (`--threads` in scripts/serve.py), else nothing else is answered.
 PROGRESS_STREAMS_PER_PROCESS = env.integer("STEMWRIGHT_PROGRESS_STREAMS_PER_PROCESS", 8)

@@ -99,7 +99,7 @@ class TokenApi(NativeApi):
     # Whoever asks has no credential yet; one that is sent along is not looked at.
     authentication_classes = []
     scopes = {"POST": OPEN}
-    rate_limit = 10
+    rate_limit = 30
 
     @extend_schema(
         operation_id="token_create", request=PasswordSerializer, responses=TokensSerializer, auth=[]

@@ -1,11 +1,13 @@
 """The limits as a caller meets them."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db.models.functions import Now
 from django.test import Client
 
-from accounts.models import RateWindow
+from accounts.models import ApiKey, RateWindow
 from tests.makers import make_key, make_member, make_token
 
 pytestmark = pytest.mark.django_db
@@ -113,3 +115,12 @@ def test_downloads_and_probes_are_not_limited(client: Client):
     assert statuses(client, "/v1/downloads/forged") == [404, 404, 404]
     assert statuses(client, "/livez") == statuses(client, "/readyz") == [200, 200, 200]
     assert not RateWindow.objects.exists()
+
+
+def test_who_sends_an_expired_key_is_told_so_each_time(alice: Any):
+    """It is no guess, and its owner should learn what is wrong."""
+    key = make_key(alice)
+    ApiKey.objects.filter(workspace=alice).update(expires_at=Now() - timedelta(days=1))
+    responses = [Client(headers={"X-API-Key": key}).get("/v1/credits") for _ in range(4)]
+    assert [response.status_code for response in responses] == [401] * 4
+    assert {response.json()["error"]["code"] for response in responses} == {"key_expired"}
