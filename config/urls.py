@@ -12,5 +12,5 @@ urlpatterns = [
     path("", include("web.urls")),
 ]
 handler400 = "api.native.errors.bad_request"
-handler404 = "api.native.errors.not_found"
-handler500 = "api.native.errors.server_error"
+handler404 = "config.handlers.not_found"
+handler500 = "config.handlers.server_error"
