@@ -17,7 +17,8 @@ _MAX_BYTES = 1_000_000
 @require_POST
 def stripe_webhook(request: HttpRequest) -> HttpResponse:
     try:
-        if int(request.headers.get("Content-Length") or 0) > _MAX_BYTES:
+        length = request.headers.get("Content-Length", "")
+        if length.isdecimal() and int(length) > _MAX_BYTES:
             raise TooLarge("The body is too large.")
         # The signature is of the raw bytes: nothing may parse the body before.
         signature = request.headers.get("Stripe-Signature", "")

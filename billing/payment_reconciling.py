@@ -13,6 +13,7 @@ from billing.models import (
     PaymentKind,
     PaymentReconciliation,
     PaymentState,
+    StripeEvent,
     Subscription,
 )
 from billing.payments import (
@@ -29,13 +30,18 @@ log = structlog.get_logger(__name__)
 # Stripe repeats an event for three days.
 _LOOK_BACK = timedelta(days=4)
 _EVERY = timedelta(days=1)
+_LASTS_AT_MOST = timedelta(minutes=5)
 # Checkouts that are not paid expire in a day.
 _ABANDONED_AFTER = timedelta(days=2)
 
 
 def is_payment_reconciliation_due() -> bool:
+    if not stripe_client.is_configured():
+        return False
     recent = PaymentReconciliation.objects.filter(started_at__gt=Now() - _EVERY)
-    return stripe_client.is_configured() and not recent.exists()
+    # One that was killed is begun again; it finds settled what it had settled.
+    running = recent.filter(started_at__gt=Now() - _LASTS_AT_MOST)
+    return not (recent.filter(finished_at__isnull=False).exists() or running.exists())
 
 
 def payments_reconcile() -> list[str]:
@@ -72,12 +78,15 @@ def _invoices(since: datetime) -> Iterator[str]:
 
 
 def _charges(since: datetime) -> Iterator[str]:
-    for charge, intent in stripe_client.charges_returned(since=since).items():
-        returned = Payment.objects.filter(payment_intent_id=intent).values_list("returned_cents")
-        before = returned.first()
-        _try(charge, lambda id: payment_sync_charge(charge_id=id))
-        if returned.first() != before:
-            yield charge
+    for found in stripe_client.returns_list(since=since):
+        heard = StripeEvent.objects.filter(object_id=found.id, processed_at__isnull=False)
+        if heard.exists():
+            continue
+        rows = Payment.objects.filter(payment_intent_id=found.intent).values_list("returned_cents")
+        before = rows.first()
+        _try(found.charge, lambda id: payment_sync_charge(charge_id=id))
+        if rows.first() != before:
+            yield found.charge
 
 
 def _abandoned_end() -> None:

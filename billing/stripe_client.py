@@ -20,6 +20,7 @@ from billing.stripe_objects import (
     Intent,
     Invoice,
     Json,
+    Return,
     Session,
     StripeSubscription,
     id_of,
@@ -212,19 +213,18 @@ def charge_of_dispute(*, dispute: str) -> str | None:
         return id_of(_plain(_client().v1.disputes.retrieve(dispute)).get("charge"))
 
 
-def charges_returned(*, since: datetime) -> dict[str, str | None]:
-    """Charges that were refunded or disputed, and their payment intents."""
+def returns_list(*, since: datetime) -> list[Return]:
     created: Any = {"gte": int(since.timestamp())}
     with _errors():
         client = _client()
         refunds = client.v1.refunds.list(params={"created": created, "limit": 100})
         disputes = client.v1.disputes.list(params={"created": created, "limit": 100})
         rows = [_plain(row) for found in (refunds, disputes) for row in found.auto_paging_iter()]
-    return {
-        charge: id_of(row.get("payment_intent"))
+    return [
+        Return(row["id"], charge, id_of(row.get("payment_intent")))
         for row in rows
         if (charge := id_of(row.get("charge")))
-    }
+    ]
 
 
 # --- Invoices and subscriptions ---------------------------------------------------------------

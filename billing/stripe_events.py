@@ -27,6 +27,7 @@ from billing.payments import (
 )
 from billing.stripe_client import StripeObjectMissing
 from billing.subscriptions import subscription_sync
+from config.errors import PaymentProviderFailed
 
 log = structlog.get_logger(__name__)
 
@@ -118,7 +119,8 @@ def events_process() -> bool:
         event = _claim()
         if event is None:
             return False
-        _process(event)
+        if not _process(event):
+            break
     return True
 
 
@@ -143,7 +145,8 @@ def _claim() -> StripeEvent | None:
     return event
 
 
-def _process(event: StripeEvent) -> None:
+def _process(event: StripeEvent) -> bool:
+    """False when Stripe does not answer: one slow failure is enough for a task."""
     try:
         HANDLERS[event.type](event.object_id)
     except ForeignObject as error:
@@ -157,8 +160,10 @@ def _process(event: StripeEvent) -> None:
         StripeEvent.objects.filter(pk=event.pk, processed_at=None).update(
             next_attempt_at=Now() + timedelta(seconds=pause_s), error=type(error).__name__
         )
+        return not isinstance(error, PaymentProviderFailed)
     else:
         _end(event, "")
+    return True
 
 
 def _end(event: StripeEvent, error: str) -> None:

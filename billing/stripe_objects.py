@@ -190,6 +190,15 @@ _MONEY_TAKEN = frozenset({"needs_response", "under_review", "lost"})
 
 
 @dataclass(frozen=True)
+class Return:
+    """A refund or a dispute."""
+
+    id: str
+    charge: str
+    intent: str | None
+
+
+@dataclass(frozen=True)
 class Event:
     id: str
     type: str

@@ -32,7 +32,13 @@ from billing.models import (
     PaymentState,
 )
 from billing.payments import payment_fail, payment_sync_intent, top_up_fail
-from config.errors import AppError, CardDeclined, NoSavedCard, PaymentProviderRefused
+from config.errors import (
+    AppError,
+    CardDeclined,
+    NoSavedCard,
+    PaymentProviderFailed,
+    PaymentProviderRefused,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -58,9 +64,12 @@ def top_ups_run() -> int:
         tried += 1
         try:
             _pay(payment)
-        except (AppError, ForeignObject):
+        except (AppError, ForeignObject) as error:
             # It stays open, and is tried again after a pause.
             log.exception("top_up_not_paid", payment=str(payment.uuid))
+            if isinstance(error, PaymentProviderFailed):
+                # One slow failure is enough for a task.
+                break
     return tried
 
 

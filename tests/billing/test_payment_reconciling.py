@@ -98,6 +98,13 @@ def test_it_is_due_once_a_day(alice: Any, fake_stripe: FakeStripe, settings: Any
     for _ in range(2):
         task()
     assert PaymentReconciliation.objects.count() == 1
+    # One that was killed is begun again, after a while.
+    PaymentReconciliation.objects.update(finished_at=None)
+    assert not is_payment_reconciliation_due()
+    PaymentReconciliation.objects.update(started_at=Now() - timedelta(minutes=6))
+    assert is_payment_reconciliation_due()
+    PaymentReconciliation.objects.update(finished_at=Now())
+    assert not is_payment_reconciliation_due()
     PaymentReconciliation.objects.update(started_at=Now() - timedelta(days=1))
     assert is_payment_reconciliation_due()
     settings.STRIPE_SECRET_KEY = ""
