@@ -400,31 +400,49 @@ class TestRaces:
         assert ledger_discrepancies() == []
 
     def test_an_old_answer_never_replaces_a_newer_one(self, fake_stripe: FakeStripe):
-        """One worker asks, then sleeps; meanwhile more is refunded and another writes it."""
+        """One worker has its answer and sleeps; meanwhile more is refunded, and another writes."""
         make_shop()
         workspace = make_workspace(credits=0)
         intent, payment = buy_pack(fake_stripe, workspace)
-        payment_sync_session(
-            session_id=str(
-                fake_stripe.told("checkout.session.completed")[0]["data"]["object"]["id"]
-            )
-        )
-        charge = str(fake_stripe.get("payment_intents", intent)["latest_charge"])
+        (session,) = fake_stripe.rows["checkout/sessions"]
+        payment_sync_session(session_id=session)
         fake_stripe.refund(intent, 100)
 
         def sync() -> None:
+            try:
+                payment_sync_session(session_id=session)
+            finally:
+                connection.close()
+
+        with ThreadPoolExecutor(1) as pool:
+            with fake_stripe.held("GET charges/", times=1, after=True) as gate:
+                slow = pool.submit(sync)
+                assert gate.reached.wait(10)
+                fake_stripe.refund(intent, 300)
+                payment_sync_session(session_id=session)
+                assert available(workspace) == 2_000
+            slow.result()
+        payment.refresh_from_db()
+        assert (payment.returned_cents, available(workspace)) == (400, 2_000)
+        assert ledger_discrepancies() == []
+
+    def test_refunds_and_their_news_in_parallel(self, fake_stripe: FakeStripe):
+        make_shop()
+        workspace = make_workspace(credits=0)
+        intent, payment = buy_pack(fake_stripe, workspace)
+        charge = str(fake_stripe.get("payment_intents", intent)["latest_charge"])
+
+        def sync(_: int) -> None:
             try:
                 payment_sync_charge(charge_id=charge)
             finally:
                 connection.close()
 
         with ThreadPoolExecutor(8) as pool:
-            for cents in (100, 100, 100):
-                runs = [pool.submit(sync) for _ in range(4)]
-                fake_stripe.refund(intent, cents)
-                runs += [pool.submit(sync) for _ in range(4)]
-                for run in runs:
-                    run.result()
+            for _ in range(4):
+                fake_stripe.refund(intent, 100)
+                list(pool.map(sync, range(8)))
         payment.refresh_from_db()
         assert (payment.returned_cents, available(workspace)) == (400, 2_000)
+        assert grants() == 1
         assert ledger_discrepancies() == []

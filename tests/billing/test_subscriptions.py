@@ -1,13 +1,15 @@
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from django.db import connection
 
 from accounts.models import AuditEvent
 from billing.checkout import checkout_plan
 from billing.ledger import lots_expire
 from billing.models import Lot, Payment, Plan, StripeEvent, Subscription, Transaction
 from billing.selectors import ledger_discrepancies
-from billing.subscriptions import subscription_get
+from billing.subscriptions import subscription_get, subscription_sync
 from config.errors import WrongState
 from tests.fakes.stripe import FakeStripe, Sender
 from tests.fakes.stripe.endpoints import GOOD, MONTH_S
@@ -194,3 +196,27 @@ def test_every_event_fifty_times_in_any_order_grants_each_month_once(
     assert (row.status, row.cancel_at_period_end) == ("active", True)
     assert not StripeEvent.objects.filter(processed_at=None, attempts__gt=1).exists()
     assert ledger_discrepancies() == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_old_answer_never_replaces_a_newer_one(fake_stripe: FakeStripe):
+    make_shop()
+    workspace = make_workspace(credits=0)
+    stripe_id, _ = subscribe(fake_stripe, workspace)
+    subscription_sync(subscription_id=stripe_id)
+    fake_stripe.subscription_update(stripe_id, {"cancel_at_period_end": True})
+
+    def sync() -> None:
+        try:
+            subscription_sync(subscription_id=stripe_id)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as pool:
+        with fake_stripe.held("GET subscriptions/", times=1, after=True) as gate:
+            slow = pool.submit(sync)
+            assert gate.reached.wait(10)
+            fake_stripe.subscription_cancel(stripe_id, {})
+            subscription_sync(subscription_id=stripe_id)
+        slow.result()
+    assert Subscription.objects.get().status == "canceled"

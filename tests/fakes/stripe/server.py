@@ -28,9 +28,12 @@ class Fault:
 
 @dataclass
 class Gate:
-    """Calls that match wait here until the test opens it."""
+    """Calls that match wait here until the test opens it: before their work, or with an answer
+    that grows old meanwhile."""
 
     calls: str
+    times: int = 1_000_000
+    after: bool = False
     reached: threading.Event = field(default_factory=threading.Event)
     opened: threading.Event = field(default_factory=threading.Event)
 
@@ -60,10 +63,9 @@ class Front:
 
     def answer(self, call: Call, headers: Any) -> Answer | None:
         """None: the connection breaks."""
-        for gate in self.gates:
-            if re.search(gate.calls, str(call)) and not gate.opened.is_set():
-                gate.reached.set()
-                gate.opened.wait(60)
+        gate = self._gate(call)
+        if gate and not gate.after:
+            gate.opened.wait(60)
         fault = self._fault(call)
         if fault and not fault.after:
             return _broken(fault)
@@ -72,7 +74,20 @@ class Front:
             answer = self._once(call)
         except StripeProblem as problem:
             answer = problem.status, {"error": problem.error}
+        if gate and gate.after:
+            gate.reached.set()
+            gate.opened.wait(60)
         return _broken(fault) if fault else answer
+
+    def _gate(self, call: Call) -> Gate | None:
+        with self.lock:
+            for gate in self.gates:
+                if gate.times and re.search(gate.calls, str(call)) and not gate.opened.is_set():
+                    gate.times -= 1
+                    if not gate.after:
+                        gate.reached.set()
+                    return gate
+        return None
 
     def _fault(self, call: Call) -> Fault | None:
         with self.lock:

@@ -40,9 +40,9 @@ class FakeStripe(Api):
         self.front.faults.append(Fault(calls, times, status, after))
 
     @contextmanager
-    def held(self, calls: str) -> Iterator[Gate]:
-        """Calls that match wait until the block ends."""
-        gate = Gate(calls)
+    def held(self, calls: str, *, times: int = 1_000_000, after: bool = False) -> Iterator[Gate]:
+        """Calls that match wait until the block ends; `after`, with their answers."""
+        gate = Gate(calls, times, after)
         self.front.gates.append(gate)
         try:
             yield gate
