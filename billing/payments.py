@@ -113,7 +113,8 @@ def payment_sync_invoice(*, invoice_id: str) -> None:
         )
         if invoice.intent:
             _sync_returned(payment, stripe_client.intent_get(intent=invoice.intent))
-    elif _has_failed(invoice):
+    elif _has_failed(invoice) and not invoice.is_first:
+        # The page of the first month stays open for another card, until it expires.
         payment_fail(payment, "The payment failed.")
 
 

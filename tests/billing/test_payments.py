@@ -13,6 +13,7 @@ from billing.ledger import credits_hold, hold_capture
 from billing.models import Lot, Pack, Payment, StripeCustomer, StripeEvent, Transaction
 from billing.payments import payment_sync_charge, payment_sync_session
 from billing.selectors import debt_get, ledger_discrepancies
+from billing.stripe_events import events_process
 from config.errors import (
     InsufficientCredits,
     NotForSale,
@@ -397,6 +398,32 @@ class TestRaces:
         payment.refresh_from_db()
         assert (payment.state, payment.returned_cents) == ("paid", 150)
         assert Transaction.objects.filter(kind="clawback").count() <= 2
+        assert ledger_discrepancies() == []
+
+    def test_delivered_and_handled_by_eight_at_a_time(
+        self, fake_stripe: FakeStripe, stripe_sender: Sender
+    ):
+        make_shop()
+        workspace = make_workspace(credits=0)
+        intent, _ = buy_pack(fake_stripe, workspace)
+        fake_stripe.refund(intent, 100)
+        events = list(fake_stripe.events)
+
+        def deliver(seed: int) -> None:
+            try:
+                answers = stripe_sender.send_shuffled(events, times=6, seed=seed)
+                assert set(answers) == {200}
+                while events_process():
+                    pass
+            finally:
+                connection.close()
+
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(deliver, range(8)))
+        assert (available(workspace), grants()) == (8_000, 1)
+        assert StripeEvent.objects.count() == len(events)
+        assert not StripeEvent.objects.filter(processed_at=None).exists()
+        assert set(StripeEvent.objects.values_list("error", flat=True)) == {""}
         assert ledger_discrepancies() == []
 
     def test_an_old_answer_never_replaces_a_newer_one(self, fake_stripe: FakeStripe):

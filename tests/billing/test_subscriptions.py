@@ -135,6 +135,18 @@ def test_a_paid_one_of_which_no_event_came_yet_counts(alice: Any, fake_stripe: F
     assert (available(alice), states()) == (20_100, [("plan", "paid")])
 
 
+def test_a_first_month_that_fails_keeps_its_page_open(
+    alice: Any, fake_stripe: FakeStripe, stripe_sender: Sender
+):
+    """Else another could be opened beside it, and both be paid."""
+    stripe_id, _ = subscribe(fake_stripe, alice)
+    fake_stripe.get("subscriptions", stripe_id)["status"] = "incomplete"
+    (invoice,) = fake_stripe.rows["invoices"].values()
+    invoice["status"] = "open"
+    settle(fake_stripe, stripe_sender)
+    assert (available(alice), states()) == (100, [("plan", "pending")])
+
+
 def test_a_refunded_month(alice: Any, fake_stripe: FakeStripe, stripe_sender: Sender):
     _, payment = subscribe(fake_stripe, alice)
     fake_stripe.advance(months=1)
@@ -220,3 +232,24 @@ def test_an_old_answer_never_replaces_a_newer_one(fake_stripe: FakeStripe):
             subscription_sync(subscription_id=stripe_id)
         slow.result()
     assert Subscription.objects.get().status == "canceled"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_many_checkouts_at_once_leave_one_that_can_be_paid(fake_stripe: FakeStripe):
+    make_shop()
+    workspace = make_workspace(credits=0)
+
+    def open_one(_: int) -> bool:
+        try:
+            checkout_plan(workspace=workspace, code="hobby")
+        except WrongState:
+            return False
+        finally:
+            connection.close()
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        assert any(pool.map(open_one, range(8)))
+    sessions = fake_stripe.rows["checkout/sessions"].values()
+    assert [row["status"] for row in sessions].count("open") == 1
+    assert states().count(("plan", "pending")) == 1
