@@ -20,8 +20,8 @@ from accounts.principal import Principal
 from accounts.rate_limits import address_subject, rate_count
 from accounts.tokens import access_token_authenticate
 from config.errors import (
+    AppError,
     InvalidKey,
-    InvalidToken,
     NotAllowed,
     NotAuthenticated,
     TooManyAttempts,
@@ -35,8 +35,7 @@ class PrincipalAuthentication(BaseAuthentication):
     def authenticate(self, request: Request) -> tuple[User | None, Principal] | None:
         try:
             principal = _principal(request)
-        except (InvalidKey, InvalidToken):
-            # Only what may be a guess: who sends an expired key has proved to know it.
+        except NotAuthenticated:
             _count_failure(request)
             raise
         return (principal.user, principal) if principal else None
@@ -60,6 +59,15 @@ def person_of(request: Request) -> User:
     if user is None:
         raise NotAllowed("This needs a person who signed in; a key cannot do it.")
     return user
+
+
+def is_still_allowed(request: Request, *, scope: str) -> bool:
+    """Whether the request would be let in now, long after it was."""
+    try:
+        principal = _principal(request)
+    except AppError:
+        return False
+    return principal is not None and scope in principal.scopes
 
 
 def rate_subject(request: Request) -> str:

@@ -5,9 +5,9 @@ from collections.abc import MutableMapping
 from typing import Any
 
 # Whoever has such a link may download, set a password, confirm an address or see an invitation.
-_TOKEN = re.compile(
-    r"(/downloads/|(?<!workspace)/invitations/|/password/reset/key/|/confirm-email/)[^\s?\"']+"
-)
+# Such an address may stand in the query of another, where its slashes are escaped.
+_PATHS = "/downloads/|(?<!workspace)/invitations/|/password/reset/key/|/confirm-email/"
+_TOKEN = re.compile(f"({_PATHS.replace('/', '(?:/|%2f)')})[^\\s?&\"']+", re.IGNORECASE)
 
 
 def mask_tokens(

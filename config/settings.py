@@ -264,8 +264,8 @@ REST_FRAMEWORK = {
 }
 # Calls a minute for each key (or person, or address) and endpoint.
 RATE_LIMIT_PER_MINUTE = env.integer("STEMWRIGHT_RATE_LIMIT_PER_MINUTE", 100)
-# Calls a minute and address with what may be a guess at a key or token; further ones get 429. It
-# spares the database: secrets of 190 bits are not found by guessing.
+# Calls a minute and address with a key or token that is not valid; further ones get 429. It spares
+# the database: secrets of 190 bits are not found by guessing.
 FAILED_AUTHENTICATIONS_PER_MINUTE = 600
 # A progress stream holds a server thread for minutes. Must stay well below the threads of a process
 # (`--threads` in scripts/serve.py), else nothing else is answered.
@@ -301,6 +301,12 @@ CONTENT_SECURITY_POLICY = {
         "default-src": ["'self'"],
         "img-src": ["'self'", "data:"],
         "frame-ancestors": ["'none'"],
+        # The button that buys leads on to Stripe.
+        "form-action": [
+            "'self'",
+            "https://checkout.stripe.com",
+            "https://billing.stripe.com",
+        ],
         "base-uri": ["'none'"],
     },
 }
@@ -315,7 +321,12 @@ _shared_processors: list[Any] = [
     structlog.processors.StackInfoRenderer(),
 ]
 _renderer: list[Any] = (
-    [mask_tokens, structlog.dev.ConsoleRenderer()]
+    [
+        structlog.processors.format_exc_info,
+        mask_tokens,
+        # Its own formatter would print the variables of each frame, passwords too.
+        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
+    ]
     if sys.stderr.isatty()
     else [
         structlog.processors.format_exc_info,
@@ -328,6 +339,8 @@ structlog.configure(
     logger_factory=structlog.stdlib.LoggerFactory(),
     cache_logger_on_first_use=True,
 )
+# It believes any X-Forwarded-For; api/apps.py tells the address that the proxies vouch for.
+DJANGO_STRUCTLOG_IP_LOGGING_ENABLED = False
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,

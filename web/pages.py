@@ -11,6 +11,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts import invitations
 from accounts.models import Role, User, Workspace
+from accounts.rate_limits import rate_count
 from accounts.receivers import actor_of
 from accounts.scopes import BILLING_WRITE, ROLE_SCOPES
 from accounts.selectors import memberships_list
@@ -20,7 +21,7 @@ from billing.models import Pack
 from billing.pricing import credits_text
 from billing.selectors import wallet_get
 from billing.shop import packs_list
-from config.errors import AppError, NotFound, UnknownPack
+from config.errors import AppError, NotFound, TooManyRequests, UnknownPack
 
 
 @require_safe
@@ -49,6 +50,7 @@ def account_billing(request: HttpRequest) -> HttpResponse:
         try:
             workspace = _payable_get(user, request.POST.get("workspace", ""))
             code = _pack_code(request.POST.get("pack", ""))
+            _count_checkout(user)
             checkout = checkout_pack(workspace=workspace, code=code)
         except AppError as error:
             return _refused(request, "Credits", error)
@@ -73,6 +75,17 @@ def invitation_accept(request: HttpRequest, token: str) -> HttpResponse:
     except AppError as error:
         return _refused(request, "Invitation", error)
     return render(request, "invitation.html", {"invitation": invitation})
+
+
+def _count_checkout(user: User) -> None:
+    """By the same count as through the API."""
+    rate = rate_count(
+        subject=f"user:{user.uuid}",
+        endpoint="native-billing-checkout",
+        limit=settings.RATE_LIMIT_PER_MINUTE,
+    )
+    if rate.is_exceeded:
+        raise TooManyRequests(headers={"Retry-After": str(rate.reset_s)})
 
 
 def _shop(user: User) -> dict[str, Any]:
@@ -123,7 +136,10 @@ def _price_text(pack: Pack) -> str:
 
 def _refused(request: HttpRequest, title: str, error: AppError) -> HttpResponse:
     context = {"title": title, "error": error}
-    return render(request, "refused.html", context, status=error.status)
+    response = render(request, "refused.html", context, status=error.status)
+    for name, value in error.headers.items():
+        response.headers[name] = value
+    return response
 
 
 def _person(request: HttpRequest) -> User:

@@ -16,7 +16,7 @@ from rest_framework.request import Request
 
 from accounts.models import Workspace
 from accounts.scopes import JOBS_READ
-from api.authentication import workspace_of
+from api.authentication import is_still_allowed, workspace_of
 from api.native.base import NativeApi
 from api.native.jobs import job_body
 from config.errors import NotFound, TooManyRequests
@@ -50,6 +50,9 @@ class JobEventsApi(NativeApi):
         job_get_for_workspace(workspace=workspace, job_uuid=job_uuid)
 
         def look() -> tuple[dict[str, Any], bool]:
+            # What was revoked since, or taken from the caller, ends the stream.
+            if not is_still_allowed(request, scope=JOBS_READ):
+                raise NotFound
             job = job_get_for_workspace(workspace=workspace, job_uuid=job_uuid)
             return job_body(job, request), job.state in ENDED
 
@@ -120,7 +123,7 @@ def _events(look: Callable[[], tuple[dict[str, Any], bool]]) -> Iterator[bytes]:
         try:
             body, ended = look()
         except NotFound:
-            # Deleted meanwhile: there is nothing more to tell.
+            # Deleted meanwhile, or no longer for this caller: there is nothing more to tell.
             return
         # Links are signed anew each time: they alone are no news.
         news = json.dumps(

@@ -1,5 +1,8 @@
 import io
 import logging
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -51,6 +54,14 @@ def test_requests_are_logged_without_the_token_of_a_mail(
     assert "very-secret" not in output.getvalue()
 
 
+@pytest.mark.parametrize("slash", ["%2F", "%2f", "/"])
+def test_an_address_within_a_query_is_masked(slash: str):
+    within = f"{slash}invitations{slash}{SECRET}{slash}"
+    event = {"request": f"GET /account/signup/?next={within}&x=1"}
+    masked = f"GET /account/signup/?next={slash}invitations{slash}***&x=1"
+    assert mask_tokens(None, "info", event)["request"] == masked
+
+
 def test_a_traceback_is_logged_without_it(output: io.StringIO):
     try:
         raise ValueError(f"cannot serve /v1/downloads/{SECRET}")
@@ -63,3 +74,36 @@ def test_a_traceback_is_logged_without_it(output: io.StringIO):
 def test_the_rest_stays_as_it_is():
     event = {"event": "request_started", "request": "GET /v1/jobs", "code": 200}
     assert mask_tokens(None, "info", dict(event)) == event
+
+
+@pytest.mark.django_db
+def test_an_address_that_is_only_claimed_is_not_logged(client: Client, output: io.StringIO):
+    client.get("/livez", headers={"X-Forwarded-For": "192.0.2.7"})
+    assert '"ip": "127.0.0.1"' in output.getvalue()
+    assert "192.0.2.7" not in output.getvalue()
+
+
+def test_a_terminal_shows_no_variables_of_a_traceback():
+    """With a process of its own, whose standard error is a terminal."""
+    program = """
+import sys
+sys.stderr.isatty = lambda: True
+import django
+django.setup()
+import structlog
+
+def sign_in(password):
+    raise ValueError("cannot open /v1/downloads/very-secret")
+
+try:
+    sign_in("".join(["hunter", "2"]))
+except ValueError:
+    structlog.get_logger("test").exception("failed")
+"""
+    environ = {**os.environ, "DJANGO_SETTINGS_MODULE": "config.settings"}
+    told = subprocess.run(
+        [sys.executable, "-c", program], env=environ, capture_output=True, text=True, check=True
+    ).stderr
+    assert "ValueError: cannot open /v1/downloads/***" in told
+    assert "hunter2" not in told
+    assert "very-secret" not in told

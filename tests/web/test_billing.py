@@ -6,7 +6,7 @@ from django.test import Client
 from accounts.models import Role, User
 from billing.models import Payment
 from tests.fakes.stripe import FakeStripe
-from tests.makers import make_member, make_shop, make_workspace
+from tests.makers import make_member, make_shop, make_token, make_workspace
 from tests.web.conftest import sign_in
 from tests.web.html import Page
 
@@ -54,6 +54,22 @@ def test_nobody_buys_for_strangers(signed_in: Client, fake_stripe: FakeStripe):
     response = signed_in.post(PATH, {"workspace": str(other.uuid), "pack": "starter"})
     assert response.status_code == 404
     assert not Payment.objects.exists()
+
+
+def test_checkouts_are_counted_as_through_the_api(
+    signed_in: Client, person: User, fake_stripe: FakeStripe, settings: Any
+):
+    settings.RATE_LIMIT_PER_MINUTE = 2
+    body = {"workspace": own(person), "pack": "starter"}
+    responses = [signed_in.post(PATH, body) for _ in range(3)]
+    assert [response.status_code for response in responses] == [302, 302, 429]
+    assert int(responses[2].headers["Retry-After"]) >= 1
+    assert Page(responses[2].content.decode()).problems() == []
+    token = make_token(person, person.memberships.get().workspace)
+    by_api = Client(headers={"Authorization": f"Bearer {token}"})
+    response = by_api.post("/v1/billing/checkout", {"pack": "starter"}, "application/json")
+    assert response.status_code == 429
+    assert Payment.objects.count() == 2
 
 
 @pytest.mark.parametrize("pack", ["nothing", "", "\x00"])

@@ -21,6 +21,7 @@ pytestmark = pytest.mark.django_db
 POLICY = {
     "default-src 'self'",
     "base-uri 'none'",
+    "form-action 'self' https://checkout.stripe.com https://billing.stripe.com",
     "img-src 'self' data:",
     "frame-ancestors 'none'",
 }

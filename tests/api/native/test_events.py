@@ -4,8 +4,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.db.models.functions import Now
 from django.test import Client
 
+from accounts.models import ApiKey
 from api.native import events
 from jobs.leases import job_claim, job_succeed
 from jobs.models import Job
@@ -83,6 +85,17 @@ def test_it_ends_when_the_job_is_deleted(
         job_delete(workspace=alice, job_uuid=job.uuid)
 
     clock.turns = iter([delete])
+    assert [event["status"] for event in told(alice_client.get(path))] == ["queued"]
+    assert clock.now_s == 1_000.5
+
+
+@pytest.mark.parametrize("change", ["revoke", "narrow"])
+def test_it_ends_when_the_key_may_no_longer_look(
+    alice_client: Client, alice: Any, job: Job, path: str, clock: Clock, change: str
+):
+    keys = ApiKey.objects.filter(workspace=alice)
+    values = {"revoke": {"revoked_at": Now()}, "narrow": {"scopes": ["assets:read"]}}[change]
+    clock.turns = iter([lambda: keys.update(**values)])
     assert [event["status"] for event in told(alice_client.get(path))] == ["queued"]
     assert clock.now_s == 1_000.5
 
