@@ -10,6 +10,7 @@ from allauth.usersessions.adapter import DefaultUserSessionsAdapter
 from allauth.usersessions.models import UserSession
 from django.core.validators import MaxLengthValidator
 from django.db import transaction
+from django.http import HttpRequest
 
 from accounts.audit import audit_record
 from accounts.models import User
@@ -26,6 +27,11 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         # allauth's forms take more, and cut the address down to what the column holds.
         MaxLengthValidator(_EMAIL_MAX_LENGTH)(email)
         return email
+
+    def _get_login_attempts_cache_key(self, request: HttpRequest, **credentials: Any) -> str:
+        # allauth's own begins with the Host header: another one would be a count of its own. By
+        # address, not by account: a shared count would tell which addresses belong together.
+        return str(credentials.get("email", "")).lower()
 
     def send_notification_mail(self, *args: Any, **kwargs: Any) -> None:
         # It comes after the change, which must not look failed, nor be left out of the audit trail.

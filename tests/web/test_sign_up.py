@@ -117,6 +117,13 @@ def test_a_failed_sign_in_tells_nothing(addresses: list[str]):
         assert other == first
 
 
+def test_failed_sign_ins_are_counted_whatever_the_host_is_called():
+    make_user(NEW)
+    clients = [Client(headers={"Host": f"localhost:{2000 + number}"}) for number in range(6)]
+    texts = [sign_in(client, NEW, "wrong").content.decode() for client in clients]
+    assert ["Too many failed" in text for text in texts] == [False] * 5 + [True]
+
+
 def test_a_password_reset_tells_nothing(addresses: list[str]):
     def play(person: Transcript) -> None:
         person.get("/account/password/reset/")
