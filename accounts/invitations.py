@@ -9,12 +9,16 @@ from uuid import UUID
 from allauth.account.models import EmailAddress
 from django.conf import settings
 from django.db import transaction
-from django.db.models import QuerySet
 from django.db.models.functions import Now
 
-from accounts.audit import Actor, audit_record
+from accounts.audit import Actor
 from accounts.mail import invitation_mail_send
 from accounts.models import Invitation, Membership, Role, User, Workspace
+from accounts.open_invitations import (
+    invitation_record,
+    open_invitations,
+    open_invitations_end,
+)
 from accounts.scopes import MEMBERS_WRITE
 from accounts.workspaces import rights_require, role_require_grantable, workspace_lock
 from config.errors import (
@@ -22,7 +26,9 @@ from config.errors import (
     InvitationForAnother,
     InvitationInvalid,
     LimitReached,
+    NotAllowed,
     NotFound,
+    NotMember,
     OwnerStays,
 )
 
@@ -44,7 +50,7 @@ def invitation_create(
         role_require_grantable(role=role, rights=rights)
         if workspace.memberships.filter(user__email__iexact=email).exists():
             raise AlreadyMember
-        _open(workspace).filter(email__iexact=email).update(revoked_at=Now())
+        open_invitations_end(open_invitations(workspace).filter(email=email), actor=actor)
         _require_room(workspace)
         token = secrets.token_urlsafe(32)
         invitation = Invitation.objects.create(
@@ -56,7 +62,7 @@ def invitation_create(
             expires_at=Now() + timedelta(days=settings.INVITATION_DAYS),
         )
         invitation.refresh_from_db(fields=["expires_at"])
-        _record(actor, "invitation.created", invitation)
+        invitation_record(actor, "invitation.created", invitation)
         # A mail that cannot be sent is logged; the invitation stands and can be sent again.
         transaction.on_commit(
             lambda: invitation_mail_send(invitation=invitation, token=token), robust=True
@@ -67,7 +73,7 @@ def invitation_create(
 def invitation_resend(
     *, workspace: Workspace, invitation_uuid: UUID, invited_by: User, actor: Actor
 ) -> Invitation:
-    former = _open(workspace).filter(uuid=invitation_uuid).first()
+    former = open_invitations(workspace).filter(uuid=invitation_uuid).first()
     if former is None:
         raise NotFound
     return invitation_create(
@@ -83,11 +89,9 @@ def invitation_revoke(*, workspace: Workspace, invitation_uuid: UUID, actor: Act
     with transaction.atomic():
         workspace = workspace_lock(workspace)
         rights_require(workspace=workspace, actor=actor, scope=MEMBERS_WRITE)
-        invitation = _open(workspace).filter(uuid=invitation_uuid).first()
-        if invitation is None:
+        found = open_invitations(workspace).filter(uuid=invitation_uuid)
+        if not open_invitations_end(found, actor=actor):
             raise NotFound
-        Invitation.objects.filter(pk=invitation.pk).update(revoked_at=Now())
-        _record(actor, "invitation.revoked", invitation)
 
 
 def invitation_get(*, token: str) -> Invitation:
@@ -109,24 +113,36 @@ def invitation_accept(*, token: str, user: User, actor: Actor) -> Membership:
         workspace = workspace_lock(invitation_get(token=token).workspace)
         # Again: it may have been revoked or used until the lock was free.
         invitation = invitation_get(token=token)
+        _require_inviter_still_may(invitation)
+        # allauth keeps them in lower case, as we do. Not `iexact`: to PostgreSQL, ſ is an S.
         addresses = EmailAddress.objects.filter(user=user, verified=True)
-        if not addresses.filter(email__iexact=invitation.email).exists():
+        if not addresses.filter(email=invitation.email).exists():
             raise InvitationForAnother
         if workspace.memberships.filter(user=user).exists():
             raise AlreadyMember("You are a member of this workspace already.")
         Invitation.objects.filter(pk=invitation.pk).update(accepted_at=Now())
         member = Membership.objects.create(workspace=workspace, user=user, role=invitation.role)
-        _record(actor, "invitation.accepted", invitation)
+        invitation_record(actor, "invitation.accepted", invitation)
     return member
 
 
-def _open(workspace: Workspace) -> QuerySet[Invitation]:
-    return workspace.invitations.filter(accepted_at=None, revoked_at=None)
+def _require_inviter_still_may(invitation: Invitation) -> None:
+    """Else somebody who was demoted could come back through a friend."""
+    inviter = invitation.invited_by
+    if inviter is None:
+        raise InvitationInvalid
+    try:
+        rights = rights_require(
+            workspace=invitation.workspace, actor=Actor.of_user(inviter), scope=MEMBERS_WRITE
+        )
+        role_require_grantable(role=Role(invitation.role), rights=rights)
+    except (NotAllowed, NotMember):
+        raise InvitationInvalid from None
 
 
 def _require_room(workspace: Workspace) -> None:
     of_today = workspace.invitations.filter(created_at__gt=Now() - timedelta(days=1))
-    if _open(workspace).count() >= INVITATIONS_OPEN_MAX:
+    if open_invitations(workspace).filter(expires_at__gt=Now()).count() >= INVITATIONS_OPEN_MAX:
         raise LimitReached("There are too many open invitations; revoke some.")
     if of_today.count() >= INVITATIONS_A_DAY_MAX:
         raise LimitReached("Too many invitations were sent today; try again tomorrow.")
@@ -135,14 +151,3 @@ def _require_room(workspace: Workspace) -> None:
 def _hash(token: str) -> bytes:
     # 256 random bits need no slow hash.
     return hashlib.sha256(token.encode()).digest()
-
-
-def _record(actor: Actor, action: str, invitation: Invitation) -> None:
-    audit_record(
-        actor=actor,
-        action=action,
-        workspace=invitation.workspace,
-        target_kind="invitation",
-        target_uuid=invitation.uuid,
-        data={"email": invitation.email, "role": invitation.role},
-    )

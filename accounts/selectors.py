@@ -1,6 +1,7 @@
 from django.db.models import QuerySet
 
 from accounts.models import Invitation, Membership, User, Workspace
+from accounts.open_invitations import open_invitations
 
 
 def memberships_list(*, user: User) -> QuerySet[Membership]:
@@ -14,4 +15,4 @@ def members_list(*, workspace: Workspace) -> QuerySet[Membership]:
 
 def invitations_list(*, workspace: Workspace) -> QuerySet[Invitation]:
     """Those that were neither accepted nor revoked; some may have expired."""
-    return workspace.invitations.filter(accepted_at=None, revoked_at=None)
+    return open_invitations(workspace)

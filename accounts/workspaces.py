@@ -11,7 +11,8 @@ from django.db import transaction
 from django.db.models.functions import Now
 
 from accounts.audit import OPERATOR, Actor, audit_record
-from accounts.models import Invitation, Membership, Role, SignIn, User, Workspace
+from accounts.models import Membership, Role, SignIn, User, Workspace
+from accounts.open_invitations import open_invitations, open_invitations_end
 from accounts.scopes import MEMBERS_WRITE, ROLE_SCOPES, WORKSPACE_OWN, WORKSPACE_WRITE
 from config.errors import LimitReached, NotAllowed, NotFound, NotMember, OwnerStays, WrongState
 
@@ -84,6 +85,8 @@ def member_change_role(
             before, member.role = member.role, role
             member.save(update_fields=["role"])
             _record(actor, "member.role_changed", member, before=before, after=role)
+            if MEMBERS_WRITE not in ROLE_SCOPES[role]:
+                _invitations_end(member, actor)
     return member
 
 
@@ -173,11 +176,14 @@ def _membership_end(member: Membership, actor: Actor, action: str) -> None:
     sign_ins = SignIn.objects.filter(user=user, workspace=workspace, revoked_at=None)
     pks = [row.pk for row in sign_ins.order_by("pk").select_for_update()]
     SignIn.objects.filter(pk__in=pks).update(revoked_at=Now())
-    # Else somebody who was shown the door could come back through a friend.
-    Invitation.objects.filter(
-        workspace=workspace, invited_by=user, accepted_at=None, revoked_at=None
-    ).update(revoked_at=Now())
     _record(actor, action, member, before=member.role, after=None)
+    _invitations_end(member, actor)
+
+
+def _invitations_end(member: Membership, actor: Actor) -> None:
+    # Else somebody who was shown the door could come back through a friend.
+    theirs = open_invitations(member.workspace).filter(invited_by=member.user)
+    open_invitations_end(theirs, actor=actor)
 
 
 def _record(actor: Actor, action: str, member: Membership, **data: Any) -> None:

@@ -21,7 +21,7 @@ from accounts.invitations import (
     invitation_revoke,
 )
 from accounts.models import AuditEvent, Invitation, Membership, Role, User, Workspace
-from accounts.workspaces import member_remove
+from accounts.workspaces import member_change_role, member_remove, ownership_transfer
 from config.errors import (
     AlreadyMember,
     AppError,
@@ -152,6 +152,11 @@ def test_again_is_a_new_link_and_the_former_ends(studio: Workspace, owner: User)
     refused(lambda: accept(first, bob), InvitationInvalid)
     assert accept(second, bob).role == Role.VIEWER
     assert Invitation.objects.count() == 2
+    made, ended, again, accepted = AuditEvent.objects.filter(
+        action__startswith="invitation."
+    ).order_by("pk")
+    assert (ended.action, ended.target_uuid) == ("invitation.revoked", made.target_uuid)
+    assert again.target_uuid == accepted.target_uuid != made.target_uuid
 
 
 def test_it_is_sent_again(studio: Workspace, owner: User):
@@ -262,12 +267,50 @@ def test_an_invitation_of_another_workspace_is_not_there(studio: Workspace, owne
         refused(service, NotFound)
 
 
-def test_who_is_shown_the_door_leaves_no_open_invitation(studio: Workspace, owner: User):
+@pytest.mark.parametrize("role", [None, Role.VIEWER])
+def test_who_is_removed_or_demoted_leaves_no_open_invitation(
+    studio: Workspace, owner: User, role: Role | None
+):
     admin = make_member(studio, Role.ADMIN)
     of_admin, of_owner = invite(studio, admin), invite(studio, owner, "carol@example.org")
-    member_remove(workspace=studio, user_uuid=admin.uuid, actor=Actor.of_user(owner))
+    uuid = invitation_get(token=of_admin).uuid
+    actor = Actor.of_user(owner)
+    if role is None:
+        member_remove(workspace=studio, user_uuid=admin.uuid, actor=actor)
+    else:
+        member_change_role(workspace=studio, user_uuid=admin.uuid, role=role, actor=actor)
     refused(lambda: accept(of_admin, make_user(BOB)), InvitationInvalid)
     assert invitation_get(token=of_owner).workspace == studio
+    ended = AuditEvent.objects.get(action="invitation.revoked")
+    assert (ended.target_uuid, ended.actor_uuid) == (uuid, owner.uuid)
+    assert ended.data == {"email": BOB, "role": "developer"}
+
+
+@pytest.mark.parametrize("end", ["demoted", "removed", "deleted"])
+def test_who_may_not_invite_any_more_brings_nobody_in(studio: Workspace, owner: User, end: str):
+    """However that came about."""
+    admin = make_member(studio, Role.ADMIN)
+    token, bob = invite(studio, admin, role=Role.ADMIN), make_user(BOB)
+    match end:
+        case "demoted":
+            Membership.objects.filter(user=admin).update(role=Role.DEVELOPER)
+        case "removed":
+            Membership.objects.filter(user=admin).delete()
+        case "deleted":
+            admin.delete()
+    refused(lambda: accept(token, bob), InvitationInvalid)
+
+
+def test_who_hands_the_workspace_on_may_still_invite(studio: Workspace, owner: User):
+    token, admin = invite(studio, owner, role=Role.ADMIN), make_member(studio, Role.ADMIN)
+    ownership_transfer(workspace=studio, user_uuid=admin.uuid, actor=Actor.of_user(owner))
+    assert accept(token, make_user(BOB)).role == Role.ADMIN
+
+
+def test_an_address_is_its_letters_and_nothing_like_it(studio: Workspace, owner: User):
+    """To PostgreSQL, ſ in capitals is S."""
+    token = invite(studio, owner, "steve@example.org")
+    refused(lambda: accept(token, make_user("ſteve@example.org")), InvitationForAnother)
 
 
 def fill(workspace: Workspace, number: int, **fields: Any) -> None:
@@ -277,8 +320,7 @@ def fill(workspace: Workspace, number: int, **fields: Any) -> None:
             email=f"{index}@example.org",
             role=Role.VIEWER,
             token_hash=str(index).encode(),
-            expires_at=Now(),
-            **fields,
+            **{"expires_at": Now() + timedelta(days=1), **fields},
         )
         for index in range(number)
     )
@@ -291,6 +333,14 @@ def test_only_so_many_are_open(studio: Workspace, owner: User):
     # The same address again takes no more room.
     invite(studio, owner)
     refused(lambda: invite(studio, owner, "carol@example.org"), LimitReached)
+
+
+def test_expired_ones_take_no_room(studio: Workspace, owner: User):
+    fill(studio, INVITATIONS_OPEN_MAX, expires_at=Now())
+    Invitation.objects.update(created_at=Now() - timedelta(days=8))
+    invite(studio, owner)
+    # Nor do they stand in the way of the same address.
+    invite(studio, owner, "0@example.org")
 
 
 def test_only_so_many_are_sent_a_day(studio: Workspace, owner: User):
