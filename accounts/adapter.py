@@ -8,10 +8,11 @@ from allauth.account.adapter import DefaultAccountAdapter
 from allauth.core import context
 from allauth.usersessions.adapter import DefaultUserSessionsAdapter
 from allauth.usersessions.models import UserSession
-from django.core.validators import MaxLengthValidator
+from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.http import HttpRequest
 
+from accounts.addresses import address_problem
 from accounts.audit import audit_record
 from accounts.models import User
 from accounts.receivers import actor_of
@@ -19,13 +20,11 @@ from accounts.tokens import sign_ins_revoke
 
 log = structlog.get_logger(__name__)
 
-_EMAIL_MAX_LENGTH = 254
-
 
 class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
     def clean_email(self, email: str) -> str:
-        # allauth's forms take more, and cut the address down to what the column holds.
-        MaxLengthValidator(_EMAIL_MAX_LENGTH)(email)
+        if problem := address_problem(email):
+            raise ValidationError(problem)
         return email
 
     def _get_login_attempts_cache_key(self, request: HttpRequest, **credentials: Any) -> str:

@@ -32,7 +32,7 @@ def credentials_check(*, request: HttpRequest, email: str, password: str, code: 
 
 
 def _is_confirmed(user: User, email: str) -> bool:
-    addresses = EmailAddress.objects.filter(user=user, email__iexact=email, verified=True)
+    addresses = EmailAddress.objects.filter(user=user, email=email.lower(), verified=True)
     return bool(addresses.exists())
 
 

@@ -9,8 +9,9 @@ from uuid import UUID
 from allauth.account.models import EmailAddress
 from django.conf import settings
 from django.db import transaction
-from django.db.models.functions import Now
+from django.db.models.functions import Lower, Now
 
+from accounts.addresses import address_problem
 from accounts.audit import Actor
 from accounts.mail import invitation_mail_send
 from accounts.models import Invitation, Membership, Role, User, Workspace
@@ -30,6 +31,7 @@ from config.errors import (
     NotFound,
     NotMember,
     OwnerStays,
+    ValidationFailed,
 )
 
 INVITATIONS_OPEN_MAX: Final = 50
@@ -42,13 +44,16 @@ def invitation_create(
 ) -> Invitation:
     """Invite an address. Done again, the former link ends and a new one is sent."""
     email = email.lower()
+    if problem := address_problem(email):
+        raise ValidationFailed(fields={"email": [problem]})
     with transaction.atomic():
         workspace = workspace_lock(workspace)
         rights = rights_require(workspace=workspace, actor=actor, scope=MEMBERS_WRITE)
         if role == Role.OWNER:
             raise OwnerStays
         role_require_grantable(role=role, rights=rights)
-        if workspace.memberships.filter(user__email__iexact=email).exists():
+        members = workspace.memberships.annotate(email=Lower("user__email"))
+        if members.filter(email=email).exists():
             raise AlreadyMember
         open_invitations_end(open_invitations(workspace).filter(email=email), actor=actor)
         _require_room(workspace)

@@ -31,6 +31,7 @@ from config.errors import (
     NotAllowed,
     NotFound,
     OwnerStays,
+    ValidationFailed,
 )
 from tests.makers import make_member, make_user, make_workspace
 from tests.races import together
@@ -249,6 +250,11 @@ def test_nobody_is_invited_as_owner(studio: Workspace, owner: User):
     refused(lambda: invite(studio, owner, role=Role.OWNER), OwnerStays)
 
 
+@pytest.mark.parametrize("name", ["İ" * 200, "ſ", "x" * 250])
+def test_an_address_that_no_mail_reaches_is_not_invited(studio: Workspace, owner: User, name: str):
+    refused(lambda: invite(studio, owner, f"{name}@example.org"), ValidationFailed)
+
+
 def test_an_invitation_of_another_workspace_is_not_there(studio: Workspace, owner: User):
     uuid = invitation_get(token=invite(studio, owner)).uuid
     other = make_workspace("Other", credits=0)
@@ -310,7 +316,10 @@ def test_who_hands_the_workspace_on_may_still_invite(studio: Workspace, owner: U
 def test_an_address_is_its_letters_and_nothing_like_it(studio: Workspace, owner: User):
     """To PostgreSQL, ſ in capitals is S."""
     token = invite(studio, owner, "steve@example.org")
-    refused(lambda: accept(token, make_user("ſteve@example.org")), InvitationForAnother)
+    other = make_member(studio, Role.VIEWER, email="ſteve@example.org")
+    refused(lambda: accept(token, other), InvitationForAnother)
+    # Nor is the one invited a member already because of the other.
+    invite(studio, owner, "steve@example.org")
 
 
 def fill(workspace: Workspace, number: int, **fields: Any) -> None:

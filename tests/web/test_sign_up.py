@@ -209,6 +209,17 @@ def test_an_address_that_is_too_long_is_refused(client: Client):
     assert not User.objects.exists()
 
 
+@pytest.mark.parametrize("path", ["signup/", "password/reset/"])
+def test_an_address_that_no_mail_reaches_is_refused(client: Client, path: str):
+    """Those with an İ also become longer in lower case."""
+    for name in ("İ" * 120, "ſ" * 200, "ı"):
+        body = {"email": f"{name}@example.org", "password1": PASSWORD, "password2": PASSWORD}
+        response = client.post(f"/account/{path}", body)
+        assert response.status_code == 200
+        assert "errorlist" in response.content.decode()
+    assert (User.objects.count(), mail.outbox) == (0, [])
+
+
 def test_an_inactive_person_stays_out(client: Client):
     user = make_user(NEW)
     User.objects.filter(pk=user.pk).update(is_active=False)

@@ -270,6 +270,9 @@ def test_refused_invitations(
     assert answer == (403, "invitation_for_another")
     body = {"email": "Bob@example.org", "role": "viewer"}
     assert ask(caller, "post", "workspace/invitations", body) == (409, "already_member")
+    for name in ("İ" * 200, "ſ"):
+        body = {"email": f"{name}@example.org", "role": "viewer"}
+        assert ask(caller, "post", "workspace/invitations", body) == (400, "validation_failed")
     assert state() == before
 
 
