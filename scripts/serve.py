@@ -114,7 +114,14 @@ class Service(honcho.manager.Manager):  # type: ignore[misc]
             name,
             f"exec {shlex.join(command)}",
             cwd=ROOT,
-            env={**os.environ, "PYTHONUNBUFFERED": "1", "TMPDIR": self._scratch, **environ},
+            env={
+                # Links in mails lead here unless a setting says otherwise.
+                "STEMWRIGHT_SITE_URL": f"http://{HOST}:{self.port}",
+                **os.environ,
+                "PYTHONUNBUFFERED": "1",
+                "TMPDIR": self._scratch,
+                **environ,
+            },
         )
 
     def _start(self) -> None:

@@ -31,14 +31,7 @@ def account_home(request: HttpRequest) -> HttpResponse:
     user = _person(request)
     # A person who left all of theirs has one again.
     workspace_default_for(user=user, actor=actor_of(request, user))
-    rows = [
-        {
-            "membership": membership,
-            "credits": credits_text(wallet_get(workspace=membership.workspace).available_mcr),
-        }
-        for membership in memberships_list(user=user).order_by("pk")
-    ]
-    return render(request, "account_home.html", {"rows": rows, **_shop(user)})
+    return render(request, "account_home.html", {"rows": _workspaces(user), **_shop(user)})
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -55,7 +48,11 @@ def account_billing(request: HttpRequest) -> HttpResponse:
         except AppError as error:
             return _refused(request, "Credits", error)
         return redirect(checkout.url)
-    context = {"checkout": request.GET.get("checkout"), **_shop(user)}
+    context = {
+        "checkout": request.GET.get("checkout"),
+        "rows": _workspaces(user),
+        **_shop(user),
+    }
     return render(request, "account_billing.html", context)
 
 
@@ -75,6 +72,16 @@ def invitation_accept(request: HttpRequest, token: str) -> HttpResponse:
     except AppError as error:
         return _refused(request, "Invitation", error)
     return render(request, "invitation.html", {"invitation": invitation})
+
+
+def _workspaces(user: User) -> list[dict[str, Any]]:
+    return [
+        {
+            "membership": membership,
+            "credits": credits_text(wallet_get(workspace=membership.workspace).available_mcr),
+        }
+        for membership in memberships_list(user=user).order_by("pk")
+    ]
 
 
 def _count_checkout(user: User) -> None:

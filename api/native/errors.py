@@ -35,8 +35,11 @@ class ErrorSerializer(serializers.Serializer[Any]):
 def exception_handler(exception: Exception, context: dict[str, Any]) -> Response:
     set_rollback()
     error = _as_app_error(exception)
-    if error.status >= 500:
+    if error.status == 500:
         log.error("request_failed", code=error.code, exc_info=exception)
+    elif error.status > 500:
+        # A refusal that is meant, such as a shop that is closed; its place tells nothing.
+        log.warning("request_refused", code=error.code, status=error.status)
     headers = error.headers
     if error.status == 401:
         headers = {"WWW-Authenticate": "Bearer", **headers}
