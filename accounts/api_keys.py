@@ -1,6 +1,7 @@
 """API keys: making, rolling, revoking, and letting them in.
 
-Each change locks the key's row first, so that changes of one key come one after the other.
+Each change locks the workspace's row first, so that changes of one lineage come one after the
+other, and checks the actor's rights under that lock: a demotion counts from the moment it is made.
 """
 
 import hmac
@@ -18,6 +19,7 @@ from accounts.audit import Actor, audit_record
 from accounts.keys import key_make, key_parse, secret_hash
 from accounts.models import ApiKey, Membership, Role, User, Workspace
 from accounts.scopes import KEY_SCOPES, KEYS_WRITE, ROLE_SCOPES, key_scopes
+from accounts.workspaces import rights_require, workspace_lock
 from config.errors import (
     InvalidKey,
     KeyExpired,
@@ -88,18 +90,21 @@ def api_key_get_for_workspace(*, workspace: Workspace, key_uuid: UUID) -> ApiKey
 def api_key_update(
     *, workspace: Workspace, key_uuid: UUID, actor: Actor, **changes: Unpack[ApiKeyChanges]
 ) -> ApiKey:
+    """Cap, limit and scopes change for all keys of the lineage that work.
+
+    Else one that was rolled would be a way around them until its grace is over.
+    """
     with transaction.atomic():
-        row = _lock_usable(workspace=workspace, key_uuid=key_uuid)
+        row = _lock_usable(workspace=workspace, key_uuid=key_uuid, actor=actor)
         if "scopes" in changes:
             changes["scopes"] = _known_scopes(changes["scopes"])
             if not key_scopes(changes["scopes"]) <= key_scopes(row.scopes):
                 problem = "A key can only be narrowed; make another for more."
                 raise ValidationFailed(fields={"scopes": [problem]})
-        news = {name: value for name, value in changes.items() if getattr(row, name) != value}
-        if news:
-            before = {name: getattr(row, name) for name in news}
-            ApiKey.objects.filter(pk=row.pk).update(**news)
-            _record("key.updated", row, actor=actor, data={"before": before, "after": news})
+        _change(row, changes, actor=actor)
+        changes.pop("name", None)
+        for relative in _usable(ApiKey.objects.filter(lineage=row.lineage)).exclude(pk=row.pk):
+            _change(relative, changes, actor=actor)
     return api_key_get_for_workspace(workspace=workspace, key_uuid=key_uuid)
 
 
@@ -111,7 +116,7 @@ def api_key_roll(
         most = int(GRACE_AT_MOST.total_seconds())
         raise ValidationFailed(fields={"grace_seconds": [f"This must be from 0 to {most}."]})
     with transaction.atomic():
-        old = _lock_usable(workspace=workspace, key_uuid=key_uuid)
+        old = _lock_usable(workspace=workspace, key_uuid=key_uuid, actor=actor)
         if _has_successor(old):
             raise WrongState("This key was rolled before; roll the one that replaced it.")
         row, text = _insert(
@@ -124,9 +129,9 @@ def api_key_roll(
             created_by=old.created_by,
             lineage=old.lineage,
         )
-        # LEAST ignores NULL: a key without an end gets one.
-        ends_at = Least(F("expires_at"), Now() + grace)
-        ApiKey.objects.filter(pk=old.pk).update(expires_at=ends_at)
+        # LEAST ignores NULL. A key that is rolled again has no more time for that.
+        ends_at = Least(F("grace_until"), Now() + grace)
+        ApiKey.objects.filter(pk=old.pk).update(grace_until=ends_at)
         data = {"successor": str(row.uuid), "grace_s": int(grace.total_seconds())}
         _record("key.rolled", old, actor=actor, data=data)
     return row, text
@@ -134,8 +139,9 @@ def api_key_roll(
 
 def api_key_revoke(*, workspace: Workspace, key_uuid: UUID, actor: Actor) -> None:
     """Refuse a key from now on; a second time is as good as the first."""
-    row = api_key_get_for_workspace(workspace=workspace, key_uuid=key_uuid)
     with transaction.atomic():
+        _lock(workspace, actor)
+        row = api_key_get_for_workspace(workspace=workspace, key_uuid=key_uuid)
         if ApiKey.objects.filter(pk=row.pk, revoked_at=None).update(revoked_at=Now()):
             _record("key.revoked", row, actor=actor, data={"name": row.name})
 
@@ -157,7 +163,7 @@ def api_key_authenticate(text: str) -> ApiKey:
     # Only who has the secret learns what became of the key.
     if row.revoked_at is not None:
         raise KeyRevoked
-    if row.expires_at is not None and row.expires_at <= row.now:
+    if any(end is not None and end <= row.now for end in (row.expires_at, row.grace_until)):
         raise KeyExpired
     if row.last_used_at is None or row.now - row.last_used_at > _LAST_USED_PRECISION:
         ApiKey.objects.filter(pk=row.pk).update(last_used_at=Now())
@@ -198,16 +204,29 @@ def _require_right_to_give(scopes: list[str], *, giver: User, workspace: Workspa
 
 
 def _usable(keys: QuerySet[ApiKey]) -> QuerySet[ApiKey]:
-    return keys.filter(revoked_at=None).exclude(expires_at__lte=Now())
+    return (
+        keys.filter(revoked_at=None).exclude(expires_at__lte=Now()).exclude(grace_until__lte=Now())
+    )
 
 
-def _lock_usable(*, workspace: Workspace, key_uuid: UUID) -> ApiKey:
-    row = ApiKey.objects.select_for_update().filter(workspace=workspace, uuid=key_uuid).first()
-    if row is None:
-        raise NotFound
+def _lock(workspace: Workspace, actor: Actor) -> None:
+    rights_require(workspace=workspace_lock(workspace), actor=actor, scope=KEYS_WRITE)
+
+
+def _lock_usable(*, workspace: Workspace, key_uuid: UUID, actor: Actor) -> ApiKey:
+    _lock(workspace, actor)
+    row = api_key_get_for_workspace(workspace=workspace, key_uuid=key_uuid)
     if not _usable(ApiKey.objects.filter(pk=row.pk)).exists():
         raise WrongState("This key was revoked or has expired.")
     return row
+
+
+def _change(row: ApiKey, changes: ApiKeyChanges, *, actor: Actor) -> None:
+    news = {name: value for name, value in changes.items() if getattr(row, name) != value}
+    if news:
+        before = {name: getattr(row, name) for name in news}
+        ApiKey.objects.filter(pk=row.pk).update(**news)
+        _record("key.updated", row, actor=actor, data={"before": before, "after": news})
 
 
 def _has_successor(key: ApiKey) -> bool:

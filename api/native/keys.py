@@ -93,6 +93,9 @@ class KeySerializer(serializers.Serializer[ApiKey]):
     created_at = serializers.DateTimeField()
     last_used_at = serializers.DateTimeField(allow_null=True, help_text="To the minute.")
     expires_at = serializers.DateTimeField(allow_null=True)
+    grace_until = serializers.DateTimeField(
+        allow_null=True, help_text="Of a key that was rolled: it works no longer than this."
+    )
     revoked_at = serializers.DateTimeField(allow_null=True)
 
     def get_prefix(self, key: ApiKey) -> str:
@@ -101,8 +104,9 @@ class KeySerializer(serializers.Serializer[ApiKey]):
     def get_status(self, key: ApiKey) -> str:
         if key.revoked_at is not None:
             return "revoked"
+        ends = [end for end in (key.expires_at, key.grace_until) if end is not None]
         # `now` is the database's (api_key_list).
-        is_over = key.expires_at is not None and key.expires_at <= key.now  # type: ignore[attr-defined]
+        is_over = bool(ends) and min(ends) <= key.now  # type: ignore[attr-defined]
         return "expired" if is_over else "active"
 
 
@@ -145,7 +149,10 @@ class KeyApi(NativeApi):
 
     @extend_schema(operation_id="key_update", request=KeyChangesSerializer, responses=KeySerializer)
     def patch(self, request: Request, key_uuid: UUID) -> Response:
-        """Rename a key, change its limits, or take rights away from it."""
+        """Rename a key, change its limits, or take rights away from it.
+
+        Cap, limit and rights change for all keys that it was rolled from or into, too.
+        """
         serializer = KeyChangesSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         principal = principal_of(request)

@@ -1,4 +1,5 @@
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -14,14 +15,17 @@ from accounts.api_keys import (
     api_key_roll,
     api_key_update,
 )
-from accounts.audit import OPERATOR
+from accounts.audit import OPERATOR, Actor
 from accounts.models import ApiKey, AuditEvent, Membership, User
+from accounts.workspaces import member_remove
 from config.errors import (
+    AppError,
     InvalidKey,
     KeyExpired,
     KeyRevoked,
     NotAllowed,
     NotFound,
+    NotMember,
     ValidationFailed,
     WrongState,
 )
@@ -174,6 +178,70 @@ def test_a_key_can_be_changed_but_not_widened(alice: Any, made: tuple[ApiKey, st
     }
 
 
+def changes_by(actor: Actor, key: ApiKey) -> list[Any]:
+    his: dict[str, Any] = {"workspace": key.workspace, "key_uuid": key.uuid, "actor": actor}
+    return [
+        lambda: api_key_update(**his, monthly_cap_mcr=None),
+        lambda: api_key_roll(**his, grace=DAY),
+        lambda: api_key_revoke(**his),
+    ]
+
+
+@pytest.mark.parametrize(("role", "error"), [("viewer", NotAllowed), (None, NotMember)])
+def test_who_lost_the_right_this_moment_changes_no_key(
+    alice: Any, role: str | None, error: type[AppError]
+):
+    person = make_member(alice, "admin")
+    row, _ = api_key_create(workspace=alice, name="k", actor=OPERATOR, monthly_cap_mcr=0)
+    memberships = Membership.objects.filter(user=person)
+    memberships.update(role=role) if role else memberships.delete()
+    before = list(ApiKey.objects.values())
+    for call in changes_by(Actor.of_user(person), row):
+        with pytest.raises(error):
+            call()
+    assert list(ApiKey.objects.values()) == before
+    assert not AuditEvent.objects.filter(actor_uuid=person.uuid).exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_nobody_changes_a_key_after_their_removal():
+    for _ in range(5):
+        workspace = make_workspace(credits=0)
+        person = make_member(workspace, "admin")
+        row, _ = api_key_create(workspace=workspace, name="k", actor=OPERATOR, monthly_cap_mcr=0)
+        together(
+            4,
+            *changes_by(Actor.of_user(person), row),
+            partial(member_remove, workspace=workspace, user_uuid=person.uuid, actor=OPERATOR),
+        )
+        recorded = AuditEvent.objects.filter(workspace_uuid=workspace.uuid).order_by("pk")
+        assert recorded.last().action == "member.removed"  # type: ignore[union-attr]
+
+
+def test_a_change_binds_all_keys_of_a_lineage_that_work(alice: Any):
+    row, _ = api_key_create(workspace=alice, name="k", actor=OPERATOR, monthly_cap_mcr=100)
+    his: dict[str, Any] = {"workspace": alice, "actor": OPERATOR}
+    ended, _ = api_key_roll(**his, key_uuid=row.uuid, grace=DAY)
+    api_key_revoke(**his, key_uuid=ended.uuid)
+    new, _ = api_key_roll(**his, key_uuid=row.uuid, grace=DAY)
+    other, _ = api_key_create(**his, name="k", monthly_cap_mcr=100)
+    narrow = {"scopes": ["jobs:read"], "monthly_cap_mcr": 0, "rate_limit_per_minute": 1}
+    # From either end.
+    api_key_update(**his, key_uuid=new.uuid, name="new", **narrow)
+    found = {key.pk: key for key in ApiKey.objects.all()}
+    for pk in (row.pk, new.pk):
+        assert {name: getattr(found[pk], name) for name in narrow} == narrow
+    for pk in (ended.pk, other.pk):
+        assert (found[pk].monthly_cap_mcr, found[pk].scopes) == (100, ["*"])
+    # A name is each key's own.
+    assert (found[row.pk].name, found[new.pk].name) == ("k", "new")
+    recorded = AuditEvent.objects.filter(action="key.updated")
+    assert {event.target_uuid for event in recorded} == {row.uuid, new.uuid}
+    api_key_update(**his, key_uuid=row.uuid, monthly_cap_mcr=5)
+    new.refresh_from_db()
+    assert new.monthly_cap_mcr == 5
+
+
 def test_a_rolled_key_lives_on_for_the_grace_only(alice: Any):
     row, text = api_key_create(
         workspace=alice,
@@ -191,18 +259,35 @@ def test_a_rolled_key_lives_on_for_the_grace_only(alice: Any):
     assert api_key_authenticate(text) == row
     assert api_key_authenticate(new_text) == new
     old = ApiKey.objects.annotate(left=Now()).get(pk=row.pk)
-    assert old.expires_at is not None
-    assert timedelta(hours=23) < old.expires_at - old.left <= DAY
+    assert old.grace_until is not None
+    assert timedelta(hours=23) < old.grace_until - old.left <= DAY
+    assert (old.expires_at, new.grace_until) == (row.expires_at, None)
     event = AuditEvent.objects.get(action="key.rolled")
     assert event.data == {"successor": str(new.uuid), "grace_s": 86_400}
 
 
 def test_the_grace_never_lengthens_a_life(alice: Any):
     ends_at = datetime.now(UTC) + timedelta(hours=1)
-    row, _ = api_key_create(workspace=alice, name="k", expires_at=ends_at, actor=OPERATOR)
+    row, text = api_key_create(workspace=alice, name="k", expires_at=ends_at, actor=OPERATOR)
     api_key_roll(workspace=alice, key_uuid=row.uuid, grace=7 * DAY, actor=OPERATOR)
+    expire(row)
+    with pytest.raises(KeyExpired):
+        api_key_authenticate(text)
+
+
+def test_rolled_again_the_grace_stays_and_is_not_inherited(alice: Any, made: tuple[ApiKey, str]):
+    row = made[0]
+    his: dict[str, Any] = {"workspace": alice, "actor": OPERATOR}
+    leaked, _ = api_key_roll(**his, key_uuid=row.uuid, grace=timedelta(hours=1))
+    first = ApiKey.objects.get(pk=row.pk).grace_until
+    api_key_revoke(**his, key_uuid=leaked.uuid)
+    new, text = api_key_roll(**his, key_uuid=row.uuid, grace=7 * DAY)
     row.refresh_from_db()
-    assert row.expires_at == ends_at
+    new.refresh_from_db()
+    assert first is not None
+    assert row.grace_until == first
+    assert (new.expires_at, new.grace_until) == (None, None)
+    assert api_key_authenticate(text) == new
 
 
 def test_without_grace_the_old_key_ends_at_once(alice: Any, made: tuple[ApiKey, str]):
@@ -222,13 +307,16 @@ def test_it_refuses_a_grace_out_of_bounds(alice: Any, made: tuple[ApiKey, str], 
     assert ApiKey.objects.get().expires_at is None
 
 
-@pytest.mark.parametrize("end", ["revoked", "expired"])
+@pytest.mark.parametrize("end", ["revoked", "expired", "rolled"])
 def test_a_key_that_has_ended_stays_so(alice: Any, made: tuple[ApiKey, str], end: str):
     row = made[0]
-    if end == "revoked":
-        api_key_revoke(workspace=alice, key_uuid=row.uuid, actor=OPERATOR)
-    else:
-        expire(row)
+    match end:
+        case "revoked":
+            api_key_revoke(workspace=alice, key_uuid=row.uuid, actor=OPERATOR)
+        case "expired":
+            expire(row)
+        case "rolled":
+            ApiKey.objects.update(grace_until=Now() - timedelta(seconds=1))
     with pytest.raises(WrongState):
         api_key_roll(workspace=alice, key_uuid=row.uuid, grace=DAY, actor=OPERATOR)
     with pytest.raises(WrongState):

@@ -71,6 +71,7 @@ def test_a_key_is_shown_once_and_opens_the_workspace(
         "created_at": body["created_at"],
         "last_used_at": None,
         "expires_at": None,
+        "grace_until": None,
         "revoked_at": None,
     }
     assert body == shown
@@ -213,7 +214,8 @@ def test_a_key_is_rolled(bob_client: Client):
     for key in (made["key"], new["key"]):
         assert Client(headers={"X-API-Key": key}).get("/v1/credits").status_code == 200
     old = bob_client.get(path).json()
-    left = datetime.fromisoformat(old["expires_at"]) - datetime.now(UTC)
+    assert old["expires_at"] is None
+    left = datetime.fromisoformat(old["grace_until"]) - datetime.now(UTC)
     assert timedelta(hours=23) < left <= timedelta(days=1, seconds=1)
     assert refusal(roll(bob_client, made["id"])) == (409, "wrong_state")
     assert roll(bob_client, new["id"], grace_seconds=0).status_code == 201
