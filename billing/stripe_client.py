@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, cast
+from uuid import uuid4
 
 import stripe
 from django.conf import settings
@@ -36,14 +37,18 @@ from config.errors import (
 # Raise it together with stripe-python, and run `stripe_setup`: events of another version are
 # refused.
 API_VERSION = "2026-10-28.endive"
-# Connect, read. With the retries below the 60 s that a task of the `default` cluster may last.
+# Connect, read. With the retry well below the 60 s that a task of the `default` cluster may last.
 _TIMEOUT_S = (5.0, 15.0)
-_NETWORK_RETRIES = 2
+_NETWORK_RETRIES = 1
 _SIGNATURE_TOLERANCE_S = 300
 
 
 class StripeObjectMissing(PaymentProviderRefused):
     """Stripe has no such object: another account's, or made up."""
+
+
+class StripeKeyReused(PaymentProviderRefused):
+    """The idempotency key was used before, with other values: whatever that call made is there."""
 
 
 def is_configured() -> bool:
@@ -78,7 +83,7 @@ def _errors() -> Iterator[None]:
         missing = error.code == "resource_missing"
         raise (StripeObjectMissing if missing else PaymentProviderRefused) from error
     except stripe.IdempotencyError as error:
-        raise PaymentProviderRefused from error
+        raise StripeKeyReused from error
     except stripe.StripeError as error:
         # No connection, a limit, a fault of theirs, a key that was just replaced: all may pass.
         raise PaymentProviderFailed from error
@@ -97,12 +102,22 @@ def _plain(found: stripe.StripeObject) -> Json:
 
 def customer_create(*, workspace: str) -> str:
     # Nothing that may change goes along: the same key with other values would be an error.
+    params: Any = {"metadata": {"workspace": workspace}}
+    key = f"customer:{workspace}"
     with _errors():
-        customer = _client().v1.customers.create(
-            params={"metadata": {"workspace": workspace}},
-            options=_options(f"customer:{workspace}"),
-        )
+        customers = _client().v1.customers
+        try:
+            customer = customers.create(params=params, options=_options(key))
+        except stripe.APIError as error:
+            if not _is_replayed(error):
+                raise
+            # A fault is kept under its key for a day. Should it have made one, that stays unused.
+            customer = customers.create(params=params, options=_options(f"{key}:{uuid4()}"))
     return customer.id
+
+
+def _is_replayed(error: stripe.StripeError) -> bool:
+    return (error.headers or {}).get("Idempotent-Replayed") == "true"
 
 
 def customer_card(*, customer: str) -> str | None:
@@ -181,6 +196,11 @@ def intent_create(*, params: Json, idempotency_key: str) -> Intent:
 def intent_get(*, intent: str) -> Intent:
     with _errors():
         return Intent.of(_plain(_client().v1.payment_intents.retrieve(intent)))
+
+
+def intent_cancel(*, intent: str) -> None:
+    with _errors():
+        _client().v1.payment_intents.cancel(intent)
 
 
 def intents_of_customer(*, customer: str, since: datetime) -> list[Intent]:
@@ -284,13 +304,18 @@ def event_read(*, body: bytes, signature: str) -> Event:
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise InvalidEvent("This is not an event.") from None
     texts = (event.id, event.type, event.object_id)
-    if not all(isinstance(text, str) and len(text) <= 255 for text in texts):
+    if not all(isinstance(text, str) and _is_plain(text) for text in texts):
         raise InvalidEvent("This is not an event.")
     if livemode is not _is_live():
         raise InvalidEvent("The event is of another mode (test or live) than the configured key.")
     if api_version != API_VERSION:
         raise InvalidEvent(f"The event is of another API version than {API_VERSION}.")
     return event
+
+
+def _is_plain(text: str) -> bool:
+    """As all that Stripe writes; the database refuses some of the rest."""
+    return len(text) <= 255 and text.isascii() and text.isprintable()
 
 
 def _is_signed(body: bytes, signature: str, secret: str) -> bool:

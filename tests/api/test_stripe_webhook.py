@@ -127,6 +127,19 @@ class TestRefused:
     def test_ids_that_are_too_long(self, event: Json, stripe_sender: Sender):
         assert stripe_sender.send(event, id="evt_" + "x" * 300) == 400
 
+    @pytest.mark.parametrize("text", ["\x00", "\ud800", "é", "\n", "\u202e"])
+    @pytest.mark.parametrize("place", ["id", "type", "object"])
+    def test_texts_that_are_none_of_stripes(
+        self, event: Json, fake_stripe: FakeStripe, text: str, place: str
+    ):
+        if place == "object":
+            event["data"]["object"]["id"] += text
+        else:
+            event[place] += text
+        body = json.dumps(event).encode()
+        answer = post(body, sign(body, fake_stripe.webhook_secret))
+        assert answer == (400, "This is not an event.")
+
     def test_a_huge_body(self, event: Json, stripe_sender: Sender):
         assert stripe_sender.send(event, padding="x" * 1_000_000) == 413
 

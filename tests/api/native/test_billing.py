@@ -6,6 +6,7 @@ from django.test import Client
 from accounts.models import AuditEvent
 from billing.models import AutoTopUp, Pack, Payment
 from tests.fakes.stripe import FakeStripe, Sender
+from tests.fakes.stripe.objects import StripeProblem
 from tests.fakes.stripe.steps import available, buy_pack, settle, subscribe
 from tests.makers import make_member, make_shop, make_token
 
@@ -130,6 +131,19 @@ class TestCheckout:
         fake_stripe.fail("POST customers")
         status, answer = send(owner, "post", "checkout", {"pack": "starter"})
         assert (status, answer["error"]["code"]) == (503, "payment_provider_failed")
+
+    def test_a_fault_of_stripes_shuts_nobody_out_for_a_day(
+        self, owner: Client, fake_stripe: FakeStripe, monkeypatch: pytest.MonkeyPatch
+    ):
+        def broken(params: Any) -> Any:
+            raise StripeProblem(500, "api_error", "x")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(fake_stripe, "customer_create", broken)
+            assert send(owner, "post", "checkout", {"pack": "starter"})[0] == 503
+        # Stripe would repeat that answer under the same key.
+        assert send(owner, "post", "checkout", {"pack": "starter"})[0] == 201
+        assert len(fake_stripe.rows["customers"]) == 1
 
     def test_the_portal(self, owner: Client, fake_stripe: FakeStripe):
         status, answer = send(owner, "post", "portal")

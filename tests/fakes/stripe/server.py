@@ -44,6 +44,7 @@ class Call:
     path: str
     params: Json
     key: str | None
+    is_replayed: bool = False
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"
@@ -125,6 +126,7 @@ class Front:
             raise StripeProblem(400, "idempotency_error", "The key was used with other parameters")
         if known[1] is None:
             raise StripeProblem(409, "idempotency_error", "The first request is in progress")
+        call.is_replayed = True
         return known[1]
 
     def _run(self, call: Call) -> Answer:
@@ -170,6 +172,8 @@ class HttpServer:
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(body)))
                 self.send_header("Request-Id", "req_fake")
+                if call.is_replayed:
+                    self.send_header("Idempotent-Replayed", "true")
                 if answer[0] >= 500:
                     # Spares tests the pauses of stripe-python; the service has its own retries.
                     self.send_header("Stripe-Should-Retry", "false")
