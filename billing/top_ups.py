@@ -1,10 +1,15 @@
 """Buying a pack whenever the credits fall below a threshold, up to a sum of money a month.
 
 The row of the payment comes before the call, and names all that the call says. A kill in between
-leaves the row, and the next run sends the very same call under the same idempotency key.
+leaves the row, and the next run sends the very same call under the same idempotency key. A row
+fails only once Stripe was asked for what the calls made, and once that can take no money any more.
 """
 
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 
 import structlog
 from django.db import transaction
@@ -13,6 +18,7 @@ from django.db.models import (
     Exists,
     F,
     OuterRef,
+    Q,
     QuerySet,
     Subquery,
     Sum,
@@ -27,13 +33,16 @@ from billing.models import (
     Account,
     AccountKind,
     AutoTopUp,
+    Lot,
     Payment,
     PaymentKind,
     PaymentState,
+    Subscription,
 )
 from billing.payments import payment_fail, payment_sync_intent, top_up_fail
+from billing.stripe_client import StripeKeyReused, StripeObjectMissing
+from billing.stripe_objects import Intent
 from config.errors import (
-    AppError,
     CardDeclined,
     NoSavedCard,
     PaymentProviderFailed,
@@ -42,11 +51,22 @@ from config.errors import (
 
 log = structlog.get_logger(__name__)
 
-_FIRST_PAUSE = timedelta(seconds=30)
+# Longer than a task lasts, so that no two are at the same row.
+_FIRST_PAUSE = timedelta(minutes=2)
 _LONGEST_PAUSE = timedelta(hours=1)
-# Stripe keeps idempotency keys for a day: a call that is older must not be sent again blindly.
-_KEY_LASTS = timedelta(hours=20)
+# Stripe keeps idempotency keys for a day, and under them also the answer of a fault of its own.
+_CALLED_FOR = timedelta(hours=3)
+_UNDECIDED_FOR = timedelta(days=1)
+# Stripe takes the money for a month about an hour after it began.
+_RENEWAL_TAKES = timedelta(days=1)
+_LOOK_BACK = timedelta(days=7)
 _AT_ONCE = 20
+# A task of the `default` cluster ends in time to leave room for its slowest calls.
+_TASK_S = 10.0
+
+# Those that have taken money, may still, or cannot any more. What is none of them waits for
+# somebody to act.
+_DECIDED = frozenset({"succeeded", "processing", "canceled"})
 
 
 def has_top_ups_to_run() -> bool:
@@ -57,30 +77,62 @@ def top_ups_run() -> int:
     """Open the top-ups that are wanted and pay those that are open; returns how many it tried."""
     if not stripe_client.is_configured():
         return 0
+    started = time.monotonic()
     for pk in _wanted().values_list("pk", flat=True)[:_AT_ONCE]:
-        _open(pk)
+        _try("top_up_not_opened", pk, partial(_open, pk))
     tried = 0
-    while tried < _AT_ONCE and (payment := _claim()):
+    while tried < _AT_ONCE and time.monotonic() - started < _TASK_S and (payment := _claim()):
         tried += 1
-        try:
-            _pay(payment)
-        except (AppError, ForeignObject) as error:
-            # It stays open, and is tried again after a pause.
-            log.exception("top_up_not_paid", payment=str(payment.uuid))
-            if isinstance(error, PaymentProviderFailed):
-                # One slow failure is enough for a task.
-                break
+        error = _try("top_up_not_paid", payment.pk, partial(_pay, payment))
+        if isinstance(error, PaymentProviderFailed):
+            # One slow failure is enough for a task.
+            break
     return tried
+
+
+def _try(failure: str, pk: int, work: Callable[[], None]) -> Exception | None:
+    """Whatever is wrong with one: the others must go on. It is tried again after a pause."""
+    try:
+        work()
+    except Exception as error:
+        log.exception(failure, pk=pk)
+        return error
+    return None
+
+
+def top_ups_look() -> Iterator[str]:
+    """Settle top-ups that took money of which no answer and no event came; yields their intents."""
+    rows = Payment.objects.filter(kind=PaymentKind.TOP_UP, grant=None)
+    open_or_new = Q(state=PaymentState.PENDING) | Q(created_at__gt=Now() - _LOOK_BACK)
+    for payment in rows.filter(open_or_new).select_related("workspace"):
+        error = _try("top_up_not_looked_for", payment.pk, partial(_look, payment))
+        if isinstance(error, PaymentProviderFailed):
+            break
+        payment.refresh_from_db(fields=["grant", "payment_intent_id"])
+        if payment.grant_id is not None:
+            yield str(payment.payment_intent_id)
+
+
+def _look(payment: Payment) -> None:
+    with suppress(ForeignObject, StripeObjectMissing):
+        intent = _intent_of(payment)
+        if intent and intent.status == "succeeded":
+            payment_sync_intent(intent_id=intent.id)
 
 
 def _wanted() -> QuerySet[AutoTopUp]:
     """Those that are below their threshold and may buy."""
-    wallet = Account.objects.filter(workspace=OuterRef("workspace"), kind=AccountKind.WALLET)
+    accounts = Account.objects.filter(workspace=OuterRef("workspace"))
+    wallet = accounts.filter(kind=AccountKind.WALLET)
+    # Whoever took money back is not charged for it again.
+    debts = accounts.filter(kind=AccountKind.CLAWBACK, posted_mcr__lt=0)
     available = wallet.values(available=F("posted_mcr") - F("held_mcr"))
     top_ups = Payment.objects.filter(workspace=OuterRef("workspace"), kind=PaymentKind.TOP_UP)
     spent = (
-        top_ups.filter(state__in=[PaymentState.PENDING, PaymentState.PAID])
-        .filter(created_at__gte=TruncMonth(Now()))
+        top_ups.filter(
+            Q(state=PaymentState.PENDING)
+            | Q(state=PaymentState.PAID, paid_at__gte=TruncMonth(Now()))
+        )
         .order_by()
         .values("workspace")
         .annotate(cents=Sum("amount_cents"))
@@ -89,12 +141,30 @@ def _wanted() -> QuerySet[AutoTopUp]:
     return (
         AutoTopUp.objects.filter(is_enabled=True, pack__is_active=True)
         .filter(~Exists(top_ups.filter(state=PaymentState.PENDING)))
+        .filter(~Exists(debts))
+        .exclude(_is_between_months())
         .annotate(
             available_mcr=Coalesce(Subquery(available, output_field=BigIntegerField()), 0),
             spent_cents=Coalesce(Subquery(spent, output_field=BigIntegerField()), 0),
         )
         .filter(available_mcr__lt=F("threshold_mcr"))
         .filter(monthly_ceiling_cents__gte=F("spent_cents") + F("pack__price_cents"))
+    )
+
+
+def _is_between_months() -> Q:
+    """The credits of a plan's month have expired, and those of the next are about to come."""
+    renewing = Subscription.objects.filter(
+        workspace=OuterRef("workspace"), status="active", cancel_at_period_end=False
+    )
+    months = Lot.objects.filter(
+        account__workspace=OuterRef("workspace"),
+        account__kind=AccountKind.WALLET,
+        source=PaymentKind.PLAN,
+    )
+    just_over = months.filter(expires_at__lte=Now(), expires_at__gt=Now() - _RENEWAL_TAKES)
+    return (
+        Q(Exists(renewing)) & Q(Exists(just_over)) & ~Q(Exists(months.filter(expires_at__gt=Now())))
     )
 
 
@@ -133,26 +203,67 @@ def _claim() -> Payment | None:
 
 
 def _pay(payment: Payment) -> None:
-    intent_id = payment.payment_intent_id
-    old = Payment.objects.filter(pk=payment.pk, created_at__lt=Now() - _KEY_LASTS)
-    if intent_id is None and old.exists():
-        intent_id = _made_before(payment)
-        if intent_id is None:
-            payment_fail(payment, "Stripe could not be reached.")
-            return
-    try:
-        intent_id = intent_id or _charge(payment)
-    except CardDeclined:
-        top_up_fail(payment, "The card was declined.")
-    except PaymentProviderRefused:
-        top_up_fail(payment, "The saved card cannot be charged.")
-    except NoSavedCard:
-        top_up_fail(payment, "There is no saved card.")
+    is_known = payment.payment_intent_id is not None
+    if not AutoTopUp.objects.filter(workspace=payment.workspace_id, is_enabled=True).exists():
+        _end(payment, "The automatic top-up was switched off.", payment_fail)
+    elif is_known or _is_older(payment, _CALLED_FOR):
+        _settle(payment)
     else:
-        payment_sync_intent(intent_id=intent_id)
+        try:
+            _charge(payment)
+        except StripeKeyReused:
+            # The call was made before, by a version of this code that said it otherwise.
+            _settle(payment)
+        except CardDeclined:
+            _end(payment, "The card was declined.", top_up_fail)
+        except PaymentProviderRefused:
+            _end(payment, "The saved card cannot be charged.", top_up_fail)
+        except NoSavedCard:
+            _end(payment, "There is no saved card.", top_up_fail)
+        else:
+            _settle(payment)
 
 
-def _charge(payment: Payment) -> str:
+def _settle(payment: Payment) -> None:
+    """Bring a payment in step with what its calls made."""
+    try:
+        intent = _intent_of(payment)
+    except StripeObjectMissing:
+        top_up_fail(payment, "Stripe does not have the payment any more.")
+        return
+    if intent is None:
+        if _is_older(payment, _CALLED_FOR):
+            payment_fail(payment, "Stripe could not be reached.")
+    elif intent.status == "requires_action" or (
+        intent.status not in _DECIDED and _is_older(payment, _UNDECIDED_FOR)
+    ):
+        # Nobody is there to act.
+        _end(payment, "The payment failed.", top_up_fail)
+    else:
+        payment_sync_intent(intent_id=intent.id)
+
+
+def _end(payment: Payment, reason: str, fail: Callable[[Payment, str], object]) -> None:
+    """Fail a payment, once it is sure that no call for it took money, or still can."""
+    intent = None
+    with suppress(StripeObjectMissing):
+        intent = _intent_of(payment)
+    if intent and intent.status not in _DECIDED:
+        # Refused: something has just become of it.
+        with suppress(PaymentProviderRefused):
+            stripe_client.intent_cancel(intent=intent.id)
+        intent = stripe_client.intent_get(intent=intent.id)
+    if intent is None or intent.status == "canceled":
+        fail(payment, reason)
+    else:
+        payment_sync_intent(intent_id=intent.id)
+
+
+def _is_older(payment: Payment, age: timedelta) -> bool:
+    return Payment.objects.filter(pk=payment.pk, created_at__lt=Now() - age).exists()
+
+
+def _charge(payment: Payment) -> None:
     if not payment.card_id:
         card = card_of(workspace=payment.workspace)
         if card is None:
@@ -166,6 +277,8 @@ def _charge(payment: Payment) -> str:
             "currency": payment.currency,
             "customer": customer_ensure(workspace=payment.workspace),
             "payment_method": payment.card_id,
+            # Else Stripe counts with methods that lead a person to another page.
+            "payment_method_types": ["card"],
             "off_session": True,
             "confirm": True,
             "metadata": payment_metadata(payment),
@@ -173,13 +286,15 @@ def _charge(payment: Payment) -> str:
         idempotency_key=f"top_up:{payment.uuid}",
     )
     Payment.objects.filter(pk=payment.pk).update(payment_intent_id=intent.id)
-    return intent.id
+    payment.payment_intent_id = intent.id
 
 
-def _made_before(payment: Payment) -> str | None:
-    """The intent of a call whose answer was lost."""
+def _intent_of(payment: Payment) -> Intent | None:
+    """What the call made, also one whose answer was lost."""
+    if payment.payment_intent_id:
+        return stripe_client.intent_get(intent=payment.payment_intent_id)
     made = stripe_client.intents_of_customer(
         customer=customer_ensure(workspace=payment.workspace),
         since=payment.created_at - timedelta(hours=1),
     )
-    return next((row.id for row in made if row.metadata == payment_metadata(payment)), None)
+    return next((row for row in made if row.metadata == payment_metadata(payment)), None)

@@ -12,6 +12,7 @@ import stripe
 
 from tests.fakes.stripe import FakeStripe, Sender
 from tests.fakes.stripe.compare import TOLD, client_of, script
+from tests.fakes.stripe.objects import StripeProblem
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 NAMESPACE = ["unshare", "--map-root-user", "--net"]
@@ -44,6 +45,22 @@ class TestIdempotency:
         assert client.customers.create({"email": "a@example.org"}).id != first.id
         assert len(fake_stripe.rows["customers"]) == 2
 
+    def test_a_fault_of_the_first_call_is_replayed_too(
+        self, client: Any, fake_stripe: FakeStripe, monkeypatch: pytest.MonkeyPatch
+    ):
+        def broken(params: Any) -> Any:
+            raise StripeProblem(500, "api_error", "x")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(fake_stripe, "customer_create", broken)
+            with pytest.raises(stripe.APIError) as first:
+                client.customers.create({}, {"idempotency_key": "k"})
+        with pytest.raises(stripe.APIError) as second:
+            client.customers.create({}, {"idempotency_key": "k"})
+        headers = [problem.value.headers or {} for problem in (first, second)]
+        assert [row.get("Idempotent-Replayed") for row in headers] == [None, "true"]
+        assert fake_stripe.rows["customers"] == {}
+
     def test_other_parameters_are_an_error(self, client: Any, fake_stripe: FakeStripe):
         client.customers.create({"email": "a@example.org"}, {"idempotency_key": "k"})
         with pytest.raises(stripe.IdempotencyError):
@@ -59,12 +76,32 @@ class TestIdempotency:
             "currency": "usd",
             "customer": customer.id,
             "payment_method": card["id"],
+            "payment_method_types": ["card"],
             "confirm": True,
         }
         for _ in range(2):
             with pytest.raises(stripe.CardError):
                 client.payment_intents.create(order, {"idempotency_key": "k"})
         assert len(fake_stripe.rows["payment_intents"]) == 1
+
+    def test_a_payment_must_lead_to_no_other_page(self, client: Any, fake_stripe: FakeStripe):
+        customer = client.customers.create({})
+        card = client.payment_methods.attach("pm_card_visa", {"customer": customer.id})
+        order = {
+            "amount": 500,
+            "currency": "usd",
+            "customer": customer.id,
+            "payment_method": card.id,
+            "confirm": True,
+        }
+        with pytest.raises(stripe.InvalidRequestError):
+            client.payment_intents.create(order)
+        assert fake_stripe.rows["payment_intents"] == {}
+        never: Any = {"enabled": True, "allow_redirects": "never"}
+        intent = client.payment_intents.create({**order, "automatic_payment_methods": never})
+        assert intent.status == "succeeded"
+        with pytest.raises(stripe.InvalidRequestError):
+            client.payment_intents.cancel(intent.id)
 
     def test_at_the_same_time_it_is_a_conflict(self, client: Any, fake_stripe: FakeStripe):
         """stripe-python waits a moment and sends it again."""

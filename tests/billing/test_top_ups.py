@@ -1,3 +1,4 @@
+import json
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
@@ -8,14 +9,17 @@ from django.db.models.functions import Now
 
 from accounts.audit import OPERATOR
 from accounts.models import AuditEvent, Workspace
-from billing import top_ups
+from billing import stripe_client, top_ups
 from billing.auto_top_ups import TopUpWish, auto_top_up_put
-from billing.ledger import credits_hold
-from billing.models import AutoTopUp, Pack, Payment, Transaction
-from billing.selectors import ledger_discrepancies
-from billing.top_ups import has_top_ups_to_run, top_ups_run
+from billing.ledger import credits_hold, hold_capture, lots_expire
+from billing.models import AutoTopUp, Lot, Pack, Payment, Subscription, Transaction
+from billing.selectors import debt_get, ledger_discrepancies
+from billing.top_ups import has_top_ups_to_run, top_ups_look, top_ups_run
+from config.errors import CardDeclined, NoSavedCard, PaymentProviderRefused
 from tests.fakes.stripe import FakeStripe, Sender
-from tests.fakes.stripe.steps import available, buy_pack, settle
+from tests.fakes.stripe.endpoints import MONTH_S
+from tests.fakes.stripe.objects import StripeProblem
+from tests.fakes.stripe.steps import available, buy_pack, settle, subscribe
 from tests.makers import make_shop, make_workspace
 
 pytestmark = pytest.mark.django_db
@@ -40,6 +44,43 @@ def enable(
         monthly_ceiling_cents=ceiling_cents,
     )
     auto_top_up_put(workspace=workspace, actor=OPERATOR, wish=wish)
+
+
+def charges(stripe: FakeStripe) -> int:
+    """How many top-ups took money."""
+    ours = {
+        str(uuid) for uuid in Payment.objects.filter(kind="top_up").values_list("uuid", flat=True)
+    }
+    rows = stripe.rows["charges"].values()
+    return sum(row["paid"] and row["metadata"].get("payment") in ours for row in rows)
+
+
+def charge_without_answer(
+    stripe: FakeStripe, sender: Sender, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A top-up whose answer was lost; the next version of the code makes its call otherwise."""
+    enable(stripe, sender, workspace)
+    stripe.fail("POST payment_intents", after=True)
+    top_ups_run()
+    assert (top_up_states(), charges(stripe)) == (["pending"], 1)
+    real = stripe_client.intent_create
+
+    def changed(*, params: Any, idempotency_key: str) -> Any:
+        return real(params={**params, "description": "x"}, idempotency_key=idempotency_key)
+
+    monkeypatch.setattr(stripe_client, "intent_create", changed)
+    later()
+
+
+def undecided(stripe: FakeStripe, monkeypatch: pytest.MonkeyPatch, status: str) -> None:
+    """From now on payments stop short of the bank, in this state."""
+
+    def confirm(intent: str, params: Any) -> Any:
+        row = stripe.get("payment_intents", intent)
+        row["status"] = status
+        return row
+
+    monkeypatch.setattr(stripe, "intent_confirm", confirm)
 
 
 def top_up_states() -> list[str]:
@@ -81,10 +122,13 @@ def test_never_more_than_the_ceiling_in_a_month(
     assert (available(alice), top_up_states()) == (30_100, ["paid"] * 2)
     assert not has_top_ups_to_run()
     # What was bought last month does not count.
-    Payment.objects.filter(kind="top_up").update(created_at=Now() - timedelta(days=32))
+    Payment.objects.filter(kind="top_up").update(paid_at=Now() - timedelta(days=32))
     for _ in range(5):
         top_ups_run()
     assert (available(alice), top_up_states()) == (50_100, ["paid"] * 4)
+    # Opened last month and charged in this one: it counts.
+    Payment.objects.filter(kind="top_up").update(created_at=Now() - timedelta(days=32))
+    assert not has_top_ups_to_run()
 
 
 def test_a_declined_card_switches_it_off(
@@ -207,6 +251,300 @@ def test_a_refunded_top_up(alice: Any, fake_stripe: FakeStripe, stripe_sender: S
     fake_stripe.refund(str(Payment.objects.get(kind="top_up").payment_intent_id))
     settle(fake_stripe, stripe_sender)
     assert available(alice) == 10_100
+
+
+def test_who_owes_credits_is_not_charged(
+    alice: Any, fake_stripe: FakeStripe, stripe_sender: Sender
+):
+    enable(fake_stripe, stripe_sender, alice)
+    credits_hold(workspace=alice, job_uuid=alice.uuid, amount_mcr=10_050_000)
+    hold_capture(job_uuid=alice.uuid, amount_mcr=10_050_000)
+    fake_stripe.dispute(str(Payment.objects.get(kind="pack").payment_intent_id))
+    settle(fake_stripe, stripe_sender)
+    assert debt_get(workspace=alice) == 9_950_000
+    # Whatever somebody wishes meanwhile.
+    AutoTopUp.objects.update(is_enabled=True)
+    assert (has_top_ups_to_run(), top_ups_run(), top_up_states()) == (False, 0, [])
+
+
+def test_nothing_is_bought_while_a_plan_is_being_renewed(
+    alice: Any, fake_stripe: FakeStripe, stripe_sender: Sender
+):
+    """Stripe takes the money for a month about an hour after the month began."""
+    make_shop()
+    fake_stripe.now -= MONTH_S + 60
+    subscribe(fake_stripe, alice)
+    settle(fake_stripe, stripe_sender)
+    wish = TopUpWish(True, 1_000_000, "starter", 500)
+    auto_top_up_put(workspace=alice, actor=OPERATOR, wish=wish)
+    # However long the credits of a month stay.
+    Lot.objects.filter(source="plan").update(expires_at=Now())
+    lots_expire()
+    assert (available(alice), has_top_ups_to_run(), top_ups_run()) == (100, False, 0)
+    for change in ({"status": "past_due"}, {"cancel_at_period_end": True}):
+        Subscription.objects.update(**{"status": "active", "cancel_at_period_end": False, **change})
+        assert has_top_ups_to_run()
+    Subscription.objects.update(status="active", cancel_at_period_end=False)
+    assert not has_top_ups_to_run()
+    # It should have come long ago.
+    Lot.objects.filter(source="plan").update(expires_at=Now() - timedelta(days=2))
+    assert (top_ups_run(), top_up_states()) == (1, ["paid"])
+
+
+class TestNoChargeIsLost:
+    def test_by_a_deploy_that_changes_the_call(
+        self,
+        alice: Any,
+        fake_stripe: FakeStripe,
+        stripe_sender: Sender,
+        monkeypatch: pytest.MonkeyPatch,
+    ):
+        charge_without_answer(fake_stripe, stripe_sender, alice, monkeypatch)
+        top_ups_run()
+        assert (top_up_states(), available(alice), charges(fake_stripe)) == (["paid"], 20_100, 1)
+        assert AutoTopUp.objects.get().is_enabled
+
+    def test_by_a_deploy_while_the_call_may_be_under_way(
+        self,
+        alice: Any,
+        fake_stripe: FakeStripe,
+        stripe_sender: Sender,
+        monkeypatch: pytest.MonkeyPatch,
+    ):
+        charge_without_answer(fake_stripe, stripe_sender, alice, monkeypatch)
+        made = dict(fake_stripe.rows["payment_intents"])
+        for name, row in made.items():
+            if row["metadata"]["payment"] == str(Payment.objects.get(kind="top_up").uuid):
+                del fake_stripe.rows["payment_intents"][name]
+        top_ups_run()
+        assert (top_up_states(), fake_stripe.calls("POST payment_intents")) == (["pending"], 2)
+        fake_stripe.rows["payment_intents"].update(made)
+        later()
+        top_ups_run()
+        assert (top_up_states(), available(alice), charges(fake_stripe)) == (["paid"], 20_100, 1)
+
+    @pytest.mark.parametrize("problem", [CardDeclined, PaymentProviderRefused, NoSavedCard])
+    def test_by_a_refusal_afterwards(
+        self,
+        alice: Any,
+        fake_stripe: FakeStripe,
+        stripe_sender: Sender,
+        monkeypatch: pytest.MonkeyPatch,
+        problem: type[Exception],
+    ):
+        charge_without_answer(fake_stripe, stripe_sender, alice, monkeypatch)
+
+        def refused(**values: Any) -> Any:
+            raise problem
+
+        monkeypatch.setattr(stripe_client, "intent_create", refused)
+        top_ups_run()
+        assert (top_up_states(), available(alice), charges(fake_stripe)) == (["paid"], 20_100, 1)
+        assert AutoTopUp.objects.get().is_enabled
+
+    def test_of_a_payment_that_was_given_up(
+        self, alice: Any, fake_stripe: FakeStripe, stripe_sender: Sender
+    ):
+        enable(fake_stripe, stripe_sender, alice)
+        fake_stripe.fail("POST payment_intents", after=True)
+        top_ups_run()
+        Payment.objects.filter(kind="top_up").update(state="failed", failure="x")
+        (found,) = list(top_ups_look())
+        payment = Payment.objects.get(kind="top_up")
+        assert (payment.state, payment.payment_intent_id) == ("paid", found)
+        assert (available(alice), list(top_ups_look())) == (20_100, [])
+        assert ledger_discrepancies() == []
+
+    def test_of_one_while_another_fails(
+        self, alice: Any, charlie: Any, fake_stripe: FakeStripe, stripe_sender: Sender
+    ):
+        for workspace in (alice, charlie):
+            enable(fake_stripe, stripe_sender, workspace)
+        fake_stripe.fail("POST payment_intents", after=True, times=2)
+        for _ in range(2):
+            top_ups_run()
+        foreign = Payment.objects.get(kind="top_up", workspace=alice)
+        Payment.objects.filter(pk=foreign.pk).update(amount_cents=400)
+        assert len(list(top_ups_look())) == 1
+        assert (available(alice), available(charlie)) == (10_100, 20_100)
+        # The same when they are paid.
+        Payment.objects.filter(grant=None).update(next_attempt_at=Now() - timedelta(hours=1))
+        AutoTopUp.objects.filter(workspace=charlie).update(threshold_mcr=30_000_000)
+        assert (top_ups_run(), available(charlie)) == (2, 30_100)
+
+
+class TestSwitchedOff:
+    def test_what_was_not_charged_is_not(
+        self, alice: Any, fake_stripe: FakeStripe, stripe_sender: Sender
+    ):
+        enable(fake_stripe, stripe_sender, alice)
+        fake_stripe.fail("POST payment_intents")
+        top_ups_run()
+        AutoTopUp.objects.update(is_enabled=False)
+        later()
+        assert (top_ups_run(), top_up_states(), charges(fake_stripe)) == (1, ["failed"], 0)
+        assert available(alice) == 10_100
+
+    def test_what_was_charged_brings_its_credits(
+        self, alice: Any, fake_stripe: FakeStripe, stripe_sender: Sender
+    ):
+        enable(fake_stripe, stripe_sender, alice)
+        fake_stripe.fail("POST payment_intents", after=True)
+        top_ups_run()
+        AutoTopUp.objects.update(is_enabled=False)
+        later()
+        assert (top_ups_run(), top_up_states(), charges(fake_stripe)) == (1, ["paid"], 1)
+        assert available(alice) == 20_100
+
+
+class TestNothingBlocksForEver:
+    @pytest.mark.parametrize("status", ["requires_confirmation", "requires_capture"])
+    def test_a_payment_that_stops_short(
+        self,
+        alice: Any,
+        fake_stripe: FakeStripe,
+        stripe_sender: Sender,
+        monkeypatch: pytest.MonkeyPatch,
+        status: str,
+    ):
+        enable(fake_stripe, stripe_sender, alice)
+        undecided(fake_stripe, monkeypatch, status)
+        for _ in range(2):
+            top_ups_run()
+            later()
+        assert (top_up_states(), AutoTopUp.objects.get().is_enabled) == (["pending"], True)
+        Payment.objects.filter(kind="top_up").update(created_at=Now() - timedelta(days=2))
+        top_ups_run()
+        payment = Payment.objects.get(kind="top_up")
+        intent = fake_stripe.get("payment_intents", str(payment.payment_intent_id))
+        assert (payment.state, intent["status"]) == ("failed", "canceled")
+        assert not AutoTopUp.objects.get().is_enabled
+
+    def test_a_bank_that_wants_to_see_its_customer(
+        self,
+        alice: Any,
+        fake_stripe: FakeStripe,
+        stripe_sender: Sender,
+        monkeypatch: pytest.MonkeyPatch,
+    ):
+        enable(fake_stripe, stripe_sender, alice)
+        undecided(fake_stripe, monkeypatch, "requires_action")
+        top_ups_run()
+        payment = Payment.objects.get(kind="top_up")
+        intent = fake_stripe.get("payment_intents", str(payment.payment_intent_id))
+        # Nobody can pay it later, of which nobody would expect it.
+        assert (payment.state, intent["status"]) == ("failed", "canceled")
+        assert not AutoTopUp.objects.get().is_enabled
+
+    def test_a_bank_that_takes_its_time_is_waited_for(
+        self,
+        alice: Any,
+        fake_stripe: FakeStripe,
+        stripe_sender: Sender,
+        monkeypatch: pytest.MonkeyPatch,
+    ):
+        enable(fake_stripe, stripe_sender, alice)
+        undecided(fake_stripe, monkeypatch, "processing")
+        top_ups_run()
+        Payment.objects.filter(kind="top_up").update(created_at=Now() - timedelta(days=2))
+        AutoTopUp.objects.update(is_enabled=False)
+        later()
+        top_ups_run()
+        assert top_up_states() == ["pending"]
+        (intent,) = [
+            row
+            for row in fake_stripe.rows["payment_intents"].values()
+            if row["status"] == "processing"
+        ]
+        fake_stripe.collect(intent)
+        settle(fake_stripe, stripe_sender)
+        assert (top_up_states(), available(alice)) == (["paid"], 20_100)
+
+    def test_it_succeeds_while_it_is_given_up(
+        self,
+        alice: Any,
+        fake_stripe: FakeStripe,
+        stripe_sender: Sender,
+        monkeypatch: pytest.MonkeyPatch,
+    ):
+        enable(fake_stripe, stripe_sender, alice)
+        undecided(fake_stripe, monkeypatch, "requires_action")
+
+        def cancel(*, intent: str) -> None:
+            fake_stripe.collect(fake_stripe.get("payment_intents", intent))
+            raise PaymentProviderRefused
+
+        monkeypatch.setattr(stripe_client, "intent_cancel", cancel)
+        top_ups_run()
+        assert (top_up_states(), available(alice)) == (["paid"], 20_100)
+        assert AutoTopUp.objects.get().is_enabled
+
+    def test_a_payment_that_stripe_does_not_have_any_more(
+        self, alice: Any, fake_stripe: FakeStripe, stripe_sender: Sender
+    ):
+        enable(fake_stripe, stripe_sender, alice)
+        fake_stripe.fail("GET checkout/sessions")
+        top_ups_run()
+        assert top_up_states() == ["pending"]
+        fake_stripe.rows["payment_intents"].clear()
+        later()
+        top_ups_run()
+        assert (top_up_states(), AutoTopUp.objects.get().is_enabled) == (["failed"], False)
+
+    def test_a_fault_that_stripe_keeps_under_the_key(
+        self,
+        alice: Any,
+        fake_stripe: FakeStripe,
+        stripe_sender: Sender,
+        monkeypatch: pytest.MonkeyPatch,
+    ):
+        enable(fake_stripe, stripe_sender, alice)
+
+        def broken(params: Any) -> Any:
+            raise StripeProblem(500, "api_error", "x")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(fake_stripe, "intent_create", broken)
+            top_ups_run()
+        later()
+        top_ups_run()
+        assert (top_up_states(), charges(fake_stripe)) == (["pending"], 0)
+        Payment.objects.filter(kind="top_up").update(created_at=Now() - timedelta(hours=4))
+        later()
+        top_ups_run()
+        assert (top_up_states(), AutoTopUp.objects.get().is_enabled) == (["failed"], True)
+        top_ups_run()
+        assert (top_up_states(), charges(fake_stripe)) == (["failed", "paid"], 1)
+
+
+def test_one_that_cannot_be_opened_does_not_stop_the_others(
+    alice: Any,
+    charlie: Any,
+    fake_stripe: FakeStripe,
+    stripe_sender: Sender,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    for workspace in (alice, charlie):
+        enable(fake_stripe, stripe_sender, workspace)
+    real, first = top_ups._open, AutoTopUp.objects.get(workspace=alice)
+
+    def open_one(pk: int) -> None:
+        if pk == first.pk:
+            raise RuntimeError
+        real(pk)
+
+    monkeypatch.setattr(top_ups, "_open", open_one)
+    assert (top_ups_run(), available(alice), available(charlie)) == (1, 10_100, 20_100)
+
+
+def test_the_call_leads_nobody_to_another_page(
+    alice: Any, fake_stripe: FakeStripe, stripe_sender: Sender
+):
+    enable(fake_stripe, stripe_sender, alice)
+    top_ups_run()
+    payment = Payment.objects.get(kind="top_up")
+    (sent, _) = fake_stripe.front.replays[f"top_up:{payment.uuid}"]
+    assert json.loads(sent)[1]["payment_method_types"] == ["card"]
 
 
 def test_a_pack_that_is_not_sold_any_more_is_not_bought(

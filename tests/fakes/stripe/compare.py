@@ -109,6 +109,7 @@ def script(client: stripe.StripeClient) -> Json:
 
     bad = card(DECLINED)
     again = {**order, "payment_method": bad.id, "confirm": True, "off_session": True}
+    again["payment_method_types"] = ["card"]
     answers["declined"] = problem(lambda: api.payment_intents.create(again))
     answers["unknown customer"] = problem(lambda: api.customers.retrieve("cus_unknown"))[:2]
     answers["unknown intent"] = problem(lambda: api.payment_intents.retrieve("pi_unknown"))[:2]

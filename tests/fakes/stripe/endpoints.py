@@ -152,6 +152,10 @@ class Api:
     def intent_create(self, params: Json) -> Json:
         if params["amount"] < 50:
             raise invalid("Amount must be at least $0.50 usd", "amount")
+        redirects = params.get("automatic_payment_methods", {}).get("allow_redirects")
+        names = {"payment_method_types", "return_url"}
+        if params.get("confirm") and not names & params.keys() and redirects != "never":
+            raise invalid("You must provide a `return_url`", "return_url")
         if card := params.get("payment_method"):
             owner = self.get("payment_methods", card)["customer"]
             if owner != params.get("customer"):
@@ -166,6 +170,14 @@ class Api:
         if not self.collect(row):
             error = row["last_payment_error"]
             raise StripeProblem(402, **_without_type(error), payment_intent=row)
+        return row
+
+    def intent_cancel(self, intent: str, params: Json) -> Json:
+        row = self.get("payment_intents", intent)
+        if row["status"] in {"succeeded", "processing", "canceled"}:
+            raise invalid(f"You cannot cancel this: its status is {row['status']}")
+        row["status"] = "canceled"
+        self.tell("payment_intent.canceled", row)
         return row
 
     def collect(self, intent: Json) -> bool:
@@ -388,6 +400,7 @@ ROUTES = [
     (r"POST payment_methods/(\w+)/detach", "card_detach"),
     ("POST payment_intents", "intent_create"),
     (r"POST payment_intents/(\w+)/confirm", "intent_confirm"),
+    (r"POST payment_intents/(\w+)/cancel", "intent_cancel"),
     ("POST refunds", "refund_create"),
     ("POST checkout/sessions", "session_create"),
     (r"POST checkout/sessions/(\w+)/expire", "session_expire"),
