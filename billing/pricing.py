@@ -58,6 +58,8 @@ def credits_text(amount_mcr: int) -> str:
 def credits_parse(text: str) -> int:
     """Read credits as milli-credits, exactly: "61.25" -> 61250. Only plain decimal notation."""
     if not _CREDITS.fullmatch(text):
-        raise ValueError("credits are written like 12 or 12.345, with at most three decimals")
+        raise ValueError(
+            "credits are written like 12 or 12.345, with at most 12 digits and three decimals."
+        )
     whole, _, decimals = text.partition(".")
     return int(whole) * MCR_PER_CREDIT + int(decimals.ljust(3, "0"))

@@ -279,14 +279,16 @@ class TestGrantCommand:
     @pytest.mark.parametrize(
         ("credits", "reason", "days", "sentence"),
         [
-            ("0", "x", "1", "positive"),
-            ("0.000", "x", "1", "positive"),
+            ("0", "x", "1", "between 0.001"),
+            ("0.000", "x", "1", "between 0.001"),
             ("-5", "x", "1", "decimals"),
             ("nan", "x", "1", "decimals"),
             ("inf", "x", "1", "decimals"),
             ("1e3", "x", "1", "decimals"),
             ("1.2345", "x", "1", "decimals"),
-            ("999999999999.999", "x", "1", None),
+            ("1000000000", "x", "1", None),
+            ("1000000000.001", "x", "1", "between 0.001"),
+            ("999999999999.999", "x", "1", "between 0.001"),
             ("9999999999999", "x", "1", "decimals"),
             ("5", "  ", "1", "Say why"),
             ("5", "x" * 201, "1", "at most 200"),
@@ -320,4 +322,6 @@ class TestGrantCommand:
         assert event.data == {"amount_mcr": 5_000, "reason": "First credits"}
         with pytest.raises(CommandError, match="between 0 and"):
             call_command("workspace_create", "--name", "Bob's", "--credits", str(10**12))
+        with pytest.raises(CommandError, match="must not be empty"):
+            call_command("workspace_create", "--name", " ")
         assert Workspace.objects.count() == 1

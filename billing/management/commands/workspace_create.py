@@ -23,6 +23,8 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        if not options["name"].strip():
+            raise CommandError("--name must not be empty.")
         if not 0 <= options["credits"] <= _MAX_CREDITS:
             raise CommandError(f"--credits must be between 0 and {_MAX_CREDITS}.")
         with transaction.atomic():
