@@ -56,7 +56,6 @@ _FIRST_PAUSE = timedelta(minutes=2)
 _LONGEST_PAUSE = timedelta(hours=1)
 # Stripe keeps idempotency keys for a day, and under them also the answer of a fault of its own.
 _CALLED_FOR = timedelta(hours=3)
-_UNDECIDED_FOR = timedelta(days=1)
 # Stripe takes the money for a month about an hour after it began.
 _RENEWAL_TAKES = timedelta(days=1)
 _LOOK_BACK = timedelta(days=7)
@@ -64,8 +63,7 @@ _AT_ONCE = 20
 # A task of the `default` cluster ends in time to leave room for its slowest calls.
 _TASK_S = 10.0
 
-# Those that have taken money, may still, or cannot any more. What is none of them waits for
-# somebody to act.
+# Those that have taken money, are at it, or cannot any more. All others wait for somebody to act.
 _DECIDED = frozenset({"succeeded", "processing", "canceled"})
 
 
@@ -178,6 +176,7 @@ def _open(pk: int) -> None:
             workspace=row.workspace,
             kind=PaymentKind.TOP_UP,
             pack=row.pack,
+            expires_after_days=row.pack.expires_after_days,
             credits_mcr=row.pack.credits_mcr,
             amount_cents=row.pack.price_cents,
             currency=row.pack.currency,
@@ -234,13 +233,11 @@ def _settle(payment: Payment) -> None:
     if intent is None:
         if _is_older(payment, _CALLED_FOR):
             payment_fail(payment, "Stripe could not be reached.")
-    elif intent.status == "requires_action" or (
-        intent.status not in _DECIDED and _is_older(payment, _UNDECIDED_FOR)
-    ):
-        # Nobody is there to act.
-        _end(payment, "The payment failed.", top_up_fail)
-    else:
+    elif intent.status in _DECIDED:
         payment_sync_intent(intent_id=intent.id)
+    else:
+        # Nobody is there to act.
+        _end(payment, intent.failure or "The payment failed.", top_up_fail)
 
 
 def _end(payment: Payment, reason: str, fail: Callable[[Payment, str], object]) -> None:

@@ -398,8 +398,10 @@ class TestSwitchedOff:
 
 
 class TestNothingBlocksForEver:
-    @pytest.mark.parametrize("status", ["requires_confirmation", "requires_capture"])
-    def test_a_payment_that_stops_short(
+    @pytest.mark.parametrize(
+        "status", ["requires_action", "requires_confirmation", "requires_capture"]
+    )
+    def test_a_payment_that_waits_for_somebody(
         self,
         alice: Any,
         fake_stripe: FakeStripe,
@@ -409,30 +411,10 @@ class TestNothingBlocksForEver:
     ):
         enable(fake_stripe, stripe_sender, alice)
         undecided(fake_stripe, monkeypatch, status)
-        for _ in range(2):
-            top_ups_run()
-            later()
-        assert (top_up_states(), AutoTopUp.objects.get().is_enabled) == (["pending"], True)
-        Payment.objects.filter(kind="top_up").update(created_at=Now() - timedelta(days=2))
         top_ups_run()
         payment = Payment.objects.get(kind="top_up")
         intent = fake_stripe.get("payment_intents", str(payment.payment_intent_id))
-        assert (payment.state, intent["status"]) == ("failed", "canceled")
-        assert not AutoTopUp.objects.get().is_enabled
-
-    def test_a_bank_that_wants_to_see_its_customer(
-        self,
-        alice: Any,
-        fake_stripe: FakeStripe,
-        stripe_sender: Sender,
-        monkeypatch: pytest.MonkeyPatch,
-    ):
-        enable(fake_stripe, stripe_sender, alice)
-        undecided(fake_stripe, monkeypatch, "requires_action")
-        top_ups_run()
-        payment = Payment.objects.get(kind="top_up")
-        intent = fake_stripe.get("payment_intents", str(payment.payment_intent_id))
-        # Nobody can pay it later, of which nobody would expect it.
+        # Nothing can be charged later, when nobody expects it any more.
         assert (payment.state, intent["status"]) == ("failed", "canceled")
         assert not AutoTopUp.objects.get().is_enabled
 
