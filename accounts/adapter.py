@@ -1,19 +1,23 @@
 """Where allauth asks us."""
 
 from collections.abc import Iterable
+from types import SimpleNamespace
 from typing import Any
+from urllib.parse import urlsplit
 
 import structlog
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.core import context
 from allauth.usersessions.adapter import DefaultUserSessionsAdapter
 from allauth.usersessions.models import UserSession
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.http import HttpRequest
 
 from accounts.addresses import address_problem
 from accounts.audit import audit_record
+from accounts.mail import site_url
 from accounts.models import User
 from accounts.receivers import actor_of
 from accounts.tokens import sign_ins_revoke
@@ -32,20 +36,36 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         # address, not by account: a shared count would tell which addresses belong together.
         return str(credentials.get("email", "")).lower()
 
+    def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
+        # allauth makes links of the Host header, which anybody can choose for somebody else's mail.
+        links = {
+            name: site_url(urlsplit(value)._replace(scheme="", netloc="").geturl())
+            for name, value in context.items()
+            if name.endswith("_url")
+        }
+        host = urlsplit(settings.SITE_URL).netloc
+        site = SimpleNamespace(name=host, domain=host)
+        super().send_mail(template_prefix, email, {**context, **links, "current_site": site})
+
     def send_notification_mail(self, *args: Any, **kwargs: Any) -> None:
-        # It comes after the change, which must not look failed, nor be left out of the audit trail.
-        try:
-            super().send_notification_mail(*args, **kwargs)
-        except OSError:
-            log.exception("notification_mail_failed")
+        # Of what is certain only. Nor must the change look failed because of it.
+        def send() -> None:
+            try:
+                DefaultAccountAdapter.send_notification_mail(self, *args, **kwargs)
+            except OSError:
+                log.exception("notification_mail_failed")
+
+        transaction.on_commit(send)
 
     def set_password(self, user: User, password: str) -> None:
         """Change or reset it; whoever knew the old one is out, programs included."""
+        request = context.request
+        ip = str(self.get_client_ip(request)) if request is not None else None
         user.set_password(password)
         with transaction.atomic():
             # allauth's own would write back the other fields too, such as `is_active`.
             user.save(update_fields=["password"])
-            sign_ins_revoke(user=user)
+            sign_ins_revoke(user=user, ip=ip)
 
 
 class UserSessionsAdapter(DefaultUserSessionsAdapter):  # type: ignore[misc]

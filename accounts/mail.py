@@ -8,11 +8,16 @@ from django.urls import reverse
 from accounts.models import Invitation
 
 
+def site_url(path: str) -> str:
+    """Where a path of ours is. Not by the Host header: that is what the caller says."""
+    return str(settings.SITE_URL).rstrip("/") + path
+
+
 def invitation_mail_send(*, invitation: Invitation, token: str) -> None:
     context = {
         "invitation": invitation,
         "days": settings.INVITATION_DAYS,
-        "url": settings.SITE_URL.rstrip("/") + reverse("invitation-accept", args=[token]),
+        "url": site_url(reverse("invitation-accept", args=[token])),
     }
     subject = render_to_string("mail/invitation_subject.txt", context)
     body = render_to_string("mail/invitation.txt", context)

@@ -1,17 +1,22 @@
-"""Writes down what people do with their accounts: allauth tells it by signals."""
+"""Writes down what people do with their accounts: allauth tells it by signals.
+
+Its pages that change something run in one transaction with these (accounts/urls.py).
+"""
 
 from typing import Any
 
 from allauth.account import signals
 from allauth.account.adapter import get_adapter
 from allauth.account.models import EmailAddress
+from allauth.core import context
 from allauth.mfa import signals as mfa_signals
 from allauth.mfa.models import Authenticator
 from django.contrib.auth.signals import user_login_failed
+from django.db.models.signals import post_save, pre_delete
 from django.dispatch import receiver
 from django.http import HttpRequest
 
-from accounts.audit import ANONYMOUS, Actor, audit_record
+from accounts.audit import ANONYMOUS, OPERATOR, Actor, audit_record
 from accounts.models import User
 from accounts.tokens import sign_ins_revoke
 
@@ -78,27 +83,18 @@ def on_email_changed(
     _record_email(request, user, "user.email_changed", before=before, after=to_email_address.email)
 
 
-@receiver(mfa_signals.authenticator_added)
-def on_mfa_added(
-    request: HttpRequest, user: User, authenticator: Authenticator, **kwargs: Any
-) -> None:
-    _record_mfa(request, user, "user.mfa_added", authenticator)
+# Of the model: allauth's own signals come after the transaction, or between two.
+@receiver(post_save, sender=Authenticator)
+def on_mfa_added(instance: Authenticator, created: bool, **kwargs: Any) -> None:
+    if created:
+        # Whoever had only the password is out.
+        _mfa_changed(instance, "user.mfa_added")
 
 
-@receiver(mfa_signals.authenticator_removed)
-def on_mfa_removed(
-    request: HttpRequest, user: User, authenticator: Authenticator, **kwargs: Any
-) -> None:
+@receiver(pre_delete, sender=Authenticator)
+def on_mfa_removed(instance: Authenticator, **kwargs: Any) -> None:
     # A thief's first step may be to take the second factor away.
-    sign_ins_revoke(user=user)
-    _record_mfa(request, user, "user.mfa_removed", authenticator)
-
-
-@receiver(mfa_signals.authenticator_reset)
-def on_mfa_reset(
-    request: HttpRequest, user: User, authenticator: Authenticator, **kwargs: Any
-) -> None:
-    _record_mfa(request, user, "user.mfa_reset", authenticator)
+    _mfa_changed(instance, "user.mfa_removed")
 
 
 @receiver(mfa_signals.authentication_failed)
@@ -112,8 +108,15 @@ def _record_email(request: HttpRequest, user: User, action: str, **data: Any) ->
     audit_record(actor=actor_of(request, user), action=action, data=data)
 
 
-def _record_mfa(
-    request: HttpRequest, user: User, action: str, authenticator: Authenticator
-) -> None:
-    actor = actor_of(request, user)
-    audit_record(actor=actor, action=action, data={"type": authenticator.type})
+def _mfa_changed(authenticator: Authenticator, action: str) -> None:
+    request, user = context.request, authenticator.user
+    actor = actor_of(request, user) if request is not None else OPERATOR
+    if authenticator.type != Authenticator.Type.RECOVERY_CODES:
+        sign_ins_revoke(user=user, ip=actor.ip_address)
+    audit_record(
+        actor=actor,
+        action=action,
+        target_kind="user",
+        target_uuid=user.uuid,
+        data={"type": authenticator.type},
+    )

@@ -86,12 +86,12 @@ def sign_in_refresh(
         if row is None:
             raise InvalidToken("This refresh token is not valid.")
         if RefreshToken.objects.filter(pk=row.pk, used_at=None).update(used_at=Now()):
-            return _refreshed(row.sign_in, workspace_uuid=workspace_uuid)
+            return _refreshed(row.sign_in, workspace_uuid=workspace_uuid, ip=ip)
         was_open = _end(SignIn.objects.filter(pk=row.sign_in_id))
         if was_open:
             # The thief or the robbed: nobody knows.
             actor = Actor("anonymous", "anonymous", ip_address=ip)
-            _record_end(row.sign_in, action="token.reuse_detected", actor=actor)
+            _record(row.sign_in, action="token.reuse_detected", actor=actor)
     raise TokenReused if was_open else TokenRevoked
 
 
@@ -102,7 +102,7 @@ def sign_in_revoke(*, user: User, sign_in_uuid: UUID, ip: str | None = None) -> 
     with transaction.atomic():
         if _end(SignIn.objects.filter(pk=sign_in.pk)):
             actor = Actor.of_user(user, ip_address=ip)
-            _record_end(sign_in, action="sign_in.revoked", actor=actor)
+            _record(sign_in, action="sign_in.revoked", actor=actor)
 
 
 def sign_in_revoke_by_token(*, refresh_token: str, ip: str | None = None) -> None:
@@ -112,7 +112,7 @@ def sign_in_revoke_by_token(*, refresh_token: str, ip: str | None = None) -> Non
         sign_in_revoke(user=row.sign_in.user, sign_in_uuid=row.sign_in.uuid, ip=ip)
 
 
-def sign_ins_revoke(*, user: User, except_uuid: UUID | None = None) -> int:
+def sign_ins_revoke(*, user: User, except_uuid: UUID | None = None, ip: str | None = None) -> int:
     """End all sign-ins of a person, such as after a change of password."""
     with transaction.atomic():
         # In one order, and locked, so that two of these do not stand in each other's way.
@@ -121,8 +121,9 @@ def sign_ins_revoke(*, user: User, except_uuid: UUID | None = None) -> int:
             sign_ins_list(user=user).exclude(kept).order_by("pk").select_for_update(of=("self",))
         )
         _end(SignIn.objects.filter(pk__in=[row.pk for row in rows]))
+        actor = Actor.of_user(user, ip_address=ip)
         for row in rows:
-            _record_end(row, action="sign_in.revoked", actor=Actor.of_user(user))
+            _record(row, action="sign_in.revoked", actor=actor)
     return len(rows)
 
 
@@ -244,7 +245,7 @@ def _refresh_token_find(text: str) -> RefreshToken | None:
     )
 
 
-def _refreshed(sign_in: SignIn, *, workspace_uuid: UUID | None) -> Tokens:
+def _refreshed(sign_in: SignIn, *, workspace_uuid: UUID | None, ip: str | None) -> Tokens:
     workspace = sign_in.workspace
     if workspace_uuid is not None and workspace_uuid != workspace.uuid:
         # A workspace that is not there and one of strangers look the same.
@@ -259,7 +260,11 @@ def _refreshed(sign_in: SignIn, *, workspace_uuid: UUID | None) -> Tokens:
     # Raising undoes the use of the token; a sign-in that has ended has no use for it anyway.
     if not still_open.update(last_used_at=Now(), workspace=workspace):
         raise TokenRevoked
-    sign_in.workspace = workspace
+    if workspace != sign_in.workspace:
+        # Recorded where it comes to: those people see it for the first time.
+        sign_in.workspace = workspace
+        actor = Actor.of_user(sign_in.user, ip_address=ip)
+        _record(sign_in, action="sign_in.workspace_changed", actor=actor)
     return _tokens_for(sign_in)
 
 
@@ -279,7 +284,7 @@ def _end(sign_ins: QuerySet[SignIn]) -> int:
     return sign_ins.filter(revoked_at=None).update(revoked_at=Now())
 
 
-def _record_end(sign_in: SignIn, *, action: str, actor: Actor) -> None:
+def _record(sign_in: SignIn, *, action: str, actor: Actor) -> None:
     audit_record(
         actor=actor,
         action=action,

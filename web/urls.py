@@ -8,6 +8,8 @@ urlpatterns = [
     path("account/", pages.account_home, name="account-home"),
     # Stripe sends people back to it.
     path("account/billing", pages.account_billing, name="account-billing"),
+    # First: some of allauth's, in transactions.
+    path("account/", include("accounts.urls")),
     path("account/", include("allauth.urls")),
     path("invitations/<str:token>/", pages.invitation_accept, name="invitation-accept"),
 ]

@@ -225,7 +225,11 @@ def test_a_change_binds_all_keys_of_a_lineage_that_work(alice: Any):
     api_key_revoke(**his, key_uuid=ended.uuid)
     new, _ = api_key_roll(**his, key_uuid=row.uuid, grace=DAY)
     other, _ = api_key_create(**his, name="k", monthly_cap_mcr=100)
-    narrow = {"scopes": ["jobs:read"], "monthly_cap_mcr": 0, "rate_limit_per_minute": 1}
+    narrow: dict[str, Any] = {
+        "scopes": ["jobs:read"],
+        "monthly_cap_mcr": 0,
+        "rate_limit_per_minute": 1,
+    }
     # From either end.
     api_key_update(**his, key_uuid=new.uuid, name="new", **narrow)
     found = {key.pk: key for key in ApiKey.objects.all()}

@@ -2,6 +2,7 @@
 
 import re
 from typing import Any
+from unittest import mock
 
 import pytest
 from allauth.account.models import EmailAddress
@@ -53,6 +54,21 @@ def assert_revoked(token: str) -> None:
         access_token_authenticate(token)
 
 
+def change_password(client: Client, old: str = PASSWORD) -> Any:
+    body = {"oldpassword": old, "password1": BETTER, "password2": BETTER}
+    return client.post("/account/password/change/", body)
+
+
+def activate_app(client: Client) -> str:
+    """Returns the code that did it."""
+    client.get("/account/2fa/totp/activate/")
+    secret = client.session["mfa.totp.secret"]
+    counter = next(totp.yield_hotp_counters_from_time())
+    code = str(totp.format_hotp_value(totp.hotp_value(secret, counter)))
+    assert client.post("/account/2fa/totp/activate/", {"code": code}).status_code == 302
+    return code
+
+
 def test_signing_in(client: Client):
     assert events("user.logged_in") == [{"actor": EMAIL}]
     # Giving the password again is no sign-in.
@@ -66,36 +82,38 @@ def test_failing_to_sign_in(person: User, email: str):
     assert "my secret" not in str(list(AuditEvent.objects.values()))
 
 
+# Notices are sent once a change is certain.
+@pytest.mark.django_db(transaction=True)
 def test_a_changed_password_ends_all_sign_ins(client: Client, person: User):
     tokens = [token_of(person), token_of(person)]
     bystander = make_member(person.memberships.get().workspace, Role.ADMIN)
     of_bystander = token_of(bystander)
-    body = {"oldpassword": PASSWORD, "password1": BETTER, "password2": BETTER}
-    assert client.post("/account/password/change/", body).status_code == 302
+    assert change_password(client).status_code == 302
     for token in tokens:
         assert_revoked(token)
     assert access_token_authenticate(of_bystander).user == bystander
     assert events("user.password_changed") == [{"actor": EMAIL}]
+    ended = AuditEvent.objects.filter(action="sign_in.revoked")
+    assert [row.ip_address for row in ended] == ["127.0.0.1"] * 2
     # This browser stays; others are out.
     assert client.get("/account/").status_code == 200
     assert [message.subject for message in mail.outbox] == ["Password Changed"]
 
 
+@pytest.mark.django_db(transaction=True)
 def test_a_mail_server_that_is_down_does_not_hide_the_change(
     client: Client, person: User, settings: Any, caplog: Any
 ):
     settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
     settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", 9
-    body = {"oldpassword": PASSWORD, "password1": BETTER, "password2": BETTER}
-    assert client.post("/account/password/change/", body).status_code == 302
+    assert change_password(client).status_code == 302
     assert "notification_mail_failed" in caplog.text
     assert events("user.password_changed") == [{"actor": EMAIL}]
 
 
 def test_a_wrong_old_password_changes_nothing(client: Client, person: User):
     token = token_of(person)
-    body = {"oldpassword": "wrong", "password1": BETTER, "password2": BETTER}
-    assert client.post("/account/password/change/", body).status_code == 200
+    assert change_password(client, old="wrong").status_code == 200
     assert access_token_authenticate(token).user == person
     assert events("user.password_changed") == []
     person.refresh_from_db()
@@ -115,7 +133,7 @@ def test_a_changed_password_leaves_other_fields_alone(client: Client, person: Us
 def test_a_reset_password_ends_all_sign_ins_and_sessions(client: Client, person: User):
     token, visitor = token_of(person), Client()
     visitor.post("/account/password/reset/", {"email": EMAIL})
-    found = re.search(r"http://testserver(/\S+)", str(mail.outbox[-1].body))
+    found = re.search(r"http://127.0.0.1:8000(/\S+)", str(mail.outbox[-1].body))
     assert found
     form = visitor.get(found[1])["Location"]
     assert visitor.post(form, {"password1": BETTER, "password2": BETTER}).status_code == 302
@@ -127,7 +145,7 @@ def test_a_reset_password_ends_all_sign_ins_and_sessions(client: Client, person:
 def test_addresses_are_added_verified_changed_removed(client: Client, person: User):
     client.post("/account/email/", {"email": OTHER, "action_add": ""})
     assert events("user.email_added") == [{"actor": EMAIL, "email": OTHER}]
-    found = re.search(r"http://testserver(/\S+)", str(mail.outbox[-1].body))
+    found = re.search(r"http://127.0.0.1:8000(/\S+)", str(mail.outbox[-1].body))
     assert found
     client.post(found[1])
     assert events("user.email_verified") == [{"actor": EMAIL, "email": OTHER}]
@@ -148,28 +166,91 @@ def test_an_unverified_address_does_not_become_the_primary_one(client: Client, p
     assert events("user.email_changed") == []
 
 
-# allauth tells of a new second factor once it is committed.
+# In production they begin and end with a transaction of their own.
 @pytest.mark.django_db(transaction=True)
 def test_a_second_factor_is_added_and_removed(client: Client, person: User):
     token = token_of(person)
-    client.get("/account/2fa/totp/activate/")
-    secret = client.session["mfa.totp.secret"]
-    code = totp.format_hotp_value(
-        totp.hotp_value(secret, next(totp.yield_hotp_counters_from_time()))
-    )
-    assert client.post("/account/2fa/totp/activate/", {"code": code}).status_code == 302
-    added = events("user.mfa_added")
-    assert {"actor": EMAIL, "type": "totp"} in added
-    assert {"actor": EMAIL, "type": "recovery_codes"} in added
-    # More safety ends nothing.
-    assert access_token_authenticate(token).user == person
+    activate_app(client)
+    both = [{"actor": EMAIL, "type": "totp"}, {"actor": EMAIL, "type": "recovery_codes"}]
+    assert events("user.mfa_added") == both
+    # Whoever signed in with the password alone is out; this browser stays.
+    assert_revoked(token)
+    token = token_of(person)
     client.post("/account/2fa/recovery-codes/generate/")
-    assert events("user.mfa_reset") == [{"actor": EMAIL, "type": "recovery_codes"}]
+    assert events("user.mfa_removed") == both[1:]
+    assert events("user.mfa_added") == [*both, both[1]]
+    assert access_token_authenticate(token).user == person
+    secret = str(Authenticator.objects.get(type="totp").data["secret"])
     assert client.post("/account/2fa/totp/deactivate/")["Location"] == "/account/2fa/"
-    assert {"actor": EMAIL, "type": "totp"} in events("user.mfa_removed")
+    assert events("user.mfa_removed") == [both[1], *both]
     assert_revoked(token)
     assert not Authenticator.objects.exists()
     assert secret not in str(list(AuditEvent.objects.values()))
+    ended = AuditEvent.objects.filter(action="sign_in.revoked")
+    assert [row.ip_address for row in ended] == ["127.0.0.1"] * 2
+
+
+def test_the_code_that_activates_an_app_is_used_up(client: Client, person: User):
+    body = {"email": EMAIL, "password": PASSWORD, "code": activate_app(client)}
+    assert Client().post("/v1/auth/token", body, "application/json").status_code == 401
+    assert SignIn.objects.count() == 0
+
+
+def test_a_second_factor_taken_away_on_the_machine_is_recorded(person: User):
+    token = token_of(person)
+    totp.TOTP.activate(person, totp.generate_totp_secret())
+    Authenticator.objects.all().delete()
+    assert_revoked(token)
+    rows = AuditEvent.objects.filter(action__startswith="user.mfa_").order_by("pk")
+    found = [(row.action, row.actor_kind, row.target_uuid) for row in rows]
+    assert found == [
+        ("user.mfa_added", "operator", person.uuid),
+        ("user.mfa_removed", "operator", person.uuid),
+    ]
+
+
+def add_confirmed_address(client: Client) -> None:
+    user = User.objects.get()
+    EmailAddress.objects.create(user=user, email=OTHER, verified=True)
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "prepare"),
+    [
+        (
+            "password/change/",
+            {"oldpassword": PASSWORD, "password1": BETTER, "password2": BETTER},
+            None,
+        ),
+        ("email/", {"email": OTHER, "action_add": ""}, None),
+        ("email/", {"email": OTHER, "action_primary": ""}, add_confirmed_address),
+        ("email/", {"email": OTHER, "action_remove": ""}, add_confirmed_address),
+        ("2fa/totp/deactivate/", {}, activate_app),
+        ("2fa/recovery-codes/generate/", {}, activate_app),
+    ],
+)
+@pytest.mark.django_db(transaction=True)
+def test_a_change_and_its_record_are_one(
+    client: Client, person: User, path: str, body: dict[str, str], prepare: Any
+):
+    """The process ends when it is about to record: then there is no change either."""
+    if prepare:
+        prepare(client)
+        mail.outbox.clear()
+    token = token_of(person)
+
+    def state() -> list[Any]:
+        models = (User, EmailAddress, Authenticator, AuditEvent)
+        return [sorted(map(str, model.objects.values())) for model in models]
+
+    before = state()
+    killed = mock.patch("accounts.receivers.audit_record", side_effect=SystemExit)
+    with killed, pytest.raises(SystemExit):
+        client.post(f"/account/{path}", body)
+    assert state() == before
+    assert access_token_authenticate(token).user == person
+    # Nobody is told of what did not happen, but who owns an address that was to be added.
+    assert len(mail.outbox) == ("action_add" in body)
 
 
 def test_a_wrong_code_is_recorded(person: User):

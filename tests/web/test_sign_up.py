@@ -28,7 +28,7 @@ def sign_up(client: Client, email: str = NEW, password: str = PASSWORD) -> Any:
 
 
 def link_of_mail() -> str:
-    found = re.search(r"http://testserver(/\S+)", str(mail.outbox[-1].body))
+    found = re.search(r"http://127.0.0.1:8000(/\S+)", str(mail.outbox[-1].body))
     assert found
     return found[1]
 
@@ -152,6 +152,23 @@ def test_adding_an_address_to_ones_own_tells_nothing(addresses: list[str], signe
         EmailAddress.objects.get(user__email="alice@example.org", email=address).delete()
     assert len(answers) == 1
     assert [message.to for message in mail.outbox] == [[address] for address in addresses]
+
+
+def test_links_lead_to_the_site_whatever_the_host_is_called(settings: Any):
+    settings.SITE_URL = "https://stemwright.example/"
+    client = Client(headers={"Host": "localhost:6666"})
+    make_user("known@example.org")
+    sign_up(client)
+    sign_up(client, "known@example.org")
+    for email in (NEW, "known@example.org", "nobody@example.org"):
+        client.post("/account/password/reset/", {"email": email})
+    assert len(mail.outbox) == 5
+    for message in mail.outbox:
+        body = str(message.body)
+        assert "localhost" not in body
+        found = re.findall(r"https?:\S+", body)
+        assert found
+        assert all(link.startswith("https://stemwright.example/account/") for link in found)
 
 
 def test_a_person_signs_up_confirms_and_signs_in(client: Client):

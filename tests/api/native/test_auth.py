@@ -300,6 +300,9 @@ def test_a_refresh_can_change_the_workspace(alice: Workspace, bob: User, charlie
     # Refused, and the token is not used up by it.
     assert refusal(refresh(first["refresh_token"], workspace=str(charlie.uuid)))[0] == 403
     second = refresh(first["refresh_token"], workspace=str(other.uuid)).json()
+    event = AuditEvent.objects.get(action="sign_in.workspace_changed")
+    assert (event.workspace_uuid, event.actor_uuid) == (other.uuid, bob.uuid)
+    assert (event.target_uuid, event.ip_address) == (SignIn.objects.get().uuid, "127.0.0.1")
     assert second["workspace"] == str(other.uuid)
     me = bearer(second["access_token"]).get("/v1/auth/me").json()
     assert (me["workspace"]["name"], me["role"]) == ("Other", "viewer")
