@@ -14,7 +14,7 @@ from accounts.models import Workspace
 from billing import stripe_client
 from billing.matching import ForeignObject, payment_metadata
 from billing.models import Payment, PaymentKind, PaymentState, Plan, StripeCustomer
-from billing.payments import payment_fail, payment_sync_session
+from billing.payments import payment_fail, payment_settle
 from billing.pricing import credits_text
 from billing.shop import pack_get, plan_get
 from billing.stripe_objects import Invoice, Json
@@ -59,6 +59,7 @@ def checkout_pack(*, workspace: Workspace, code: str) -> Checkout:
         workspace=workspace,
         kind=PaymentKind.PACK,
         pack=pack,
+        expires_after_days=pack.expires_after_days,
         credits_mcr=pack.credits_mcr,
         amount_cents=pack.price_cents,
         currency=pack.currency,
@@ -136,11 +137,11 @@ def _close_open_plans(workspace: Workspace) -> None:
     )
     for payment in open_ones.exclude(checkout_session_id=None):
         session_id = str(payment.checkout_session_id)
-        # Refused: it was just paid, or is expired already. Either way, see.
+        # Refused: it was just paid, has expired, or is gone. Either way, see.
         with suppress(PaymentProviderRefused):
             stripe_client.session_expire(session_id=session_id)
         with suppress(ForeignObject):
-            payment_sync_session(session_id=session_id)
+            payment_settle(payment=payment)
     for payment in open_ones.filter(
         checkout_session_id=None, created_at__lt=Now() - _CUT_OFF_AFTER
     ):

@@ -5,133 +5,182 @@ times, beside itself and in any order: a payment grants its credits at most once
 that marks it paid, and an older answer never replaces a newer one. No call to Stripe is made while
 a row is locked.
 
-What is not about a payment of ours, or contradicts it, raises ForeignObject and changes nothing.
+Each returns whether credits were granted or taken back. What is not about a payment of ours, or
+contradicts it, raises ForeignObject and changes nothing.
 """
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from django.db import transaction
-from django.db.models import F
-from django.db.models.functions import Now
 
-from accounts.audit import SYSTEM, audit_record
 from billing import stripe_client
 from billing.auto_top_ups import auto_top_up_disable
-from billing.clawbacks import grant_clawback_sync
-from billing.ledger import credits_grant
-from billing.matching import ForeignObject, amount_check, payment_named
-from billing.models import Payment, PaymentKind, PaymentState
-from billing.stripe_objects import Charge, Intent, Invoice, InvoiceLine, Session
+from billing.granting import payment_grant
+from billing.matching import (
+    ForeignObject,
+    amount_check,
+    payment_metadata,
+    payment_named,
+    refusal,
+)
+from billing.models import Payment, PaymentKind, PaymentState, StripeCustomer
+from billing.returns import Part, returned_sync, returned_sync_invoice
+from billing.stripe_client import StripeObjectMissing
+from billing.stripe_objects import Intent, Invoice, InvoiceLine, Session
 from billing.subscriptions import subscription_sync
-from config.errors import PaymentProviderFailed
-
-_FETCHES = 20
-
-
-# --- What was bought --------------------------------------------------------------------------
-
-
-def payment_sync_session(*, session_id: str) -> None:
-    session = stripe_client.session_get(session_id=session_id)
-    payment = payment_named(session.metadata, customer=session.customer)
-    if session.reference != str(payment.workspace.uuid):
-        raise ForeignObject("The session is for another workspace than its payment.")
-    if payment.checkout_session_id not in (None, session.id):
-        raise ForeignObject("The session is not the payment's own.")
-    amount_check(payment, session.amount_cents, session.currency)
-    if session.status == "expired":
-        payment_fail(payment, "The checkout was not finished in time.")
-    elif session.mode == "subscription":
-        if session.invoice:
-            payment_sync_invoice(invoice_id=session.invoice)
-    else:
-        _sync_purchase(payment, session)
-
-
-def _sync_purchase(payment: Payment, session: Session) -> None:
-    intent = session.intent
-    if session.payment_status == "paid" and intent:
-        # `paid` alone counts: a completed checkout may still wait for a bank.
-        _grant(payment, key=f"cs:{session.id}", intent=intent.id, session=session.id)
-        _sync_returned(payment, intent)
-    elif session.status == "complete" and intent and intent.status in _INTENT_FAILED:
-        payment_fail(payment, intent.failure or "The payment failed.")
-
 
 _INTENT_FAILED = frozenset({"requires_payment_method", "canceled"})
 
 
-def payment_sync_intent(*, intent_id: str) -> None:
+# --- Checkouts --------------------------------------------------------------------------------
+
+
+def payment_sync_session(*, session_id: str) -> bool:
+    session = stripe_client.session_get(session_id=session_id)
+    is_paid = session.payment_status == "paid"
+    payment = payment_named(session.metadata, customer=session.customer)
+    if session.reference != str(payment.workspace.uuid):
+        raise ForeignObject("The session is for another workspace than its payment.")
+    if payment.checkout_session_id not in (None, session.id):
+        raise refusal("The session is not the payment's own.", is_paid=is_paid)
+    if session.subscription:
+        # First: what lives there keeps a second one from being opened, whatever it costs.
+        subscription_sync(subscription_id=session.subscription)
+    amount_check(payment, session.amount_cents, session.currency, is_paid=is_paid)
+    if session.status == "expired":
+        payment_fail(payment, "The checkout was not finished in time.")
+        return False
+    if session.mode == "subscription":
+        return _sync_first_month(payment, session)
+    return _sync_purchase(payment, session)
+
+
+def _sync_purchase(payment: Payment, session: Session) -> bool:
+    intent = session.intent
+    if session.payment_status == "paid" and intent:
+        # `paid` alone counts: a completed checkout may still wait for a bank.
+        granted = payment_grant(
+            payment, key=f"cs:{session.id}", intent=intent.id, session=session.id
+        )
+        return _sync_returned(payment, intent) or granted
+    if session.status == "complete" and intent and intent.status in _INTENT_FAILED:
+        payment_fail(payment, intent.failure or "The payment failed.")
+    return False
+
+
+def _sync_first_month(payment: Payment, session: Session) -> bool:
+    if session.invoice is None:
+        return False
+    invoice = stripe_client.invoice_get(invoice=session.invoice)
+    changed = _sync_invoice(invoice)
+    # An open page waits for another card; behind a closed one a bank may still be at work.
+    if session.status == "complete" and not invoice.is_paid and _is_over(invoice):
+        payment_fail(payment, "The payment failed.")
+    return changed
+
+
+def _is_over(invoice: Invoice) -> bool:
+    return _is_given_up(invoice) or _open_statuses(invoice) <= _INTENT_FAILED
+
+
+# --- Intents ----------------------------------------------------------------------------------
+
+
+def payment_sync_intent(*, intent_id: str) -> bool:
     intent = stripe_client.intent_get(intent=intent_id)
     if session_id := stripe_client.session_of_intent(intent=intent.id):
-        payment_sync_session(session_id=session_id)
-    elif invoice_id := stripe_client.invoice_of_intent(intent=intent.id):
-        payment_sync_invoice(invoice_id=invoice_id)
-    else:
-        _sync_top_up(intent)
+        return payment_sync_session(session_id=session_id)
+    if invoice_ids := stripe_client.invoices_of_intent(intent=intent.id):
+        return _sync_invoices(invoice_ids)
+    return _sync_top_up(intent)
 
 
-def _sync_top_up(intent: Intent) -> None:
+def _sync_invoices(invoice_ids: list[str]) -> bool:
+    changed, refused = False, []
+    for invoice_id in invoice_ids:
+        try:
+            changed |= payment_sync_invoice(invoice_id=invoice_id)
+        except ForeignObject as error:
+            # The others are paid all the same.
+            refused.append(error)
+    if refused:
+        raise refused[0]
+    return changed
+
+
+def _sync_top_up(intent: Intent) -> bool:
+    is_paid = intent.status == "succeeded"
     payment = payment_named(intent.metadata, customer=intent.customer)
     if payment.kind != PaymentKind.TOP_UP:
         raise ForeignObject("The payment intent is not a top-up's.")
     if payment.payment_intent_id not in (None, intent.id):
-        raise ForeignObject("The payment intent is not the payment's own.")
-    amount_check(payment, intent.amount_cents, intent.currency)
-    if intent.status == "succeeded":
-        _grant(payment, key=f"pi:{intent.id}", intent=intent.id)
-        _sync_returned(payment, intent)
-    elif intent.status in _INTENT_FAILED | {"requires_action"}:
+        raise refusal("The payment intent is not the payment's own.", is_paid=is_paid)
+    amount_check(payment, intent.amount_cents, intent.currency, is_paid=is_paid)
+    if is_paid:
+        granted = payment_grant(payment, key=f"pi:{intent.id}", intent=intent.id)
+        return _sync_returned(payment, intent) or granted
+    if intent.status in _INTENT_FAILED | {"requires_action"}:
         # Nobody is there to act.
         top_up_fail(payment, intent.failure or "The payment failed.")
+    return False
 
 
-def payment_sync_invoice(*, invoice_id: str) -> None:
-    invoice = stripe_client.invoice_get(invoice=invoice_id)
+# --- Invoices ---------------------------------------------------------------------------------
+
+
+def payment_sync_invoice(*, invoice_id: str) -> bool:
+    return _sync_invoice(stripe_client.invoice_get(invoice=invoice_id))
+
+
+def _sync_invoice(invoice: Invoice) -> bool:
     if invoice.subscription is None:
         # The receipt of a pack, whose session grants; or an invoice that an operator wrote.
-        return
+        return False
     first = payment_named(invoice.metadata, customer=invoice.customer)
     if first.kind != PaymentKind.PLAN:
         raise ForeignObject("The subscription is not of a plan.")
-    line = _plan_line(invoice)
-    # What was agreed at the checkout holds for every month, whatever became of the plan.
-    amount_check(first, line.amount_cents, line.currency)
+    line = _agreed_line(first, invoice)
     payment = first if invoice.is_first else _renewal(first, invoice)
     if payment is None:
-        return
+        return False
     if payment.invoice_id not in (None, invoice.id):
-        raise ForeignObject("The invoice is not the payment's own.")
+        raise refusal("The invoice is not the payment's own.", is_paid=invoice.is_paid)
     subscription_sync(subscription_id=invoice.subscription)
-    if invoice.status == "paid":
-        _grant(
-            payment,
-            key=f"inv:{invoice.id}:{line.id}",
-            intent=invoice.intent,
-            invoice=invoice.id,
-            expires_at=line.period_end,
+    if invoice.is_paid:
+        key = f"inv:{invoice.id}:{line.id}"
+        # A month that is paid late is a whole month all the same.
+        paid_at = invoice.paid_at or line.period_start
+        expires_at = max(line.period_end, paid_at + (line.period_end - line.period_start))
+        granted = payment_grant(
+            payment, key=key, intent=invoice.intent, invoice=invoice.id, expires_at=expires_at
         )
-        if invoice.intent:
-            _sync_returned(payment, stripe_client.intent_get(intent=invoice.intent))
-    elif _has_failed(invoice) and not invoice.is_first:
-        # The page of the first month stays open for another card, until it expires.
+        return returned_sync_invoice(payment=payment, invoice=invoice) or granted
+    if not invoice.is_first and _has_failed(invoice):
         payment_fail(payment, "The payment failed.")
+    return False
 
 
-def _plan_line(invoice: Invoice) -> InvoiceLine:
+def _agreed_line(first: Payment, invoice: Invoice) -> InvoiceLine:
+    """The line of the plan; what was agreed at the checkout holds for every month."""
+    is_paid = invoice.is_paid
     lines = [
         line
         for line in invoice.lines
         if line.subscription == invoice.subscription and not line.is_proration
     ]
     if len(lines) != 1:
-        raise ForeignObject(f"The invoice has {len(lines)} lines of the plan, not one.")
+        count = len(lines)
+        raise refusal(f"The invoice has {count} lines of the plan, not one.", is_paid=is_paid)
+    if any(line.is_proration or line.amount_cents < 0 for line in invoice.lines):
+        # Such as the rest of a month whose credits are spent.
+        raise refusal("The invoice gives back a part of another month.", is_paid=is_paid)
+    amount_check(first, lines[0].amount_cents, lines[0].currency, is_paid=is_paid)
     return lines[0]
 
 
 def _renewal(first: Payment, invoice: Invoice) -> Payment | None:
     """The payment of a later month, once there is something to say of it."""
-    if invoice.status != "paid" and not _has_failed(invoice):
+    if not invoice.is_paid and not _has_failed(invoice):
         return None
     payment, _ = Payment.objects.select_related("workspace").get_or_create(
         invoice_id=invoice.id,
@@ -150,8 +199,58 @@ def _renewal(first: Payment, invoice: Invoice) -> Payment | None:
 
 
 def _has_failed(invoice: Invoice) -> bool:
-    is_given_up = invoice.status in {"void", "uncollectible"}
-    return is_given_up or (invoice.status == "open" and invoice.was_attempted)
+    """A bank debit is attempted long before it is paid or refused."""
+    if invoice.status == "open" and invoice.was_attempted:
+        return "processing" not in _open_statuses(invoice)
+    return _is_given_up(invoice)
+
+
+def _is_given_up(invoice: Invoice) -> bool:
+    return invoice.status in {"void", "uncollectible"}
+
+
+def _open_statuses(invoice: Invoice) -> set[str]:
+    """Of the payment intents that are to pay it."""
+    intents = [part.intent for part in invoice.parts if part.intent]
+    return {stripe_client.intent_get(intent=intent).status for intent in intents}
+
+
+# --- What becomes of a payment ----------------------------------------------------------------
+
+
+def payment_settle(*, payment: Payment) -> bool:
+    """Ask Stripe what became of one of our payments, and end it when nothing can come of it."""
+    try:
+        return _settle(payment)
+    except StripeObjectMissing:
+        payment_fail(payment, "Stripe does not have it any more.")
+        return False
+    except ForeignObject:
+        payment_fail(payment, "Stripe's side of it is not what was agreed.")
+        raise
+
+
+def _settle(payment: Payment) -> bool:
+    if payment.invoice_id:
+        return payment_sync_invoice(invoice_id=payment.invoice_id)
+    if payment.checkout_session_id:
+        return payment_sync_session(session_id=payment.checkout_session_id)
+    if payment.kind == PaymentKind.TOP_UP:
+        intent_id = payment.payment_intent_id or _lost_intent(payment)
+        return bool(intent_id) and payment_sync_intent(intent_id=str(intent_id))
+    payment_fail(payment, "The checkout was cut off.")
+    return False
+
+
+def _lost_intent(payment: Payment) -> str | None:
+    """That of a call whose answer never came."""
+    row = StripeCustomer.objects.filter(workspace=payment.workspace).first()
+    if row is None:
+        return None
+    made = stripe_client.intents_of_customer(
+        customer=row.stripe_id, since=payment.created_at - timedelta(hours=1)
+    )
+    return next((one.id for one in made if one.metadata == payment_metadata(payment)), None)
 
 
 def payment_fail(payment: Payment, reason: str) -> bool:
@@ -170,113 +269,37 @@ def top_up_fail(payment: Payment, reason: str) -> None:
         auto_top_up_disable(workspace=payment.workspace, reason=reason)
 
 
-@transaction.atomic
-def _grant(
-    payment: Payment,
-    *,
-    key: str,
-    intent: str | None,
-    session: str | None = None,
-    invoice: str | None = None,
-    expires_at: datetime | None = None,
-) -> None:
-    rows = Payment.objects.select_for_update(of=("self",)).annotate(now=Now())
-    row = rows.get(pk=payment.pk)
-    if row.grant_id is not None:
-        return
-    if payment.pack and payment.pack.expires_after_days:
-        expires_at = row.now + timedelta(days=payment.pack.expires_after_days)
-    grant = credits_grant(
-        workspace=payment.workspace,
-        amount_mcr=row.credits_mcr,
-        source=row.kind,
-        idempotency_key=key,
-        reason=f"Payment {row.uuid}",
-        expires_at=expires_at,
-    )
-    Payment.objects.filter(pk=row.pk).update(
-        state=PaymentState.PAID,
-        grant=grant,
-        paid_at=row.now,
-        failure="",
-        payment_intent_id=intent or row.payment_intent_id,
-        checkout_session_id=session or row.checkout_session_id,
-        invoice_id=invoice or row.invoice_id,
-    )
-    _record(payment, "payment.paid", amount_cents=row.amount_cents, credits_mcr=row.credits_mcr)
-
-
-def _record(payment: Payment, action: str, **data: int) -> None:
-    audit_record(
-        actor=SYSTEM,
-        action=action,
-        workspace=payment.workspace,
-        target_kind="payment",
-        target_uuid=payment.uuid,
-        data={"currency": payment.currency, **data},
-    )
-
-
 # --- What was given back ----------------------------------------------------------------------
 
 
-def payment_sync_refund(*, refund_id: str) -> None:
-    _sync_charge(stripe_client.charge_of_refund(refund=refund_id))
+def payment_sync_refund(*, refund_id: str) -> bool:
+    return _sync_charge(stripe_client.charge_of_refund(refund=refund_id))
 
 
-def payment_sync_dispute(*, dispute_id: str) -> None:
-    _sync_charge(stripe_client.charge_of_dispute(dispute=dispute_id))
+def payment_sync_dispute(*, dispute_id: str) -> bool:
+    return _sync_charge(stripe_client.charge_of_dispute(dispute=dispute_id))
 
 
-def payment_sync_charge(*, charge_id: str) -> None:
+def payment_sync_charge(*, charge_id: str) -> bool:
     """Refunds and disputes. Those of a payment that was not heard of yet wait for its grant."""
-    _sync_charge(charge_id)
+    return _sync_charge(charge_id)
 
 
-def _sync_charge(charge_id: str | None) -> None:
+def _sync_charge(charge_id: str | None) -> bool:
     charge = stripe_client.charge_get(charge=charge_id) if charge_id else None
     if charge is None or charge.intent is None:
         raise ForeignObject("It is of no payment intent.")
-    if not Payment.objects.filter(payment_intent_id=charge.intent, grant__isnull=False).exists():
-        # This grants, and then looks at the charge.
-        payment_sync_intent(intent_id=charge.intent)
-        return
-    payment = Payment.objects.select_related("workspace").get(payment_intent_id=charge.intent)
-    _put_returned(payment, charge.id)
+    bought = Payment.objects.filter(payment_intent_id=charge.intent, grant__isnull=False)
+    payment = bought.exclude(kind=PaymentKind.PLAN).select_related("workspace").first()
+    if payment is None:
+        # This grants what is not granted yet, and then looks at the charges. Those of a plan's
+        # invoices are found only so.
+        return payment_sync_intent(intent_id=charge.intent)
+    return returned_sync(payment=payment, parts=[Part(charge.id)])
 
 
-def _sync_returned(payment: Payment, intent: Intent) -> None:
+def _sync_returned(payment: Payment, intent: Intent) -> bool:
     # Also after a grant: the news of a refund may have come, and gone, before it.
-    if intent.charge:
-        _put_returned(payment, intent.charge)
-
-
-def _put_returned(payment: Payment, charge_id: str) -> None:
-    for _ in range(_FETCHES):
-        fetches = Payment.objects.values_list("fetches", flat=True).get(pk=payment.pk)
-        charge = stripe_client.charge_get(charge=charge_id)
-        if _write_returned(payment, charge, fetches):
-            return
-    raise PaymentProviderFailed
-
-
-@transaction.atomic
-def _write_returned(payment: Payment, charge: Charge, fetches: int) -> bool:
-    """False when something was written since the charge was fetched: it may be newer."""
-    row = Payment.objects.select_for_update(of=("self",)).select_related("grant").get(pk=payment.pk)
-    # Of what was charged, which may be less than the price: a coupon of the operator's.
-    returned_cents = row.amount_cents * charge.returned_cents // charge.amount_cents
-    if row.grant is None or row.returned_cents == returned_cents:
-        return True
-    if row.fetches != fetches:
+    if intent.charge is None:
         return False
-    Payment.objects.filter(pk=row.pk).update(
-        returned_cents=returned_cents, fetches=F("fetches") + 1
-    )
-    grant_clawback_sync(
-        grant=row.grant,
-        total_mcr=row.credits_mcr * charge.returned_cents // charge.amount_cents,
-        reason=f"Payment {row.uuid}",
-    )
-    _record(payment, "payment.refunded", returned_cents=returned_cents)
-    return True
+    return returned_sync(payment=payment, parts=[Part(intent.charge)])

@@ -260,11 +260,11 @@ def invoice_get(*, invoice: str) -> Invoice:
     return Invoice.of(data)
 
 
-def invoice_of_intent(*, intent: str) -> str | None:
+def invoices_of_intent(*, intent: str) -> list[str]:
     payment: Any = {"type": "payment_intent", "payment_intent": intent}
     with _errors():
-        found = _client().v1.invoice_payments.list(params={"payment": payment, "limit": 1})
-    return id_of(_plain(found.data[0])["invoice"]) if found.data else None
+        found = _client().v1.invoice_payments.list(params={"payment": payment, "limit": 100})
+    return [str(id_of(_plain(row)["invoice"])) for row in found.data]
 
 
 def invoices_of_customer(*, customer: str, limit: int) -> list[Invoice]:

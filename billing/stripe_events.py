@@ -15,7 +15,7 @@ from django.db.models import F, QuerySet
 from django.db.models.functions import Now
 
 from billing import stripe_client
-from billing.matching import ForeignObject
+from billing.matching import Contradiction, ForeignObject
 from billing.models import StripeEvent
 from billing.payments import (
     payment_sync_charge,
@@ -149,6 +149,9 @@ def _process(event: StripeEvent) -> bool:
     """False when Stripe does not answer: one slow failure is enough for a task."""
     try:
         HANDLERS[event.type](event.object_id)
+    except Contradiction as error:
+        log.error("payment_contradicted", id=event.object_id, type=event.type, reason=str(error))
+        _end(event, str(error))
     except ForeignObject as error:
         _end(event, str(error))
     except StripeObjectMissing:

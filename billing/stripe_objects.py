@@ -1,6 +1,5 @@
 """What the service reads of Stripe's objects, in the shapes of the pinned API version."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -77,18 +76,42 @@ class InvoiceLine:
     currency: str
     subscription: str | None
     is_proration: bool
+    period_start: datetime
     period_end: datetime
 
     @classmethod
     def of(cls, data: Json) -> "InvoiceLine":
-        details = (data.get("parent") or {}).get("subscription_item_details") or {}
+        parent = data.get("parent") or {}
+        details = parent.get("subscription_item_details") or {}
+        extra = parent.get("invoice_item_details") or {}
         return cls(
             id=data["id"],
             amount_cents=data["amount"],
             currency=data["currency"],
             subscription=id_of(details.get("subscription")),
-            is_proration=bool(details.get("proration")),
+            is_proration=any(bool(row.get("proration")) for row in (details, extra)),
+            period_start=moment(data["period"]["start"]),
             period_end=moment(data["period"]["end"]),
+        )
+
+
+@dataclass(frozen=True)
+class InvoicePart:
+    """A payment towards an invoice, made or still open."""
+
+    is_paid: bool
+    amount_cents: int
+    intent: str | None
+    charge: str | None
+
+    @classmethod
+    def of(cls, data: Json) -> "InvoicePart":
+        by = data["payment"]
+        return cls(
+            is_paid=data["status"] == "paid",
+            amount_cents=data.get("amount_paid") or 0,
+            intent=id_of(by.get("payment_intent")),
+            charge=id_of(by.get("charge")),
         )
 
 
@@ -100,6 +123,7 @@ class Invoice:
     amount_cents: int
     currency: str
     created_at: datetime
+    paid_at: datetime | None
     hosted_url: str
     pdf_url: str
     is_first: bool
@@ -109,12 +133,27 @@ class Invoice:
     metadata: dict[str, str]
     """The subscription's."""
     lines: tuple[InvoiceLine, ...]
-    intent: str | None
-    """The payment that settled it; known where `payments` was expanded."""
+    from_balance_cents: int
+    """Settled with credit that the customer had at Stripe."""
+    parts: tuple[InvoicePart, ...]
+    """Known where `payments` was expanded."""
+
+    @property
+    def is_paid(self) -> bool:
+        return self.status == "paid"
+
+    @property
+    def intent(self) -> str | None:
+        """The first payment that settled it."""
+        return next((part.intent for part in self.parts if part.is_paid and part.intent), None)
 
     @classmethod
     def of(cls, data: Json) -> "Invoice":
         details = (data.get("parent") or {}).get("subscription_details") or {}
+        parts = (data.get("payments") or {}).get("data", [])
+        paid_at = (data.get("status_transitions") or {}).get("paid_at")
+        # A balance below zero is a credit.
+        credit_cents = (data.get("ending_balance") or 0) - (data.get("starting_balance") or 0)
         return cls(
             id=data["id"],
             number=data.get("number") or "",
@@ -122,6 +161,7 @@ class Invoice:
             amount_cents=data["total"],
             currency=data["currency"],
             created_at=moment(data["created"]),
+            paid_at=moment(paid_at) if paid_at else None,
             hosted_url=data.get("hosted_invoice_url") or "",
             pdf_url=data.get("invoice_pdf") or "",
             is_first=data.get("billing_reason") == "subscription_create",
@@ -130,15 +170,9 @@ class Invoice:
             subscription=id_of(details.get("subscription")),
             metadata=dict(details.get("metadata") or {}),
             lines=tuple(InvoiceLine.of(line) for line in data["lines"]["data"]),
-            intent=next(_paid_by(data), None),
+            from_balance_cents=max(0, credit_cents),
+            parts=tuple(InvoicePart.of(part) for part in parts),
         )
-
-
-def _paid_by(invoice: Json) -> Iterator[str]:
-    for payment in (invoice.get("payments") or {}).get("data", []):
-        intent = id_of(payment["payment"].get("payment_intent"))
-        if payment["status"] == "paid" and intent:
-            yield intent
 
 
 @dataclass(frozen=True)
@@ -170,12 +204,15 @@ class Charge:
     intent: str | None
     amount_cents: int
     returned_cents: int
-    """Refunded, or in dispute: a dispute takes the money until it is won."""
+    """Refunded, or taken by a dispute."""
 
     @classmethod
     def of(cls, data: Json, disputes: list[Json]) -> "Charge":
         disputed = sum(
-            dispute["amount"] for dispute in disputes if dispute["status"] in _MONEY_TAKEN
+            # An amount in another currency cannot be compared: it counts as the whole charge.
+            dispute["amount"] if dispute["currency"] == data["currency"] else data["amount"]
+            for dispute in disputes
+            if _has_taken(dispute)
         )
         return cls(
             id=data["id"],
@@ -185,8 +222,15 @@ class Charge:
         )
 
 
-# The others are won ones, and warnings, which take no money.
-_MONEY_TAKEN = frozenset({"needs_response", "under_review", "lost"})
+def _has_taken(dispute: Json) -> bool:
+    """Whether the bank has the money: what was booked says so, and the state until it is booked.
+
+    A lost dispute may be under appeal, and one that was prevented may have cost the money.
+    """
+    if booked := dispute.get("balance_transactions"):
+        return bool(sum(row["amount"] for row in booked) < 0)
+    status = dispute["status"]
+    return not (status in {"won", "prevented"} or status.startswith("warning_"))
 
 
 @dataclass(frozen=True)

@@ -107,9 +107,12 @@ class Payment(models.Model):
     credits_mcr = models.BigIntegerField()
     amount_cents = models.IntegerField()
     currency = models.CharField(max_length=3)
+    # After the grant; null: never, or with the month paid for.
+    expires_after_days = models.PositiveIntegerField(null=True)
     checkout_session_id = models.CharField(max_length=255, null=True, unique=True)
     invoice_id = models.CharField(max_length=255, null=True, unique=True)
-    payment_intent_id = models.CharField(max_length=255, null=True, unique=True)
+    # One intent may pay several overdue months.
+    payment_intent_id = models.CharField(max_length=255, null=True, db_index=True)
     grant = models.OneToOneField(
         Transaction, null=True, on_delete=models.PROTECT, related_name="payment"
     )
@@ -138,10 +141,19 @@ class Payment(models.Model):
                 condition=Q(grant=None) | Q(state=PaymentState.PAID), name="payment_granted_is_paid"
             ),
             models.CheckConstraint(
+                condition=~Q(state=PaymentState.PAID) | Q(grant__isnull=False),
+                name="payment_paid_is_granted",
+            ),
+            models.CheckConstraint(
                 condition=Q(kind__in=PaymentKind.values), name="payment_kind_known"
             ),
             models.CheckConstraint(
                 condition=Q(state__in=PaymentState.values), name="payment_state_known"
+            ),
+            models.UniqueConstraint(
+                fields=["payment_intent_id"],
+                condition=~Q(kind=PaymentKind.PLAN),
+                name="payment_intent_buys_once",
             ),
             # One automatic purchase at a time.
             models.UniqueConstraint(
@@ -209,5 +221,28 @@ class PaymentReconciliation(models.Model):
 
     started_at = models.DateTimeField(db_default=Now(), editable=False)
     finished_at = models.DateTimeField(null=True)
-    # What was settled late: ids of Stripe's sessions, invoices and charges. Should be empty.
+    # What was settled late: ids of Stripe's or ours; and what contradicts us. Should be empty.
     found = models.JSONField(default=list)
+
+
+class PaymentCheck(models.Model):
+    """A thing that a nightly look has to look at. The rows go when all of them are done."""
+
+    reconciliation = models.ForeignKey(
+        PaymentReconciliation, on_delete=models.CASCADE, related_name="checks"
+    )
+    kind = models.CharField(max_length=16)
+    # Of Stripe's object, or of our payment.
+    object_id = models.CharField(max_length=255)
+    attempts = models.IntegerField(default=0)
+    next_attempt_at = models.DateTimeField(db_default=Now())
+    done_at = models.DateTimeField(null=True)
+    # What is to be told of it; mostly nothing.
+    finding = models.CharField(max_length=500, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["reconciliation", "kind", "object_id"], name="payment_check_unique"
+            )
+        ]

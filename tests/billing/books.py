@@ -5,7 +5,8 @@ from contextlib import contextmanager
 
 from django.db import connection
 
-from accounts.models import Workspace
+from accounts.models import AuditEvent, Workspace
+from billing.models import Transaction
 from billing.selectors import debt_get, wallet_get
 
 
@@ -30,3 +31,12 @@ def without_triggers() -> Iterator[None]:
             yield
         finally:
             cursor.execute("SET session_replication_role = DEFAULT")
+
+
+def payment_grants() -> int:
+    return Transaction.objects.filter(kind="grant", reason__startswith="Payment").count()
+
+
+def payment_audit() -> list[str]:
+    rows = AuditEvent.objects.order_by("pk").values_list("action", flat=True)
+    return [action for action in rows if action.startswith(("payment.", "subscription."))]

@@ -102,7 +102,7 @@ def test_killed_between_the_payment_and_the_grant(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("billing.payments.audit_record", killed)
+        patch.setattr("billing.granting.audit_record", killed)
         with pytest.raises(KeyboardInterrupt):
             events_process()
     assert (Payment.objects.get().state, available(alice)) == ("pending", 100)

@@ -362,6 +362,7 @@ class Api:
             self.tell("invoice.payment_failed", invoice)
             return
         invoice.update(status="paid", amount_paid=invoice["total"], amount_remaining=0)
+        invoice["status_transitions"] = {"paid_at": self.now}
         self.tell("invoice.paid", invoice)
         self.tell("invoice.payment_succeeded", invoice)
 

@@ -179,6 +179,8 @@ def invoice(of: Json | None, customer_id: str, currency: str, lines: list[Json],
         }
         if of
         else None,
+        "starting_balance": 0,
+        "ending_balance": 0,
         "status": "open",
         "subtotal": total,
         "total": total,

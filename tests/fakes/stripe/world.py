@@ -168,7 +168,8 @@ class FakeStripe(Api):
             amount = {} if amount_cents is None else {"amount": amount_cents}
             return self.refund_create({"payment_intent": intent, **amount})
 
-    def dispute(self, intent: str) -> Json:
+    def dispute(self, intent: str, status: str = "needs_response") -> Json:
+        """One that is opened takes the money; a warning, or one that was prevented, does not."""
         with self.front.lock:
             charge = self.get("charges", self.get("payment_intents", intent)["latest_charge"])
             charge["disputed"] = True
@@ -181,11 +182,14 @@ class FakeStripe(Api):
                     "currency": charge["currency"],
                     "payment_intent": intent,
                     "reason": "fraudulent",
-                    "status": "needs_response",
+                    "status": status,
+                    "balance_transactions": [],
                 },
             )
             self.tell("charge.dispute.created", row)
-            self.tell("charge.dispute.funds_withdrawn", row)
+            if status == "needs_response":
+                self._move_funds(row, -row["amount"])
+                self.tell("charge.dispute.funds_withdrawn", row)
             return row
 
     def dispute_ends(self, dispute: str, *, won: bool) -> None:
@@ -194,7 +198,12 @@ class FakeStripe(Api):
             row["status"] = "won" if won else "lost"
             self.tell("charge.dispute.closed", row)
             if won:
+                self._move_funds(row, row["amount"])
                 self.tell("charge.dispute.funds_reinstated", row)
+
+    def _move_funds(self, dispute: Json, amount: int) -> None:
+        booked = {"object": "balance_transaction", "amount": amount, "currency": "usd"}
+        dispute["balance_transactions"].append({"id": self.new_id("txn"), **booked})
 
     def foreign_event(self, kind: str, object_id: str, **of: Any) -> Json:
         """An event about something that is not ours, or not there."""
