@@ -1,113 +1,235 @@
-"""Looking at Stripe for payments whose events never came, or could not be handled."""
+"""Looking at Stripe for payments whose events never came, or could not be handled.
 
-from collections.abc import Callable, Iterator
+What there is to look at is written down first, a row each, and then worked off in slices: a night's
+look may take longer than a task, may be killed anywhere, and one broken thing ends nothing.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 
 import structlog
+from django.db import connection, transaction
+from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Now
 
 from billing import stripe_client
-from billing.matching import ForeignObject
+from billing.matching import Contradiction, ForeignObject
 from billing.models import (
     Payment,
+    PaymentCheck,
     PaymentKind,
     PaymentReconciliation,
     PaymentState,
-    StripeEvent,
     Subscription,
 )
 from billing.payments import (
-    payment_fail,
+    payment_settle,
     payment_sync_charge,
     payment_sync_invoice,
     payment_sync_session,
 )
+from billing.stripe_client import StripeObjectMissing
 from billing.subscriptions import ENDED, subscription_sync
-from config.errors import AppError
+from config.errors import PaymentProviderFailed
 
 log = structlog.get_logger(__name__)
 
 # Stripe repeats an event for three days.
 _LOOK_BACK = timedelta(days=4)
 _EVERY = timedelta(days=1)
-_LASTS_AT_MOST = timedelta(minutes=5)
 # Checkouts that are not paid expire in a day.
 _ABANDONED_AFTER = timedelta(days=2)
+# So long after, Stripe or the customer may still pay a month that was overdue.
+_PAID_LATE = timedelta(days=60)
+# So long after, a dispute may still be won, or a refund come back.
+_RETURNS_CHANGE = timedelta(days=180)
+# A task of the `default` cluster ends in time to leave room for its slowest call.
+_TASK_S = 10.0
+_MAX_ATTEMPTS = 5
+# Longer than a task lasts; for each further attempt, four times as long.
+_LEASE = timedelta(minutes=2)
+# Any number, as long as nothing else uses it for an advisory lock.
+_LOCK = 0x73746D78
 
 
 def is_payment_reconciliation_due() -> bool:
     if not stripe_client.is_configured():
         return False
-    recent = PaymentReconciliation.objects.filter(started_at__gt=Now() - _EVERY)
-    # One that was killed is begun again; it finds settled what it had settled.
-    running = recent.filter(started_at__gt=Now() - _LASTS_AT_MOST)
-    return not (recent.filter(finished_at__isnull=False).exists() or running.exists())
+    if run := _unfinished():
+        return _ready(run).exists() or not _left(run).exists()
+    return not PaymentReconciliation.objects.filter(started_at__gt=Now() - _EVERY).exists()
 
 
 def payments_reconcile() -> list[str]:
-    """Settle what was missed; returns the ids of Stripe's objects that changed something."""
-    run = PaymentReconciliation.objects.create()
+    """Look now, or go on with what was begun; returns what there is to be told of."""
+    run = _unfinished() or _begin()
+    while _work(run):
+        pass
     run.refresh_from_db()
-    since = run.started_at - _LOOK_BACK
-    found = [*_sessions(since), *_invoices(since), *_charges(since)]
-    _abandoned_end()
-    for subscription in Subscription.objects.exclude(status__in=ENDED):
-        _try(subscription.stripe_id, lambda id: subscription_sync(subscription_id=id))
-    if found:
-        log.error("payments_missed", found=found)
-    PaymentReconciliation.objects.filter(pk=run.pk).update(finished_at=Now(), found=found)
-    return found
+    return list(run.found)
 
 
-def _sessions(since: datetime) -> Iterator[str]:
+def payments_reconcile_slice() -> bool:
+    """Look for a while, once a night; True when there is more to do."""
+    if not is_payment_reconciliation_due():
+        return False
+    return _work(_unfinished() or _begin())
+
+
+def _unfinished() -> PaymentReconciliation | None:
+    return PaymentReconciliation.objects.filter(finished_at=None).order_by("pk").first()
+
+
+def _left(run: PaymentReconciliation) -> QuerySet[PaymentCheck]:
+    return run.checks.filter(done_at=None, attempts__lt=_MAX_ATTEMPTS)
+
+
+def _ready(run: PaymentReconciliation) -> QuerySet[PaymentCheck]:
+    return _left(run).filter(next_attempt_at__lte=Now())
+
+
+# --- What there is to look at -----------------------------------------------------------------
+
+
+@transaction.atomic
+def _begin() -> PaymentReconciliation:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
+    if run := _unfinished():
+        # Another was quicker.
+        return run
+    run = PaymentReconciliation.objects.create()
+    _add(run, "list", _LISTS)
+    _add(run, "payment", (str(uuid) for uuid in _doubtful().values_list("uuid", flat=True)))
+    live = Subscription.objects.exclude(status__in=ENDED)
+    _add(run, "subscription", live.values_list("stripe_id", flat=True))
+    return run
+
+
+def _add(run: PaymentReconciliation, kind: str, object_ids: Iterable[str]) -> None:
+    PaymentCheck.objects.bulk_create(
+        [PaymentCheck(reconciliation=run, kind=kind, object_id=one) for one in object_ids],
+        batch_size=1000,
+        ignore_conflicts=True,
+    )
+
+
+def _doubtful() -> QuerySet[Payment]:
+    """Payments of ours that may have changed at Stripe without a word."""
+    abandoned = Q(state=PaymentState.PENDING, created_at__lt=Now() - _ABANDONED_AFTER)
+    unpaid_month = Q(grant=None, invoice_id__isnull=False, created_at__gt=Now() - _PAID_LATE)
+    top_up = Q(kind=PaymentKind.TOP_UP, grant=None, created_at__gt=Now() - _LOOK_BACK)
+    returned = Q(returned_cents__gt=0, paid_at__gt=Now() - _RETURNS_CHANGE)
+    return Payment.objects.filter(abandoned | unpaid_month | top_up | returned).order_by("pk")
+
+
+def _list_sessions(since: datetime) -> Iterable[tuple[str, str]]:
     for session in stripe_client.sessions_paid(since=since):
         granted = Payment.objects.filter(checkout_session_id=session.id, grant__isnull=False)
         if session.mode == "payment" and not granted.exists():
-            _try(session.id, lambda id: payment_sync_session(session_id=id))
-            if granted.exists():
-                yield session.id
+            yield "session", session.id
 
 
-def _invoices(since: datetime) -> Iterator[str]:
+def _list_invoices(since: datetime) -> Iterable[tuple[str, str]]:
     for invoice in stripe_client.invoices_paid(since=since):
         granted = Payment.objects.filter(invoice_id=invoice.id, grant__isnull=False)
         if invoice.subscription and not granted.exists():
-            _try(invoice.id, lambda id: payment_sync_invoice(invoice_id=id))
-            if granted.exists():
-                yield invoice.id
+            yield "invoice", invoice.id
 
 
-def _charges(since: datetime) -> Iterator[str]:
+def _list_returns(since: datetime) -> Iterable[tuple[str, str]]:
+    # Also those that were heard of: a refund may fail, a dispute be won, without a word.
     for found in stripe_client.returns_list(since=since):
-        heard = StripeEvent.objects.filter(object_id=found.id, processed_at__isnull=False)
-        if heard.exists():
-            continue
-        rows = Payment.objects.filter(payment_intent_id=found.intent).values_list("returned_cents")
-        before = rows.first()
-        _try(found.charge, lambda id: payment_sync_charge(charge_id=id))
-        if rows.first() != before:
-            yield found.charge
+        yield "charge", found.charge
 
 
-def _abandoned_end() -> None:
-    old = Payment.objects.filter(
-        state=PaymentState.PENDING,
-        kind__in=[PaymentKind.PACK, PaymentKind.PLAN],
-        created_at__lt=Now() - _ABANDONED_AFTER,
-    )
-    for payment in old:
-        if payment.checkout_session_id is None:
-            payment_fail(payment, "The checkout was cut off.")
-        else:
-            _try(payment.checkout_session_id, lambda id: payment_sync_session(session_id=id))
+_LISTS: Mapping[str, Callable[[datetime], Iterable[tuple[str, str]]]] = {
+    "sessions": _list_sessions,
+    "invoices": _list_invoices,
+    "returns": _list_returns,
+}
 
 
-def _try(object_id: str, sync: Callable[[str], None]) -> None:
-    """One that fails does not hold up the others."""
+# --- Looking ----------------------------------------------------------------------------------
+
+
+def _work(run: PaymentReconciliation) -> bool:
+    started = time.monotonic()
+    while check := _claim(run):
+        _look(run, check)
+        if time.monotonic() - started > _TASK_S:
+            return True
+    _tell(run)
+    return False
+
+
+@transaction.atomic
+def _claim(run: PaymentReconciliation) -> PaymentCheck | None:
+    """Lease a check. The attempt counts here: one that kills its worker is not tried for ever."""
+    rows = _ready(run).select_for_update(skip_locked=True)
+    check = rows.order_by("attempts", "pk").first()
+    if check is not None:
+        lease = _LEASE * 4**check.attempts
+        run.checks.filter(pk=check.pk).update(
+            attempts=F("attempts") + 1, next_attempt_at=Now() + lease
+        )
+    return check
+
+
+def _look(run: PaymentReconciliation, check: PaymentCheck) -> None:
+    finding = ""
     try:
-        sync(object_id)
-    except ForeignObject:
+        if _sync(run, check):
+            finding = check.object_id
+    except Contradiction as error:
+        finding = f"{check.object_id}: {error}"
+    except (ForeignObject, StripeObjectMissing):
         # Another product's, on the same account.
         pass
-    except AppError:
-        log.exception("payment_reconciling_failed", id=object_id)
+    except PaymentProviderFailed:
+        # It is tried again, once its lease is over.
+        log.exception("payment_reconciling_put_off", kind=check.kind, id=check.object_id)
+        return
+    except Exception:
+        # Whatever it is, the others must go on.
+        log.exception("payment_reconciling_failed", kind=check.kind, id=check.object_id)
+    except BaseException:
+        # Asked to stop: the next worker need not wait.
+        run.checks.filter(pk=check.pk).update(next_attempt_at=Now())
+        raise
+    run.checks.filter(pk=check.pk).update(done_at=Now(), finding=finding[:500])
+
+
+def _sync(run: PaymentReconciliation, check: PaymentCheck) -> bool:
+    """True when credits were granted or taken back."""
+    match check.kind:
+        case "list":
+            run.refresh_from_db()
+            for kind, object_id in _LISTS[check.object_id](run.started_at - _LOOK_BACK):
+                _add(run, kind, [object_id])
+        case "session":
+            return payment_sync_session(session_id=check.object_id)
+        case "invoice":
+            return payment_sync_invoice(invoice_id=check.object_id)
+        case "charge":
+            return payment_sync_charge(charge_id=check.object_id)
+        case "subscription":
+            subscription_sync(subscription_id=check.object_id)
+        case "payment":
+            rows = Payment.objects.select_related("workspace")
+            return payment_settle(payment=rows.get(uuid=check.object_id))
+    return False
+
+
+def _tell(run: PaymentReconciliation) -> None:
+    """Keep what was found so far; with the last check done, the look is over."""
+    findings = run.checks.exclude(finding="").order_by("pk")
+    found = list(findings.values_list("finding", flat=True))
+    open_run = PaymentReconciliation.objects.filter(pk=run.pk, finished_at=None)
+    if _left(run).exists():
+        open_run.update(found=found)
+    elif open_run.update(found=found, finished_at=Now()):
+        if found:
+            log.error("payments_missed", found=found)
+        run.checks.all().delete()

@@ -5,7 +5,12 @@ from billing.reconciling import ledger_reconcile_if_due
 from billing.stripe_events import events_process
 from billing.top_ups import top_ups_run
 from jobs import cleaning
-from jobs.queue import wake_cleaning, wake_payments, wake_separation
+from jobs.queue import (
+    wake_cleaning,
+    wake_payment_reconciling,
+    wake_payments,
+    wake_separation,
+)
 from jobs.runner import run_next_job
 
 
@@ -32,5 +37,5 @@ def payments_run() -> None:
 
 
 def payments_reconcile() -> None:
-    if payment_reconciling.is_payment_reconciliation_due():
-        payment_reconciling.payments_reconcile()
+    if payment_reconciling.payments_reconcile_slice():
+        wake_payment_reconciling()

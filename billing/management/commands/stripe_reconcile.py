@@ -10,6 +10,6 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         found = payments_reconcile()
-        for object_id in found:
-            self.stdout.write(f"settled {object_id}")
+        for finding in found:
+            self.stdout.write(finding)
         self.stdout.write(f"{len(found)} missed payments")
