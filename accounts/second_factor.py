@@ -3,6 +3,8 @@
 Codes of authenticator apps are good once.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from allauth.mfa import app_settings
@@ -10,6 +12,7 @@ from allauth.mfa.adapter import get_adapter
 from allauth.mfa.base import forms
 from allauth.mfa.models import Authenticator
 from allauth.mfa.totp import forms as totp_forms
+from allauth.mfa.webauthn import forms as webauthn_forms
 from django.core.cache import cache
 
 
@@ -37,6 +40,38 @@ class AuthenticateForm(_GoodOnce, forms.AuthenticateForm):  # type: ignore[misc]
 
 
 class ReauthenticateForm(_GoodOnce, forms.ReauthenticateForm):  # type: ignore[misc]
+    pass
+
+
+@contextmanager
+def _decoded() -> Iterator[None]:
+    """A form error for what is no answer of a passkey; allauth minds only some of it."""
+    try:
+        yield
+    except (ValueError, KeyError):
+        raise get_adapter().validation_error("incorrect_code") from None
+
+
+class AddWebAuthnForm(webauthn_forms.AddWebAuthnForm):  # type: ignore[misc]
+    def clean(self) -> dict[str, Any]:
+        with _decoded():
+            return dict(super().clean())
+
+
+class AuthenticateWebAuthnForm(webauthn_forms.AuthenticateWebAuthnForm):  # type: ignore[misc]
+    def clean_credential(self) -> Authenticator:
+        with _decoded():
+            return super().clean_credential()
+
+
+class LoginWebAuthnForm(AuthenticateWebAuthnForm, webauthn_forms.LoginWebAuthnForm):  # type: ignore[misc]
+    pass
+
+
+class ReauthenticateWebAuthnForm(
+    AuthenticateWebAuthnForm,
+    webauthn_forms.ReauthenticateWebAuthnForm,  # type: ignore[misc]
+):
     pass
 
 

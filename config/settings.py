@@ -2,11 +2,13 @@
 
 import os
 import sys
+from base64 import urlsafe_b64encode
 from pathlib import Path
 from typing import Any
 
 import dj_database_url
 import structlog
+from cryptography.fernet import Fernet, MultiFernet
 
 from config import env
 from config.localdb import ensure_database_url
@@ -138,10 +140,15 @@ MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = True
 MFA_TOTP_ISSUER = "Stemwright"
 MFA_TOTP_TOLERANCE = 1
+MFA_ADAPTER = "accounts.adapter.MfaAdapter"
 MFA_FORMS = {
     "authenticate": "accounts.second_factor.AuthenticateForm",
     "reauthenticate": "accounts.second_factor.ReauthenticateForm",
     "activate_totp": "accounts.second_factor.ActivateTOTPForm",
+    "add_webauthn": "accounts.second_factor.AddWebAuthnForm",
+    "authenticate_webauthn": "accounts.second_factor.AuthenticateWebAuthnForm",
+    "login_webauthn": "accounts.second_factor.LoginWebAuthnForm",
+    "reauthenticate_webauthn": "accounts.second_factor.ReauthenticateWebAuthnForm",
 }
 # Browsers allow passkeys on http://localhost.
 MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not PRODUCTION
@@ -159,6 +166,18 @@ INVITATION_DAYS = 7
 JWT_SECRETS = env.words("JWT_SECRETS", _insecure and f"{_insecure}-of-access-tokens-0123456789")
 if min((len(secret) for secret in JWT_SECRETS), default=0) < 32:
     raise env.EnvError("JWT_SECRETS needs at least one secret, each of 32 characters or more.")
+# Encrypts the secrets of second factors in the database. Several, newest first: an older one opens
+# what was encrypted with it, for as long as it stays here.
+MFA_ENCRYPTION_KEYS = env.words(
+    "MFA_ENCRYPTION_KEYS",
+    _insecure and urlsafe_b64encode(_insecure.encode().ljust(32, b".")).decode(),
+)
+try:
+    MultiFernet([Fernet(key) for key in MFA_ENCRYPTION_KEYS])
+except ValueError:
+    raise env.EnvError(
+        "MFA_ENCRYPTION_KEYS needs at least one key, each of 32 bytes in URL-safe base64."
+    ) from None
 
 # --- Mail -------------------------------------------------------------------------------------
 

@@ -44,7 +44,10 @@ def test_what_is_required_must_not_be_empty(
         env.text("SECRET")
 
 
-@pytest.mark.parametrize("missing", ["SECRET_KEY", "API_KEY_PEPPER", "DATABASE_URL", "JWT_SECRETS"])
+@pytest.mark.parametrize(
+    "missing",
+    ["SECRET_KEY", "API_KEY_PEPPER", "DATABASE_URL", "JWT_SECRETS", "MFA_ENCRYPTION_KEYS"],
+)
 @pytest.mark.parametrize("value", [None, ""])
 def test_production_does_not_start_without_its_secrets(missing: str, value: str | None):
     environ = {
@@ -53,6 +56,7 @@ def test_production_does_not_start_without_its_secrets(missing: str, value: str 
         "SECRET_KEY": "s" * 60,
         "API_KEY_PEPPER": "p" * 60,
         "JWT_SECRETS": "j" * 60,
+        "MFA_ENCRYPTION_KEYS": "m" * 43 + "=",
         "DATABASE_URL": "postgres://localhost/x",
     }
     del environ[missing]

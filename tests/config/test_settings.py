@@ -27,10 +27,22 @@ def test_progress_streams_leave_threads_for_the_rest():
     assert configured.PROGRESS_STREAMS_PER_PROCESS < int(threads)
 
 
-@pytest.mark.parametrize("secrets", ["short", ",", "x" * 31, f"{'x' * 32},short"])
-def test_it_does_not_start_with_a_secret_that_could_be_guessed(secrets: str):
-    """An access token gives away a hash of its secret."""
-    environ = {**os.environ, "JWT_SECRETS": secrets, "DATABASE_URL": "postgresql://unused/unused"}
+@pytest.mark.parametrize(
+    ("name", "secrets"),
+    [
+        # An access token gives away a hash of its secret.
+        ("JWT_SECRETS", "short"),
+        ("JWT_SECRETS", ","),
+        ("JWT_SECRETS", "x" * 31),
+        ("JWT_SECRETS", f"{'x' * 32},short"),
+        ("MFA_ENCRYPTION_KEYS", ","),
+        ("MFA_ENCRYPTION_KEYS", "x" * 32),
+        ("MFA_ENCRYPTION_KEYS", "é" * 43 + "="),
+        ("MFA_ENCRYPTION_KEYS", "m" * 43 + "=,short"),
+    ],
+)
+def test_it_does_not_start_with_a_secret_that_will_not_do(name: str, secrets: str):
+    environ = {**os.environ, name: secrets, "DATABASE_URL": "postgresql://unused/unused"}
     start = subprocess.run(
         [sys.executable, "-c", "import config.settings"],
         cwd=configured.BASE_DIR,
@@ -39,4 +51,4 @@ def test_it_does_not_start_with_a_secret_that_could_be_guessed(secrets: str):
         text=True,
     )
     assert start.returncode != 0
-    assert "JWT_SECRETS" in start.stderr
+    assert f"EnvError: {name} needs at least one" in start.stderr
