@@ -236,14 +236,16 @@ def _settle(payment: Payment) -> bool:
     if payment.checkout_session_id:
         return payment_sync_session(session_id=payment.checkout_session_id)
     if payment.kind == PaymentKind.TOP_UP:
-        intent_id = payment.payment_intent_id or _lost_intent(payment)
-        return bool(intent_id) and payment_sync_intent(intent_id=str(intent_id))
+        intent_id = top_up_intent(payment)
+        return intent_id is not None and payment_sync_intent(intent_id=intent_id)
     payment_fail(payment, "The checkout was cut off.")
     return False
 
 
-def _lost_intent(payment: Payment) -> str | None:
-    """That of a call whose answer never came."""
+def top_up_intent(payment: Payment) -> str | None:
+    """What its call made at Stripe; also where the answer never came."""
+    if payment.payment_intent_id:
+        return payment.payment_intent_id
     row = StripeCustomer.objects.filter(workspace=payment.workspace).first()
     if row is None:
         return None

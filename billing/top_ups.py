@@ -6,7 +6,7 @@ fails only once Stripe was asked for what the calls made, and once that can take
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
 from functools import partial
@@ -28,7 +28,7 @@ from django.db.models.functions import Coalesce, Now, TruncMonth
 from billing import stripe_client
 from billing.auto_top_ups import card_of
 from billing.checkout import customer_ensure
-from billing.matching import ForeignObject, payment_metadata
+from billing.matching import payment_metadata
 from billing.models import (
     Account,
     AccountKind,
@@ -39,7 +39,7 @@ from billing.models import (
     PaymentState,
     Subscription,
 )
-from billing.payments import payment_fail, payment_sync_intent, top_up_fail
+from billing.payments import payment_fail, payment_sync_intent, top_up_fail, top_up_intent
 from billing.stripe_client import StripeKeyReused, StripeObjectMissing
 from billing.stripe_objects import Intent
 from config.errors import (
@@ -58,7 +58,6 @@ _LONGEST_PAUSE = timedelta(hours=1)
 _CALLED_FOR = timedelta(hours=3)
 # Stripe takes the money for a month about an hour after it began.
 _RENEWAL_TAKES = timedelta(days=1)
-_LOOK_BACK = timedelta(days=7)
 _AT_ONCE = 20
 # A task of the `default` cluster ends in time to leave room for its slowest calls.
 _TASK_S = 10.0
@@ -96,26 +95,6 @@ def _try(failure: str, pk: int, work: Callable[[], None]) -> Exception | None:
         log.exception(failure, pk=pk)
         return error
     return None
-
-
-def top_ups_look() -> Iterator[str]:
-    """Settle top-ups that took money of which no answer and no event came; yields their intents."""
-    rows = Payment.objects.filter(kind=PaymentKind.TOP_UP, grant=None)
-    open_or_new = Q(state=PaymentState.PENDING) | Q(created_at__gt=Now() - _LOOK_BACK)
-    for payment in rows.filter(open_or_new).select_related("workspace"):
-        error = _try("top_up_not_looked_for", payment.pk, partial(_look, payment))
-        if isinstance(error, PaymentProviderFailed):
-            break
-        payment.refresh_from_db(fields=["grant", "payment_intent_id"])
-        if payment.grant_id is not None:
-            yield str(payment.payment_intent_id)
-
-
-def _look(payment: Payment) -> None:
-    with suppress(ForeignObject, StripeObjectMissing):
-        intent = _intent_of(payment)
-        if intent and intent.status == "succeeded":
-            payment_sync_intent(intent_id=intent.id)
 
 
 def _wanted() -> QuerySet[AutoTopUp]:
@@ -287,11 +266,5 @@ def _charge(payment: Payment) -> None:
 
 
 def _intent_of(payment: Payment) -> Intent | None:
-    """What the call made, also one whose answer was lost."""
-    if payment.payment_intent_id:
-        return stripe_client.intent_get(intent=payment.payment_intent_id)
-    made = stripe_client.intents_of_customer(
-        customer=customer_ensure(workspace=payment.workspace),
-        since=payment.created_at - timedelta(hours=1),
-    )
-    return next((row for row in made if row.metadata == payment_metadata(payment)), None)
+    intent_id = top_up_intent(payment)
+    return stripe_client.intent_get(intent=intent_id) if intent_id else None

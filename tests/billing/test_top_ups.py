@@ -13,8 +13,9 @@ from billing import stripe_client, top_ups
 from billing.auto_top_ups import TopUpWish, auto_top_up_put
 from billing.ledger import credits_hold, hold_capture, lots_expire
 from billing.models import AutoTopUp, Lot, Pack, Payment, Subscription, Transaction
+from billing.payment_reconciling import payments_reconcile
 from billing.selectors import debt_get, ledger_discrepancies
-from billing.top_ups import has_top_ups_to_run, top_ups_look, top_ups_run
+from billing.top_ups import has_top_ups_to_run, top_ups_run
 from config.errors import CardDeclined, NoSavedCard, PaymentProviderRefused
 from tests.fakes.stripe import FakeStripe, Sender
 from tests.fakes.stripe.endpoints import MONTH_S
@@ -247,10 +248,13 @@ def test_the_price_at_the_time_of_the_row_holds(
 def test_a_refunded_top_up(alice: Any, fake_stripe: FakeStripe, stripe_sender: Sender):
     enable(fake_stripe, stripe_sender, alice)
     top_ups_run()
-    AutoTopUp.objects.update(is_enabled=False)
     fake_stripe.refund(str(Payment.objects.get(kind="top_up").payment_intent_id))
     settle(fake_stripe, stripe_sender)
     assert available(alice) == 10_100
+    # The money that was just given back is not taken again.
+    assert (has_top_ups_to_run(), top_ups_run(), charges(fake_stripe)) == (False, 0, 1)
+    reason = AutoTopUp.objects.get().disabled_reason
+    assert reason == "A payment was given back or disputed."
 
 
 def test_who_owes_credits_is_not_charged(
@@ -349,10 +353,10 @@ class TestNoChargeIsLost:
         fake_stripe.fail("POST payment_intents", after=True)
         top_ups_run()
         Payment.objects.filter(kind="top_up").update(state="failed", failure="x")
-        (found,) = list(top_ups_look())
         payment = Payment.objects.get(kind="top_up")
-        assert (payment.state, payment.payment_intent_id) == ("paid", found)
-        assert (available(alice), list(top_ups_look())) == (20_100, [])
+        assert payments_reconcile() == [str(payment.uuid)]
+        assert (top_up_states(), available(alice)) == (["paid"], 20_100)
+        assert payments_reconcile() == []
         assert ledger_discrepancies() == []
 
     def test_of_one_while_another_fails(
@@ -365,12 +369,8 @@ class TestNoChargeIsLost:
             top_ups_run()
         foreign = Payment.objects.get(kind="top_up", workspace=alice)
         Payment.objects.filter(pk=foreign.pk).update(amount_cents=400)
-        assert len(list(top_ups_look())) == 1
-        assert (available(alice), available(charlie)) == (10_100, 20_100)
-        # The same when they are paid.
-        Payment.objects.filter(grant=None).update(next_attempt_at=Now() - timedelta(hours=1))
-        AutoTopUp.objects.filter(workspace=charlie).update(threshold_mcr=30_000_000)
-        assert (top_ups_run(), available(charlie)) == (2, 30_100)
+        later()
+        assert (top_ups_run(), available(alice), available(charlie)) == (2, 10_100, 20_100)
 
 
 class TestSwitchedOff:
