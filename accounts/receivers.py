@@ -12,10 +12,11 @@ from allauth.core import context
 from allauth.mfa import signals as mfa_signals
 from allauth.mfa.models import Authenticator
 from django.contrib.auth.signals import user_login_failed
-from django.db.models.signals import post_save, pre_delete
+from django.db.models.signals import post_save, pre_delete, pre_save
 from django.dispatch import receiver
 from django.http import HttpRequest
 
+from accounts.addresses import address_release
 from accounts.audit import ANONYMOUS, OPERATOR, Actor, audit_record
 from accounts.models import User
 from accounts.tokens import sign_ins_revoke
@@ -69,6 +70,12 @@ def on_email_removed(
 @receiver(signals.email_confirmed)
 def on_email_confirmed(request: HttpRequest, email_address: EmailAddress, **kwargs: Any) -> None:
     _record_email(request, email_address.user, "user.email_verified", email=email_address.email)
+
+
+@receiver(pre_save, sender=EmailAddress)
+def on_confirmed_address(instance: EmailAddress, **kwargs: Any) -> None:
+    if instance.verified:
+        address_release(email=instance.email, owner=instance.user)
 
 
 @receiver(signals.email_changed)

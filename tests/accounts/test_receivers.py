@@ -12,10 +12,11 @@ from django.contrib.sessions.models import Session
 from django.core import mail
 from django.test import Client
 
+from accounts.addresses import address_release
 from accounts.models import AuditEvent, Role, SignIn, User
 from accounts.tokens import access_token_authenticate
 from config.errors import TokenRevoked
-from tests.makers import PASSWORD, make_member, make_token, make_workspace
+from tests.makers import PASSWORD, make_member, make_token, make_user, make_workspace
 
 pytestmark = pytest.mark.django_db
 
@@ -156,6 +157,44 @@ def test_addresses_are_added_verified_changed_removed(client: Client, person: Us
     client.post("/account/email/", {"email": EMAIL, "action_remove": ""})
     assert events("user.email_removed") == [{"actor": OTHER, "email": EMAIL}]
     assert EmailAddress.objects.get().email == person.email == OTHER
+
+
+def test_a_stranger_cannot_keep_an_address_from_who_has_confirmed_it(client: Client, person: User):
+    """Signed up with it, by whatever name, and never confirmed it."""
+    stranger = make_user(OTHER, verified=False)
+    client.post("/account/email/", {"email": OTHER, "action_add": ""})
+    stranger.refresh_from_db()
+    assert stranger.email == OTHER
+    found = re.search(r"http://127.0.0.1:8000(/\S+)", str(mail.outbox[-1].body))
+    assert found
+    client.post(found[1])
+    client.post("/account/email/", {"email": OTHER, "action_primary": ""})
+    person.refresh_from_db()
+    stranger.refresh_from_db()
+    assert (person.email, stranger.email) == (OTHER, f"{stranger.uuid}@released.invalid")
+    assert list(EmailAddress.objects.filter(email=OTHER).values_list("user")) == [(person.pk,)]
+    released = AuditEvent.objects.get(action="user.email_released")
+    assert released.target_uuid == stranger.uuid
+    # The way in is the owner's alone.
+    assert Client().post("/account/login/", {"login": OTHER, "password": PASSWORD})["Location"] == (
+        "/account/"
+    )
+
+
+def test_who_has_confirmed_an_address_keeps_it(client: Client, person: User):
+    owner = make_user(OTHER)
+    client.post("/account/email/", {"email": OTHER, "action_add": ""})
+    found = re.search(r"http://127.0.0.1:8000(/\S+)", str(mail.outbox[-1].body))
+    assert found
+    client.post(found[1])
+    client.post("/account/email/", {"email": OTHER, "action_primary": ""})
+    owner.refresh_from_db()
+    person.refresh_from_db()
+    assert (owner.email, person.email) == (OTHER, EMAIL)
+    address_release(email=OTHER, owner=person)
+    owner.refresh_from_db()
+    assert owner.email == OTHER
+    assert EmailAddress.objects.get(email=OTHER, verified=True).user == owner
 
 
 def test_an_unverified_address_does_not_become_the_primary_one(client: Client, person: User):
