@@ -9,6 +9,7 @@ from uuid import UUID
 from allauth.account.models import EmailAddress
 from django.conf import settings
 from django.db import transaction
+from django.db.models import QuerySet
 from django.db.models.functions import Lower, Now
 
 from accounts.addresses import address_problem
@@ -101,27 +102,46 @@ def invitation_revoke(*, workspace: Workspace, invitation_uuid: UUID, actor: Act
 
 def invitation_get(*, token: str) -> Invitation:
     """One that can be accepted; unknown, expired, revoked and used ones look the same."""
-    invitation = (
-        Invitation.objects.select_related("workspace", "invited_by")
-        .filter(token_hash=_hash(token))
-        .filter(accepted_at=None, revoked_at=None, expires_at__gt=Now())
-        .first()
+    return _first(_valid().filter(token_hash=_hash(token)))
+
+
+def invitations_for(*, user: User) -> QuerySet[Invitation]:
+    """Those that wait for a person, by the addresses that they have confirmed."""
+    # allauth keeps them in lower case, as we do. Not `iexact`: to PostgreSQL, ſ is an S.
+    addresses = EmailAddress.objects.filter(user=user, verified=True)
+    return _valid().filter(email__in=addresses.values("email")).order_by("pk")
+
+
+def invitation_accept(*, token: str, user: User, actor: Actor) -> Membership:
+    """Join, once, by the person whose confirmed address was invited."""
+    return _accept(_valid().filter(token_hash=_hash(token)), user=user, actor=actor)
+
+
+def invitation_accept_own(*, invitation_uuid: UUID, user: User, actor: Actor) -> Membership:
+    """Join without the mail's link: the confirmed address proves as much."""
+    return _accept(invitations_for(user=user).filter(uuid=invitation_uuid), user=user, actor=actor)
+
+
+def _valid() -> QuerySet[Invitation]:
+    return Invitation.objects.select_related("workspace", "invited_by").filter(
+        accepted_at=None, revoked_at=None, expires_at__gt=Now()
     )
+
+
+def _first(found: QuerySet[Invitation]) -> Invitation:
+    invitation = found.first()
     if invitation is None:
         raise InvitationInvalid
     return invitation
 
 
-def invitation_accept(*, token: str, user: User, actor: Actor) -> Membership:
-    """Join, once, by the person whose confirmed address was invited."""
+def _accept(found: QuerySet[Invitation], *, user: User, actor: Actor) -> Membership:
     with transaction.atomic():
-        workspace = workspace_lock(invitation_get(token=token).workspace)
+        workspace = workspace_lock(_first(found).workspace)
         # Again: it may have been revoked or used until the lock was free.
-        invitation = invitation_get(token=token)
+        invitation = _first(found.all())
         _require_inviter_still_may(invitation)
-        # allauth keeps them in lower case, as we do. Not `iexact`: to PostgreSQL, ſ is an S.
-        addresses = EmailAddress.objects.filter(user=user, verified=True)
-        if not addresses.filter(email=invitation.email).exists():
+        if not invitations_for(user=user).filter(pk=invitation.pk).exists():
             raise InvitationForAnother
         if workspace.memberships.filter(user=user).exists():
             raise AlreadyMember("You are a member of this workspace already.")

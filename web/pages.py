@@ -7,10 +7,10 @@ from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_http_methods, require_safe
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts import invitations
-from accounts.models import Role, User, Workspace
+from accounts.models import Membership, Role, User, Workspace
 from accounts.rate_limits import rate_count
 from accounts.receivers import actor_of
 from accounts.scopes import BILLING_WRITE, ROLE_SCOPES
@@ -31,7 +31,12 @@ def account_home(request: HttpRequest) -> HttpResponse:
     user = _person(request)
     # A person who left all of theirs has one again.
     workspace_default_for(user=user, actor=actor_of(request, user))
-    return render(request, "account_home.html", {"rows": _workspaces(user), **_shop(user)})
+    context = {
+        "rows": _workspaces(user),
+        "invitations": invitations.invitations_for(user=user),
+        **_shop(user),
+    }
+    return render(request, "account_home.html", context)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -66,8 +71,7 @@ def invitation_accept(request: HttpRequest, token: str) -> HttpResponse:
             membership = invitations.invitation_accept(
                 token=token, user=user, actor=actor_of(request, user)
             )
-            messages.success(request, f"You have joined “{membership.workspace.name}”.")
-            return redirect("account-home")
+            return _joined(request, membership)
         invitation = invitations.invitation_get(token=token)
     except AppError as error:
         return _refused(request, "Invitation", error)
@@ -93,6 +97,24 @@ def _count_checkout(user: User) -> None:
     )
     if rate.is_exceeded:
         raise TooManyRequests(headers={"Retry-After": str(rate.reset_s)})
+
+
+@require_POST
+@login_required
+def invitation_join(request: HttpRequest, invitation_uuid: UUID) -> HttpResponse:
+    user = _person(request)
+    try:
+        membership = invitations.invitation_accept_own(
+            invitation_uuid=invitation_uuid, user=user, actor=actor_of(request, user)
+        )
+    except AppError as error:
+        return _refused(request, "Invitation", error)
+    return _joined(request, membership)
+
+
+def _joined(request: HttpRequest, membership: Membership) -> HttpResponse:
+    messages.success(request, f"You have joined “{membership.workspace.name}”.")
+    return redirect("account-home")
 
 
 def _shop(user: User) -> dict[str, Any]:

@@ -11,5 +11,10 @@ urlpatterns = [
     # First: some of allauth's, in transactions.
     path("account/", include("accounts.urls")),
     path("account/", include("allauth.urls")),
+    path(
+        "account/invitations/<uuid:invitation_uuid>/join",
+        pages.invitation_join,
+        name="invitation-join",
+    ),
     path("invitations/<str:token>/", pages.invitation_accept, name="invitation-accept"),
 ]

@@ -3,6 +3,7 @@ from datetime import timedelta
 from unittest import mock
 
 import pytest
+from allauth.account.models import EmailAddress
 from django.db.models.functions import Now
 from django.test import Client
 
@@ -117,3 +118,37 @@ def test_somebody_elses_page_cannot_post_it(path: str, bob: User):
     client.force_login(bob)
     assert client.post(path).status_code == 403
     assert members() == 1
+
+
+def test_who_has_signed_up_finds_it_in_the_account(path: str, client: Client):
+    page = client.get("/account/").content.decode()
+    assert "invites you to <strong>Studio &lt;&amp;&gt;</strong>, as billing." in page
+    assert Page(page).problems() == []
+    join = f"/account/invitations/{Invitation.objects.get().uuid}/join"
+    assert f'action="{join}"' in page
+    response = client.post(join)
+    assert (response.status_code, response["Location"]) == (302, "/account/")
+    assert Membership.objects.get(user__email="bob@example.org", workspace__name="Studio <&>").role
+    page = client.get("/account/").content.decode()
+    assert "invites you" not in page
+    assert client.post(join).status_code == 404
+
+
+@pytest.mark.parametrize("change", ["stranger", "unconfirmed", "expired", "revoked"])
+def test_nobody_else_can_take_it(path: str, client: Client, bob: User, change: str):
+    invitation = Invitation.objects.all()
+    join = f"/account/invitations/{invitation.get().uuid}/join"
+    match change:
+        case "stranger":
+            make_user("dave@example.org")
+            client = Client()
+            sign_in(client, "dave@example.org")
+        case "unconfirmed":
+            EmailAddress.objects.filter(user=bob).update(verified=False)
+        case "expired":
+            invitation.update(expires_at=Now() - timedelta(seconds=1))
+        case "revoked":
+            invitation.update(revoked_at=Now())
+    assert "invites you" not in client.get("/account/").content.decode()
+    assert client.post(join).status_code == 404
+    assert Membership.objects.filter(workspace__name="Studio <&>").count() == 1

@@ -32,8 +32,8 @@ IDS: dict[str, dict[str, Any]] = {
     "mfa_remove_webauthn": {"pk": 1},
     "invitation-accept": {"token": "unknown"},
 }
-# Answers to programs: the options of a passkey as JSON, the recovery codes as a file.
-NOT_PAGES = {"mfa_login_webauthn", "mfa_download_recovery_codes"}
+# Answers to programs: the options of a passkey as JSON, the recovery codes as a file. A button.
+NOT_PAGES = {"mfa_login_webauthn", "mfa_download_recovery_codes", "invitation-join"}
 FOR_ALL = {
     "home",
     "account_login",
