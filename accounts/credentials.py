@@ -7,6 +7,7 @@ from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 
 from accounts.models import User
+from accounts.receivers import login_failure_record
 from accounts.second_factor import AuthenticateForm
 from config.errors import InvalidCredentials, SecondFactorRequired, TooManyAttempts
 
@@ -24,9 +25,21 @@ def credentials_check(*, request: HttpRequest, email: str, password: str, code: 
         user = get_adapter().authenticate(request, email=email, password=password)
     except ValidationError:
         raise _too_many() from None
-    if user is None or not user.is_active or not _is_confirmed(user, email):
+    if user is None or not user.is_active:
+        # Recorded by on_login_failed.
         raise InvalidCredentials
-    _check_second_factor(user, code)
+    # From here on somebody knows the password, which its owner may want to hear of.
+    if not _is_confirmed(user, email):
+        login_failure_record(request, email=email, reason="address_unconfirmed")
+        raise InvalidCredentials
+    try:
+        _check_second_factor(user, code)
+    except SecondFactorRequired:
+        login_failure_record(request, email=email, reason="second_factor_required")
+        raise
+    except InvalidCredentials:
+        login_failure_record(request, email=email, reason="second_factor_wrong")
+        raise
     assert isinstance(user, User)  # noqa: S101 - for mypy; allauth knows AUTH_USER_MODEL only
     return user
 

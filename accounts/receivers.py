@@ -29,6 +29,12 @@ def actor_of(request: HttpRequest, user: User | None) -> Actor:
     return Actor.of_user(user, ip_address=ip_address)
 
 
+def login_failure_record(request: HttpRequest | None, *, email: str, reason: str) -> None:
+    actor = actor_of(request, None) if request is not None else ANONYMOUS
+    data = {"email": email[:254], "reason": reason}
+    audit_record(actor=actor, action="user.login_failed", data=data)
+
+
 @receiver(signals.user_logged_in)
 def on_logged_in(request: HttpRequest, user: User, **kwargs: Any) -> None:
     audit_record(actor=actor_of(request, user), action="user.logged_in")
@@ -37,10 +43,8 @@ def on_logged_in(request: HttpRequest, user: User, **kwargs: Any) -> None:
 @receiver(user_login_failed)
 def on_login_failed(credentials: dict[str, Any], **kwargs: Any) -> None:
     # A reauthentication that failed arrives here too; its request is of somebody signed in.
-    request = kwargs.get("request")
-    actor = actor_of(request, None) if request is not None else ANONYMOUS
-    email = str(credentials.get("email", ""))[:254]
-    audit_record(actor=actor, action="user.login_failed", data={"email": email})
+    email = str(credentials.get("email", ""))
+    login_failure_record(kwargs.get("request"), email=email, reason="credentials")
 
 
 @receiver([signals.password_changed, signals.password_set])

@@ -79,7 +79,9 @@ def test_signing_in(client: Client):
 @pytest.mark.parametrize("email", [EMAIL, "nobody@example.org"])
 def test_failing_to_sign_in(person: User, email: str):
     Client().post("/account/login/", {"login": email, "password": "my secret"})
-    assert events("user.login_failed") == [{"actor": "anonymous", "email": email}]
+    assert events("user.login_failed") == [
+        {"actor": "anonymous", "email": email, "reason": "credentials"}
+    ]
     assert "my secret" not in str(list(AuditEvent.objects.values()))
 
 

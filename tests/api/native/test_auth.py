@@ -119,6 +119,17 @@ def test_whatever_is_wrong_the_answer_is_the_same(bob: User, case: str):
     error = response.json()["error"]
     assert (error["fields"], error["data"]) == ({}, {})
     assert not SignIn.objects.exists()
+    # The audit trail knows more: with the right password, somebody may be worried.
+    reason = "address_unconfirmed" if case == "unconfirmed" else "credentials"
+    assert failures() == [(changes.get("email", EMAIL), reason)]
+
+
+def failures() -> list[tuple[str, str]]:
+    """What was recorded; no secret is."""
+    rows = AuditEvent.objects.filter(action="user.login_failed").order_by("pk")
+    assert {row.ip_address for row in rows} <= {"127.0.0.1"}
+    assert PASSWORD not in str(list(rows.values()))
+    return [(row.data["email"], row.data["reason"]) for row in rows]
 
 
 def test_the_address_may_be_written_in_any_case(bob: User):
@@ -200,9 +211,11 @@ def code_of(secret: str, *, steps: int = 0) -> str:
 
 def test_a_second_factor_is_asked_for_after_the_right_password_only(bob: User, secret: str):
     assert refusal(sign_in()) == (401, "second_factor_required")
+    assert failures() == [(EMAIL, "second_factor_required")]
     assert refusal(sign_in(password="wrong")) == (401, "invalid_credentials")
     assert refusal(sign_in(password="wrong", code=code_of(secret))) == (401, "invalid_credentials")
     assert refusal(sign_in(code="000000")) == (401, "invalid_credentials")
+    assert failures()[1:] == [(EMAIL, "credentials")] * 2 + [(EMAIL, "second_factor_wrong")]
     assert not SignIn.objects.exists()
     assert sign_in(code=code_of(secret)).status_code == 200
     assert AuditEvent.objects.filter(action="user.mfa_failed").count() == 1
