@@ -62,6 +62,8 @@ class KeyChangesSerializer(StrictSerializer):
 
 
 class NewKeySerializer(KeyChangesSerializer):
+    """Without `scopes`, the key may do all that a key may ever do; without a cap, spend it all."""
+
     name = serializers.CharField(max_length=100)
     expires_at = serializers.DateTimeField(
         required=False, allow_null=True, help_text="Null: it does not expire."

@@ -132,6 +132,7 @@ class WorkspaceApi(NativeApi):
         responses=WorkspaceSerializer,
     )
     def patch(self, request: Request) -> Response:
+        """Rename the workspace."""
         principal = principal_of(request)
         values = _valid(WorkspaceNameSerializer, request)
         renamed = workspace_rename(workspace=principal.workspace, actor=principal.actor, **values)
@@ -144,6 +145,7 @@ class MembersApi(NativeApi):
 
     @extend_schema(operation_id="members_list", responses=MemberSerializer(many=True))
     def get(self, request: Request) -> Response:
+        """Who belongs to the workspace, and as what; newest first."""
         rows = members_list(workspace=workspace_of(request))
         return page_response(self, rows, MemberSerializer)
 
@@ -233,6 +235,7 @@ class InvitationApi(NativeApi):
 
     @extend_schema(operation_id="invitations_revoke", responses={204: None})
     def delete(self, request: Request, invitation_uuid: UUID) -> Response:
+        """Take an invitation back; its link is good for nothing any more."""
         invitation_revoke(
             workspace=workspace_of(request),
             invitation_uuid=invitation_uuid,
