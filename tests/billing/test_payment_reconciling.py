@@ -5,14 +5,21 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 from django.db.models.functions import Now
+from django_q.models import OrmQ
 
-from billing.models import Payment, PaymentCheck, PaymentReconciliation, Subscription
-from billing.payment_reconciling import is_payment_reconciliation_due, payments_reconcile
+from billing import payment_reconciling, stripe_events
+from billing.models import Payment, PaymentCheck, PaymentReconciliation, Plan, Subscription
+from billing.payment_reconciling import (
+    is_payment_reconciliation_due,
+    payments_reconcile,
+    payments_reconcile_slice,
+)
 from billing.selectors import ledger_discrepancies
 from billing.stripe_client import API_VERSION
 from billing.stripe_events import HANDLERS
 from jobs.tasks import payments_reconcile as task
 from tests.fakes.stripe import FakeStripe, Sender
+from tests.fakes.stripe.endpoints import GOOD, MONTH_S
 from tests.fakes.stripe.steps import available, buy_pack, open_pack, settle, subscribe
 from tests.makers import make_shop
 
@@ -146,3 +153,175 @@ class TestSetup:
         settings.STRIPE_SECRET_KEY = ""
         with pytest.raises(CommandError, match="Stripe is not set up"):
             run("stripe_setup", "--url", self.URL)
+
+
+class TestSlices:
+    """A look may take longer than a task, and be killed anywhere."""
+
+    @pytest.fixture
+    def synced(self, alice: Any, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+        """Five subscriptions; which of them were looked at. The fourth kills the worker, once."""
+        plan = Plan.objects.get(code="hobby")
+        for number in range(5):
+            Subscription.objects.create(
+                workspace=alice, plan=plan, stripe_id=f"sub_{number}", status="active"
+            )
+        seen: list[str] = []
+
+        def sync(*, subscription_id: str) -> None:
+            seen.append(subscription_id)
+            if subscription_id == "sub_3" and seen.count("sub_3") == 1:
+                raise SystemExit
+
+        monkeypatch.setattr(payment_reconciling, "subscription_sync", sync)
+        return seen
+
+    def test_one_that_is_killed_goes_on_where_it_was(
+        self, fake_stripe: FakeStripe, synced: list[str]
+    ):
+        with pytest.raises(SystemExit):
+            payments_reconcile_slice()
+        assert is_payment_reconciliation_due()
+        assert payments_reconcile_slice() is False
+        assert synced == ["sub_0", "sub_1", "sub_2", "sub_3", "sub_4", "sub_3"]
+        assert PaymentReconciliation.objects.exclude(finished_at=None).count() == 1
+        assert PaymentCheck.objects.count() == 0
+        assert not is_payment_reconciliation_due()
+
+    def test_one_that_is_killed_without_a_word_leaves_it_for_a_while(
+        self, fake_stripe: FakeStripe, synced: list[str]
+    ):
+        with pytest.raises(SystemExit):
+            payments_reconcile_slice()
+        PaymentCheck.objects.filter(object_id="sub_3").update(
+            next_attempt_at=Now() + timedelta(minutes=1)
+        )
+        payments_reconcile()
+        assert synced[4:] == ["sub_4"]
+        assert not is_payment_reconciliation_due()
+        assert PaymentReconciliation.objects.filter(finished_at=None).count() == 1
+        PaymentCheck.objects.update(next_attempt_at=Now())
+        assert is_payment_reconciliation_due()
+        payments_reconcile()
+        assert synced[5:] == ["sub_3"]
+        assert PaymentReconciliation.objects.filter(finished_at=None).count() == 0
+
+    def test_a_task_ends_in_time_and_wakes_the_next(
+        self,
+        fake_stripe: FakeStripe,
+        synced: list[str],
+        monkeypatch: pytest.MonkeyPatch,
+        django_capture_on_commit_callbacks: Any,
+    ):
+        Subscription.objects.filter(stripe_id="sub_3").delete()
+        monkeypatch.setattr(payment_reconciling, "_TASK_S", 0.0)
+        rounds = 0
+        while is_payment_reconciliation_due():
+            rounds += 1
+            OrmQ.objects.all().delete()
+            with django_capture_on_commit_callbacks(execute=True):
+                task()
+        # Three lists and four subscriptions; the last round finds nothing left.
+        assert (rounds, len(synced), OrmQ.objects.count()) == (8, 4, 0)
+
+    def test_what_kills_every_worker_is_given_up(
+        self, alice: Any, fake_stripe: FakeStripe, monkeypatch: pytest.MonkeyPatch
+    ):
+        subscribe(fake_stripe, alice)
+
+        def killed(**_: Any) -> None:
+            raise SystemExit
+
+        monkeypatch.setattr(payment_reconciling, "payment_sync_invoice", killed)
+        for _ in range(5):
+            with pytest.raises(SystemExit):
+                payments_reconcile()
+        assert payments_reconcile() == []
+        assert PaymentReconciliation.objects.exclude(finished_at=None).count() == 1
+
+    def test_stripe_is_down_for_a_while(self, alice: Any, fake_stripe: FakeStripe):
+        intent, _ = buy_pack(fake_stripe, alice)
+        fake_stripe.fail("GET .*", times=100)
+        assert payments_reconcile() == []
+        fake_stripe.front.faults.clear()
+        assert PaymentReconciliation.objects.filter(finished_at=None).count() == 1
+        assert not is_payment_reconciliation_due()
+        PaymentCheck.objects.update(next_attempt_at=Now())
+        (session,) = fake_stripe.rows["checkout/sessions"]
+        assert payments_reconcile() == [session]
+        assert available(alice) == 10_100
+
+    def test_whatever_breaks_the_others_go_on(
+        self, alice: Any, charlie: Any, fake_stripe: FakeStripe, monkeypatch: pytest.MonkeyPatch
+    ):
+        subscribe(fake_stripe, alice)
+        buy_pack(fake_stripe, charlie)
+
+        def broken(**_: Any) -> None:
+            raise ZeroDivisionError
+
+        monkeypatch.setattr(payment_reconciling, "payment_sync_invoice", broken)
+        assert len(payments_reconcile()) == 1
+        assert (available(alice), available(charlie)) == (100, 10_100)
+        assert PaymentReconciliation.objects.exclude(finished_at=None).count() == 1
+
+
+def test_an_overdue_month_that_was_paid_late(
+    alice: Any, fake_stripe: FakeStripe, stripe_sender: Sender
+):
+    """Its invoice is older than what is listed of Stripe's."""
+    fake_stripe.now -= MONTH_S + 10 * 86_400
+    stripe_id, _ = subscribe(fake_stripe, alice)
+    subscription = fake_stripe.get("subscriptions", stripe_id)
+    fake_stripe.break_card(subscription["customer"])
+    fake_stripe.advance(months=1)
+    settle(fake_stripe, stripe_sender)
+    payment = Payment.objects.latest("pk")
+    assert payment.state == "failed"
+    fake_stripe.advance(seconds=10 * 86_400)
+    fake_stripe.card_numbers[subscription["default_payment_method"]] = GOOD
+    invoice = fake_stripe.get("invoices", subscription["latest_invoice"])
+    fake_stripe.pay_invoice(invoice, subscription)
+    assert payments_reconcile() == [str(payment.uuid)]
+    payment.refresh_from_db()
+    assert payment.state == "paid"
+
+
+def test_what_was_paid_and_grants_nothing_is_told(
+    alice: Any, fake_stripe: FakeStripe, stripe_sender: Sender, monkeypatch: pytest.MonkeyPatch
+):
+    stripe_id, _ = subscribe(fake_stripe, alice)
+    settle(fake_stripe, stripe_sender)
+    for row in fake_stripe.rows["plans"].values():
+        row["unit_amount"] = row["amount"] = 1_200
+    fake_stripe.advance(months=1)
+    invoice = fake_stripe.get("subscriptions", stripe_id)["latest_invoice"]
+    logged: list[str] = []
+    for module in (stripe_events, payment_reconciling):
+        monkeypatch.setattr(module.log, "error", lambda event, **_: logged.append(event))
+    found = f"{invoice}: It is of 1200 usd, its payment of 900 usd."
+    assert payments_reconcile() == [found]
+    assert PaymentReconciliation.objects.get().found == [found]
+    settle(fake_stripe, stripe_sender)
+    assert set(logged) == {"payments_missed", "payment_contradicted"}
+    assert available(alice) == 20_100
+
+
+def test_a_checkout_that_contradicts_ends(alice: Any, fake_stripe: FakeStripe):
+    session, payment = open_pack(fake_stripe, alice)
+    fake_stripe.pay(session)
+    fake_stripe.get("checkout/sessions", session)["amount_total"] = 499
+    Payment.objects.update(created_at=Now() - timedelta(days=3))
+    reason = "It is of 499 usd, its payment of 500 usd."
+    assert payments_reconcile() == [f"{payment.uuid}: {reason}", f"{session}: {reason}"]
+    payment.refresh_from_db()
+    assert (payment.state, available(alice)) == ("failed", 100)
+
+
+def test_a_checkout_that_stripe_does_not_have_ends(alice: Any, fake_stripe: FakeStripe):
+    open_pack(fake_stripe, alice)
+    fake_stripe.rows["checkout/sessions"].clear()
+    Payment.objects.update(created_at=Now() - timedelta(days=3))
+    payments_reconcile()
+    payment = Payment.objects.get()
+    assert (payment.state, payment.failure) == ("failed", "Stripe does not have it any more.")

@@ -11,8 +11,8 @@ from billing.models import Lot, Payment, Plan, StripeEvent, Subscription, Transa
 from billing.selectors import ledger_discrepancies
 from billing.subscriptions import subscription_get, subscription_sync
 from config.errors import WrongState
-from tests.fakes.stripe import FakeStripe, Sender
-from tests.fakes.stripe.endpoints import GOOD, MONTH_S
+from tests.fakes.stripe import FakeStripe, Sender, objects
+from tests.fakes.stripe.endpoints import DECLINED, GOOD, MONTH_S
 from tests.fakes.stripe.steps import available, settle, subscribe, work_in_parallel
 from tests.makers import make_shop, make_workspace
 
@@ -139,10 +139,10 @@ def test_a_first_month_that_fails_keeps_its_page_open(
     alice: Any, fake_stripe: FakeStripe, stripe_sender: Sender
 ):
     """Else another could be opened beside it, and both be paid."""
-    stripe_id, _ = subscribe(fake_stripe, alice)
+    session = fake_stripe.session_at(checkout_plan(workspace=alice, code="hobby").url)
+    stripe_id = fake_stripe.pay(session, number=DECLINED)["id"]
     fake_stripe.get("subscriptions", stripe_id)["status"] = "incomplete"
-    (invoice,) = fake_stripe.rows["invoices"].values()
-    invoice["status"] = "open"
+    fake_stripe.get("checkout/sessions", session).update(status="open", payment_status="unpaid")
     settle(fake_stripe, stripe_sender)
     assert (available(alice), states()) == (100, [("plan", "pending")])
 
@@ -189,6 +189,76 @@ def test_a_subscription_of_another_product(
     row["metadata"].clear()
     settle(fake_stripe, stripe_sender)
     assert (available(alice), Subscription.objects.count()) == (100, 0)
+
+
+def test_a_month_that_is_paid_after_it_ended(
+    alice: Any, fake_stripe: FakeStripe, stripe_sender: Sender
+):
+    fake_stripe.now -= 2 * MONTH_S + 86_400
+    stripe_id, _ = subscribe(fake_stripe, alice)
+    subscription = fake_stripe.get("subscriptions", stripe_id)
+    fake_stripe.break_card(subscription["customer"])
+    fake_stripe.advance(months=1)
+    settle(fake_stripe, stripe_sender)
+    overdue = fake_stripe.get("invoices", subscription["latest_invoice"])
+    fake_stripe.now += MONTH_S + 86_400
+    fake_stripe.card_numbers[subscription["default_payment_method"]] = GOOD
+    fake_stripe.pay_invoice(overdue, subscription)
+    settle(fake_stripe, stripe_sender)
+    lots_expire()
+    assert (available(alice), states()) == (20_100, [("plan", "paid")] * 2)
+    lot = Lot.objects.exclude(expires_at=None).latest("pk")
+    assert lot.expires_at
+    assert lot.expires_at.timestamp() == fake_stripe.now + MONTH_S
+
+
+def test_a_month_whose_rest_was_given_back_does_not_pay_another(
+    alice: Any, fake_stripe: FakeStripe, stripe_sender: Sender
+):
+    """Ended at once with proration: the rest stands on the next bill, its credits are spent."""
+    one, _ = subscribe(fake_stripe, alice)
+    settle(fake_stripe, stripe_sender)
+    fake_stripe.subscription_cancel(one, {})
+    settle(fake_stripe, stripe_sender)
+    two, _ = subscribe(fake_stripe, alice)
+    invoice = fake_stripe.get("invoices", fake_stripe.get("subscriptions", two)["latest_invoice"])
+    (line,) = invoice["lines"]["data"]
+    item = {"invoice_item": "ii_1", "proration": True, "subscription": one}
+    parent = {"type": "invoice_item_details", "invoice_item_details": item}
+    invoice["lines"]["data"].append({**line, "id": "il_x", "amount": -900, "parent": parent})
+    invoice.update(total=0, subtotal=0, amount_due=0, amount_paid=0)
+    settle(fake_stripe, stripe_sender)
+    assert available(alice) == 20_100
+    error = StripeEvent.objects.filter(type="invoice.paid").latest("pk").error
+    assert error == "The invoice gives back a part of another month."
+
+
+@pytest.mark.parametrize(
+    ("status", "found"),
+    [
+        ("processing", [("plan", "paid")]),
+        ("requires_payment_method", [("plan", "paid"), ("plan", "failed")]),
+        ("requires_action", [("plan", "paid"), ("plan", "failed")]),
+    ],
+)
+def test_a_bank_that_takes_days_has_not_refused(
+    alice: Any,
+    fake_stripe: FakeStripe,
+    stripe_sender: Sender,
+    status: str,
+    found: list[tuple[str, str]],
+):
+    stripe_id, _ = subscribe(fake_stripe, alice)
+    row = fake_stripe.get("subscriptions", stripe_id)
+    line = {"id": "il_x", **objects.invoice_line(row, row["items"]["data"][0])}
+    made = objects.invoice(row, row["customer"], "usd", [line], "subscription_cycle")
+    invoice = fake_stripe.add("invoices", {**made, "attempted": True})
+    wanted = objects.intent({"amount": 900, "currency": "usd", "customer": row["customer"]})
+    intent = fake_stripe.add("payment_intents", {**wanted, "status": status})
+    # Open, and told of as a bank's answer would be.
+    fake_stripe.settle_invoice(invoice, intent, paid=False)
+    settle(fake_stripe, stripe_sender)
+    assert states() == found
 
 
 @pytest.mark.django_db(transaction=True)
