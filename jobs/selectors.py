@@ -6,6 +6,13 @@ from accounts.models import Workspace
 from config.errors import NotFound
 from jobs.models import Asset, AssetState, Job
 
+# Money that nobody would ever free: the end of a job takes or frees its hold in the same step.
+HOLDS_OF_ENDED_JOBS = """
+SELECT 'hold of a job that has ended is pending', h.id FROM billing_hold h
+  JOIN jobs_job j ON j.uuid = h.job_uuid
+  WHERE h.state = 'pending' AND j.state NOT IN ('queued', 'running')
+"""
+
 
 def asset_list(*, workspace: Workspace) -> QuerySet[Asset]:
     """Uploaded recordings, newest first."""

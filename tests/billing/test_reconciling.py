@@ -2,18 +2,19 @@ import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import connection
+from django.db import IntegrityError, connection, transaction
 from django.db.models import F
 from django_q.models import OrmQ
 
 from accounts.audit import OPERATOR
 from accounts.models import AuditEvent, Workspace
-from billing import reconciling
+from billing import ledger, reconciling
 from billing.clawbacks import capture_refund, grant_clawback_sync
 from billing.ledger import credits_grant, credits_hold, hold_capture, lots_expire
 from billing.models import (
@@ -23,9 +24,11 @@ from billing.models import (
     HoldLot,
     KeySpend,
     Lot,
+    Payment,
     Reconciliation,
     Transaction,
 )
+from billing.posting import account_get
 from billing.reconciling import (
     is_reconciliation_due,
     ledger_reconcile,
@@ -33,10 +36,11 @@ from billing.reconciling import (
 )
 from billing.selectors import ledger_discrepancies
 from jobs.management.commands.janitor import wake_reconciliation_if_due
+from jobs.models import ENDED, Job
 from jobs.tasks import ledger_reconcile as reconcile_task
 from tests.billing.books import balances, without_triggers
 from tests.billing.test_ledger_keys import make_capped_key
-from tests.makers import make_workspace
+from tests.makers import make_asset, make_job, make_workspace
 
 
 def make_busy_books() -> Workspace:
@@ -148,6 +152,49 @@ def test_it_finds_damage(what: str):
     with without_triggers():
         damage()
     assert {sentence for sentence, _ in ledger_discrepancies()} == sentences
+
+
+@pytest.mark.django_db
+def test_it_finds_money_on_the_account_of_a_stranger(monkeypatch: pytest.MonkeyPatch):
+    """As a mistake in the code would book it: all sums are right."""
+    alice, charlie = make_workspace("Alice's"), make_workspace("Charlie's")
+    job = uuid4()
+    credits_hold(workspace=alice, job_uuid=job, amount_mcr=100)
+    monkeypatch.setattr(ledger, "account_get", lambda _, kind: account_get(charlie, kind))
+    hold_capture(job_uuid=job, amount_mcr=100)
+    entry = Entry.objects.get(account__workspace=charlie, account__kind="sales")
+    assert ledger_discrepancies() == [("entry is on the account of another workspace", entry.pk)]
+
+
+@pytest.mark.django_db
+def test_it_finds_a_payment_that_is_paid_and_brought_nothing():
+    payment = Payment.objects.create(
+        workspace=make_workspace(),
+        kind="pack",
+        credits_mcr=1_000,
+        amount_cents=100,
+        currency="usd",
+    )
+    rows = Payment.objects.filter(pk=payment.pk)
+    with pytest.raises(IntegrityError, match="payment_paid_is_granted"), transaction.atomic():
+        rows.update(state="paid")
+    assert ledger_discrepancies() == []
+    with connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE; SET CONSTRAINTS ALL DEFERRED")
+        cursor.execute("ALTER TABLE billing_payment DROP CONSTRAINT payment_paid_is_granted")
+    rows.update(state="paid")
+    assert ledger_discrepancies() == [("paid payment has no grant", payment.pk)]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("state", ENDED)
+def test_it_finds_the_hold_of_a_job_that_has_ended(tmp_path: Path, state: str):
+    alice = make_workspace()
+    job = make_job(alice, make_asset(alice, tmp_path))
+    assert ledger_discrepancies() == []
+    Job.objects.filter(pk=job.pk).update(state=state)
+    hold = Hold.objects.get()
+    assert ledger_discrepancies() == [("hold of a job that has ended is pending", hold.pk)]
 
 
 @pytest.mark.django_db
