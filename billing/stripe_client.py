@@ -51,12 +51,18 @@ class StripeKeyReused(PaymentProviderRefused):
     """The idempotency key was used before, with other values: whatever that call made is there."""
 
 
+class StripeSecretRefused(PaymentProviderFailed):
+    """STRIPE_SECRET_KEY is no key, or no longer one."""
+
+
 def is_configured() -> bool:
-    return bool(settings.STRIPE_SECRET_KEY)
+    """With the key alone, people would pay, and wait for their credits until the night."""
+    return bool(settings.STRIPE_SECRET_KEY and settings.STRIPE_WEBHOOK_SECRETS)
 
 
 def _client() -> stripe.StripeClient:
-    if not is_configured():
+    # The key is enough here: the webhook's secret is had by it.
+    if not settings.STRIPE_SECRET_KEY:
         raise PaymentsUnavailable
     return _client_for(settings.STRIPE_SECRET_KEY, settings.STRIPE_API_BASE)
 
@@ -84,6 +90,8 @@ def _errors() -> Iterator[None]:
         raise (StripeObjectMissing if missing else PaymentProviderRefused) from error
     except stripe.IdempotencyError as error:
         raise StripeKeyReused from error
+    except stripe.AuthenticationError as error:
+        raise StripeSecretRefused from error
     except stripe.StripeError as error:
         # No connection, a limit, a fault of theirs, a key that was just replaced: all may pass.
         raise PaymentProviderFailed from error

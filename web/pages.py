@@ -21,6 +21,7 @@ from billing.models import Pack
 from billing.pricing import credits_text
 from billing.selectors import wallet_get
 from billing.shop import packs_list
+from billing.stripe_client import is_configured
 from config.errors import AppError, NotFound, TooManyRequests, UnknownPack
 
 
@@ -127,8 +128,7 @@ def _shop(user: User) -> dict[str, Any]:
         }
         for pack in packs_list()
     ]
-    can_buy = bool(settings.STRIPE_SECRET_KEY)
-    return {"packs": packs, "can_buy": can_buy, "payable": _payable_list(user)}
+    return {"packs": packs, "can_buy": is_configured(), "payable": _payable_list(user)}
 
 
 def _payable_list(user: User) -> list[Workspace]:

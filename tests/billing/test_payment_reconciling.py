@@ -151,7 +151,16 @@ class TestSetup:
 
     def test_without_a_key(self, settings: Any):
         settings.STRIPE_SECRET_KEY = ""
-        with pytest.raises(CommandError, match="Stripe is not set up"):
+        with pytest.raises(CommandError, match="Set STRIPE_SECRET_KEY first"):
+            run("stripe_setup", "--url", self.URL)
+
+    def test_the_key_alone_is_enough_for_it(self, fake_stripe: FakeStripe, settings: Any):
+        settings.STRIPE_WEBHOOK_SECRETS = []
+        assert run("stripe_setup", "--url", self.URL)[1].startswith("STRIPE_WEBHOOK_SECRETS=")
+
+    def test_a_wrong_key_is_named(self, fake_stripe: FakeStripe, settings: Any):
+        settings.STRIPE_SECRET_KEY = "sk_test_wrong"
+        with pytest.raises(CommandError, match="Stripe refuses STRIPE_SECRET_KEY"):
             run("stripe_setup", "--url", self.URL)
 
 

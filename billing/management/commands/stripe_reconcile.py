@@ -2,6 +2,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
+from billing.management.stripe_errors import told_to_operators
 from billing.payment_reconciling import payments_reconcile
 
 
@@ -9,7 +10,8 @@ class Command(BaseCommand):
     help = "Look at Stripe for payments of the last four days that were missed, and settle them."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        found = payments_reconcile()
+        with told_to_operators():
+            found = payments_reconcile()
         for finding in found:
             self.stdout.write(finding)
         self.stdout.write(f"{len(found)} missed payments")

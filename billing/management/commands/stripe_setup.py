@@ -2,9 +2,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from billing.management.stripe_errors import told_to_operators
 from billing.stripe_client import API_VERSION, webhook_endpoint_put
 from billing.stripe_events import HANDLERS
-from config.errors import AppError
 
 
 class Command(BaseCommand):
@@ -17,10 +17,8 @@ class Command(BaseCommand):
         url = options["url"]
         if not url.startswith("https://") or not url.endswith("/stripe/webhook"):
             raise CommandError("--url must be https://<host>/stripe/webhook")
-        try:
+        with told_to_operators():
             secret = webhook_endpoint_put(url=url, events=sorted(HANDLERS))
-        except AppError as error:
-            raise CommandError(error.text) from error
         self.stdout.write(f"{len(HANDLERS)} kinds of events of version {API_VERSION} go to {url}")
         if secret:
             self.stdout.write(f"STRIPE_WEBHOOK_SECRETS={secret}")

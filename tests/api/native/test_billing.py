@@ -57,6 +57,16 @@ class TestShop:
         }
         assert [row["code"] for row in shop["plans"]] == ["hobby", "pro"]
 
+    def test_the_key_alone_opens_no_shop(
+        self, owner: Client, fake_stripe: FakeStripe, settings: Any
+    ):
+        settings.STRIPE_WEBHOOK_SECRETS = []
+        shop = Client().get("/v1/billing/packs").json()
+        assert {row["is_available"] for row in shop["packs"] + shop["plans"]} == {False}
+        status, answer = send(owner, "post", "checkout", {"pack": "starter"})
+        assert (status, answer["error"]["code"]) == (503, "payments_unavailable")
+        assert fake_stripe.front.calls == []
+
     def test_without_stripe_it_is_greyed_out(self, owner: Client):
         shop = Client().get("/v1/billing/packs").json()
         assert {row["is_available"] for row in shop["packs"] + shop["plans"]} == {False}
