@@ -59,8 +59,8 @@ def _check_second_factor(user: User, code: str) -> None:
         raise SecondFactorRequired
     if not code:
         raise SecondFactorRequired(
-            "This account is protected by passkeys, which need a browser: sign in there and make "
-            "an API key, or send a recovery code as `code`."
+            "This account is protected by passkeys, which need a browser: send one of its "
+            "recovery codes as `code`."
         )
     form = AuthenticateForm(data={"code": code}, user=user)
     if form.is_valid():
