@@ -44,6 +44,8 @@ _ABANDONED_AFTER = timedelta(days=2)
 _PAID_LATE = timedelta(days=60)
 # So long after, a dispute may still be won, or a refund come back.
 _RETURNS_CHANGE = timedelta(days=180)
+# What is older than that was looked at before.
+_MONTHS_LOOKED_AT = 3
 # A task of the `default` cluster ends in time to leave room for its slowest call.
 _TASK_S = 10.0
 _MAX_ATTEMPTS = 5
@@ -131,6 +133,16 @@ def _list_sessions(since: datetime) -> Iterable[tuple[str, str]]:
             yield "session", session.id
 
 
+def _ungranted_months(subscription_id: str) -> list[str]:
+    """Months of which nothing was heard at all, however long their payment took."""
+    months = stripe_client.invoices_of_subscription(
+        subscription=subscription_id, limit=_MONTHS_LOOKED_AT
+    )
+    granted = Payment.objects.filter(grant__isnull=False).values_list("invoice_id", flat=True)
+    known = set(granted.filter(invoice_id__in=[month.id for month in months]))
+    return [month.id for month in months if month.id not in known]
+
+
 def _list_invoices(since: datetime) -> Iterable[tuple[str, str]]:
     for invoice in stripe_client.invoices_paid(since=since):
         granted = Payment.objects.filter(invoice_id=invoice.id, grant__isnull=False)
@@ -216,6 +228,7 @@ def _sync(run: PaymentReconciliation, check: PaymentCheck) -> bool:
             return payment_sync_charge(charge_id=check.object_id)
         case "subscription":
             subscription_sync(subscription_id=check.object_id)
+            _add(run, "invoice", _ungranted_months(check.object_id))
         case "payment":
             rows = Payment.objects.select_related("workspace")
             return payment_settle(payment=rows.get(uuid=check.object_id))

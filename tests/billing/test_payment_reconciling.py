@@ -296,6 +296,26 @@ def test_an_overdue_month_that_was_paid_late(
     assert payment.state == "paid"
 
 
+def test_an_overdue_month_of_which_nothing_was_heard(
+    alice: Any, fake_stripe: FakeStripe, stripe_sender: Sender
+):
+    """No row of ours tells of it, and its invoice is older than what is listed of Stripe's."""
+    fake_stripe.now -= MONTH_S + 10 * 86_400
+    stripe_id, _ = subscribe(fake_stripe, alice)
+    settle(fake_stripe, stripe_sender)
+    subscription = fake_stripe.get("subscriptions", stripe_id)
+    fake_stripe.break_card(subscription["customer"])
+    fake_stripe.advance(months=1)
+    fake_stripe.advance(seconds=10 * 86_400)
+    fake_stripe.card_numbers[subscription["default_payment_method"]] = GOOD
+    invoice = fake_stripe.get("invoices", subscription["latest_invoice"])
+    fake_stripe.pay_invoice(invoice, subscription)
+    fake_stripe.events.clear()
+    assert Payment.objects.count() == 1
+    assert payments_reconcile() == [invoice["id"]]
+    assert list(Payment.objects.order_by("pk").values_list("state", flat=True)) == ["paid", "paid"]
+
+
 def test_what_was_paid_and_grants_nothing_is_told(
     alice: Any, fake_stripe: FakeStripe, stripe_sender: Sender, monkeypatch: pytest.MonkeyPatch
 ):

@@ -93,6 +93,8 @@ class Api:
                 rows = [row for row in rows if row["created"] >= wanted["gte"]]
             elif name == "payment":
                 rows = [row for row in rows if wanted.items() <= row["payment"].items()]
+            elif name == "subscription":
+                rows = [row for row in rows if objects.subscription_of(row) == wanted]
             elif name == "starting_after":
                 rows = [row for row in rows if row["id"] < wanted]
             elif name not in {"limit", "expand"}:

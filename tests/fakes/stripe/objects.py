@@ -158,6 +158,12 @@ def invoice_line(of: Json, item: Json) -> Json:
     }
 
 
+def subscription_of(invoice: Json) -> str | None:
+    details = (invoice["parent"] or {}).get("subscription_details") or {}
+    found: str | None = details.get("subscription")
+    return found
+
+
 def invoice(of: Json | None, customer_id: str, currency: str, lines: list[Json], why: str) -> Json:
     total = sum(line["amount"] for line in lines)
     details = {"subscription": of["id"], "metadata": of["metadata"]} if of else None
