@@ -9,6 +9,7 @@ Each returns whether credits were granted or taken back. What is not about a pay
 contradicts it, raises ForeignObject and changes nothing.
 """
 
+from contextlib import suppress
 from datetime import timedelta
 
 from django.db import transaction
@@ -17,6 +18,7 @@ from billing import stripe_client
 from billing.auto_top_ups import auto_top_up_disable
 from billing.granting import payment_grant
 from billing.matching import (
+    Contradiction,
     ForeignObject,
     amount_check,
     payment_metadata,
@@ -28,7 +30,10 @@ from billing.returns import Part, returned_sync, returned_sync_invoice
 from billing.stripe_client import StripeObjectMissing
 from billing.stripe_objects import Intent, Invoice, InvoiceLine, Session
 from billing.subscriptions import subscription_sync
+from config.errors import PaymentProviderRefused
 
+# Those that have taken money, are at it, or cannot any more. All others wait for somebody to act.
+INTENT_DECIDED = frozenset({"succeeded", "processing", "canceled"})
 _INTENT_FAILED = frozenset({"requires_payment_method", "canceled"})
 
 
@@ -104,7 +109,8 @@ def _sync_invoices(invoice_ids: list[str]) -> bool:
             # The others are paid all the same.
             refused.append(error)
     if refused:
-        raise refused[0]
+        # What is ours goes first: it must be told, and the rest need not.
+        raise next((one for one in refused if isinstance(one, Contradiction)), refused[0])
     return changed
 
 
@@ -119,8 +125,15 @@ def _sync_top_up(intent: Intent) -> bool:
     if is_paid:
         granted = payment_grant(payment, key=f"pi:{intent.id}", intent=intent.id)
         return _sync_returned(payment, intent) or granted
-    if intent.status in _INTENT_FAILED | {"requires_action"}:
-        # Nobody is there to act.
+    if intent.status not in INTENT_DECIDED:
+        # Nobody is there to act; left alive, it could take money beside the next top-up.
+        with suppress(PaymentProviderRefused):
+            stripe_client.intent_cancel(intent=intent.id)
+        ended = stripe_client.intent_get(intent=intent.id)
+        if ended.status != "canceled":
+            # Something has just become of it.
+            return ended.status in INTENT_DECIDED and _sync_top_up(ended)
+    if intent.status != "processing":
         top_up_fail(payment, intent.failure or "The payment failed.")
     return False
 
@@ -223,11 +236,17 @@ def payment_settle(*, payment: Payment) -> bool:
     try:
         return _settle(payment)
     except StripeObjectMissing:
-        payment_fail(payment, "Stripe does not have it any more.")
+        _give_up(payment, "Stripe does not have it any more.")
         return False
     except ForeignObject:
-        payment_fail(payment, "Stripe's side of it is not what was agreed.")
+        _give_up(payment, "Stripe's side of it is not what was agreed.")
         raise
+
+
+def _give_up(payment: Payment, reason: str) -> None:
+    # A top-up that may have been charged must not be followed by another.
+    fail = top_up_fail if payment.kind == PaymentKind.TOP_UP else payment_fail
+    fail(payment, reason)
 
 
 def _settle(payment: Payment) -> bool:

@@ -39,7 +39,13 @@ from billing.models import (
     PaymentState,
     Subscription,
 )
-from billing.payments import payment_fail, payment_sync_intent, top_up_fail, top_up_intent
+from billing.payments import (
+    INTENT_DECIDED,
+    payment_fail,
+    payment_sync_intent,
+    top_up_fail,
+    top_up_intent,
+)
 from billing.stripe_client import StripeKeyReused, StripeObjectMissing
 from billing.stripe_objects import Intent
 from config.errors import (
@@ -61,9 +67,6 @@ _RENEWAL_TAKES = timedelta(days=1)
 _AT_ONCE = 20
 # A task of the `default` cluster ends in time to leave room for its slowest calls.
 _TASK_S = 10.0
-
-# Those that have taken money, are at it, or cannot any more. All others wait for somebody to act.
-_DECIDED = frozenset({"succeeded", "processing", "canceled"})
 
 
 def has_top_ups_to_run() -> bool:
@@ -212,7 +215,7 @@ def _settle(payment: Payment) -> None:
     if intent is None:
         if _is_older(payment, _CALLED_FOR):
             payment_fail(payment, "Stripe could not be reached.")
-    elif intent.status in _DECIDED:
+    elif intent.status in INTENT_DECIDED:
         payment_sync_intent(intent_id=intent.id)
     else:
         # Nobody is there to act.
@@ -224,7 +227,7 @@ def _end(payment: Payment, reason: str, fail: Callable[[Payment, str], object]) 
     intent = None
     with suppress(StripeObjectMissing):
         intent = _intent_of(payment)
-    if intent and intent.status not in _DECIDED:
+    if intent and intent.status not in INTENT_DECIDED:
         # Refused: something has just become of it.
         with suppress(PaymentProviderRefused):
             stripe_client.intent_cancel(intent=intent.id)

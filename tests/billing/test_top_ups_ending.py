@@ -249,3 +249,40 @@ class TestNothingBlocksForEver:
         assert (top_up_states(), AutoTopUp.objects.get().is_enabled) == (["failed"], True)
         top_ups_run()
         assert (top_up_states(), charges(fake_stripe)) == (["failed", "paid"], 1)
+
+
+class TestAnEventComesFirst:
+    """What waits for somebody is cancelled on every way, not only by the worker that made it."""
+
+    @pytest.mark.parametrize("status", ["requires_action", "requires_payment_method"])
+    def test_by_the_nightly_look(
+        self,
+        alice: Any,
+        fake_stripe: FakeStripe,
+        stripe_sender: Sender,
+        monkeypatch: pytest.MonkeyPatch,
+        status: str,
+    ):
+        enable(fake_stripe, stripe_sender, alice)
+        undecided(fake_stripe, monkeypatch, status)
+        fake_stripe.fail("POST payment_intents", after=True)
+        top_ups_run()
+        assert top_up_states() == ["pending"]
+        payments_reconcile()
+        assert top_up_states() == ["failed"]
+        intents = fake_stripe.rows["payment_intents"].values()
+        assert [row["status"] for row in intents if row["status"] != "succeeded"] == ["canceled"]
+
+    def test_a_contradiction_switches_it_off(
+        self, alice: Any, fake_stripe: FakeStripe, stripe_sender: Sender
+    ):
+        enable(fake_stripe, stripe_sender, alice)
+        fake_stripe.fail("POST payment_intents", after=True)
+        top_ups_run()
+        before = charges(fake_stripe)
+        Payment.objects.filter(kind="top_up").update(amount_cents=400)
+        payments_reconcile()
+        assert top_up_states() == ["failed"]
+        assert AutoTopUp.objects.get().is_enabled is False
+        top_ups_run()
+        assert charges(fake_stripe) == before
