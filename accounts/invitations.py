@@ -154,7 +154,7 @@ def _accept(found: QuerySet[Invitation], *, user: User, actor: Actor) -> Members
 def _require_inviter_still_may(invitation: Invitation) -> None:
     """Else somebody who was demoted could come back through a friend."""
     inviter = invitation.invited_by
-    if inviter is None:
+    if inviter is None or not inviter.is_active:
         raise InvitationInvalid
     try:
         rights = rights_require(

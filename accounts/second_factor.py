@@ -14,6 +14,8 @@ from allauth.mfa.models import Authenticator
 from allauth.mfa.totp import forms as totp_forms
 from allauth.mfa.webauthn import forms as webauthn_forms
 from django.core.cache import cache
+from django.core.exceptions import ValidationError
+from django.forms import HiddenInput, JSONField
 
 
 def _use_up(user: Any, code: str) -> None:
@@ -52,13 +54,33 @@ def _decoded() -> Iterator[None]:
         raise get_adapter().validation_error("incorrect_code") from None
 
 
+class _CredentialField(JSONField):
+    """Django's does not expect JSON that is too deep, neither in checking nor in showing it."""
+
+    def to_python(self, value: Any) -> Any:
+        try:
+            return super().to_python(value)
+        except RecursionError:
+            raise ValidationError(self.error_messages["required"], code="invalid") from None
+
+    def bound_data(self, data: Any, initial: Any) -> Any:
+        try:
+            return super().bound_data(data, initial)
+        except RecursionError:
+            return initial
+
+
 class AddWebAuthnForm(webauthn_forms.AddWebAuthnForm):  # type: ignore[misc]
+    credential = _CredentialField(widget=HiddenInput)
+
     def clean(self) -> dict[str, Any]:
         with _decoded():
             return dict(super().clean())
 
 
 class AuthenticateWebAuthnForm(webauthn_forms.AuthenticateWebAuthnForm):  # type: ignore[misc]
+    credential = _CredentialField(widget=HiddenInput)
+
     def clean_credential(self) -> Authenticator:
         with _decoded():
             return super().clean_credential()

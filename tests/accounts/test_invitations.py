@@ -292,7 +292,7 @@ def test_who_is_removed_or_demoted_leaves_no_open_invitation(
     assert ended.data == {"email": BOB, "role": "developer"}
 
 
-@pytest.mark.parametrize("end", ["demoted", "removed", "deleted"])
+@pytest.mark.parametrize("end", ["demoted", "removed", "deleted", "deactivated"])
 def test_who_may_not_invite_any_more_brings_nobody_in(studio: Workspace, owner: User, end: str):
     """However that came about."""
     admin = make_member(studio, Role.ADMIN)
@@ -304,6 +304,8 @@ def test_who_may_not_invite_any_more_brings_nobody_in(studio: Workspace, owner: 
             Membership.objects.filter(user=admin).delete()
         case "deleted":
             admin.delete()
+        case "deactivated":
+            User.objects.filter(pk=admin.pk).update(is_active=False)
     refused(lambda: accept(token, bob), InvitationInvalid)
 
 
