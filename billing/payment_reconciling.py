@@ -10,8 +10,8 @@ from datetime import datetime, timedelta
 
 import structlog
 from django.db import connection, transaction
-from django.db.models import F, Q, QuerySet
-from django.db.models.functions import Now
+from django.db.models import F, Q, QuerySet, Value
+from django.db.models.functions import Concat, Now
 
 from billing import stripe_client
 from billing.matching import Contradiction, ForeignObject
@@ -29,9 +29,9 @@ from billing.payments import (
     payment_sync_invoice,
     payment_sync_session,
 )
-from billing.stripe_client import StripeObjectMissing
+from billing.stripe_client import StripeObjectMissing, StripeSecretRefused
 from billing.subscriptions import ENDED, subscription_sync
-from config.errors import PaymentProviderFailed
+from config.errors import PaymentProviderFailed, PaymentsUnavailable
 
 log = structlog.get_logger(__name__)
 
@@ -51,6 +51,9 @@ _TASK_S = 10.0
 _MAX_ATTEMPTS = 5
 # Longer than a task lasts; for each further attempt, four times as long.
 _LEASE = timedelta(minutes=2)
+# Nothing can be looked at until somebody sets the key right.
+_KEY_REFUSED = (PaymentsUnavailable, StripeSecretRefused)
+_KEY_PAUSE = timedelta(minutes=10)
 # Any number, as long as nothing else uses it for an advisory lock.
 _LOCK = 0x73746D78
 
@@ -64,19 +67,31 @@ def is_payment_reconciliation_due() -> bool:
 
 
 def payments_reconcile() -> list[str]:
-    """Look now, or go on with what was begun; returns what there is to be told of."""
-    run = _unfinished() or _begin()
+    """Look now, anew if a look was begun; returns what there is to be told of."""
+    run = _begin_anew()
     while _work(run):
         pass
     run.refresh_from_db()
     return list(run.found)
 
 
+def payment_checks_left() -> int:
+    """How many could not be looked at yet, or are being looked at by another."""
+    run = _unfinished()
+    return _left(run).count() if run else 0
+
+
 def payments_reconcile_slice() -> bool:
     """Look for a while, once a night; True when there is more to do."""
     if not is_payment_reconciliation_due():
         return False
-    return _work(_unfinished() or _begin())
+    run = _unfinished() or _begin()
+    try:
+        return _work(run)
+    except _KEY_REFUSED as error:
+        log.error("payment_reconciling_impossible", error=type(error).__name__)
+        _pause(run)
+        return False
 
 
 def _unfinished() -> PaymentReconciliation | None:
@@ -84,11 +99,24 @@ def _unfinished() -> PaymentReconciliation | None:
 
 
 def _left(run: PaymentReconciliation) -> QuerySet[PaymentCheck]:
-    return run.checks.filter(done_at=None, attempts__lt=_MAX_ATTEMPTS)
+    # The last attempt may be under way.
+    open_ = Q(attempts__lt=_MAX_ATTEMPTS) | Q(next_attempt_at__gt=Now())
+    return run.checks.filter(open_, done_at=None)
 
 
 def _ready(run: PaymentReconciliation) -> QuerySet[PaymentCheck]:
-    return _left(run).filter(next_attempt_at__lte=Now())
+    return run.checks.filter(done_at=None, attempts__lt=_MAX_ATTEMPTS, next_attempt_at__lte=Now())
+
+
+@transaction.atomic
+def _pause(run: PaymentReconciliation) -> None:
+    _lock(run)
+    _ready(run).update(next_attempt_at=Now() + _KEY_PAUSE)
+
+
+def _lock(run: PaymentReconciliation) -> None:
+    """Findings, the end of a look and its renewal wait for each other."""
+    PaymentReconciliation.objects.select_for_update().get(pk=run.pk)
 
 
 # --- What there is to look at -----------------------------------------------------------------
@@ -98,15 +126,31 @@ def _ready(run: PaymentReconciliation) -> QuerySet[PaymentCheck]:
 def _begin() -> PaymentReconciliation:
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
-    if run := _unfinished():
-        # Another was quicker.
+    # Locked, since it may end right now.
+    rows = PaymentReconciliation.objects.select_for_update()
+    if run := rows.filter(finished_at=None).order_by("pk").first():
         return run
     run = PaymentReconciliation.objects.create()
+    _fill(run)
+    return run
+
+
+@transaction.atomic
+def _begin_anew() -> PaymentReconciliation:
+    """What came after the lists were made is looked at too; what was tried keeps its lease."""
+    run = _begin()
+    lists = run.checks.filter(kind="list")
+    lists.update(done_at=None, attempts=0, next_attempt_at=Now(), finding="")
+    run.checks.filter(done_at=None, attempts=0).update(next_attempt_at=Now())
+    _fill(run)
+    return run
+
+
+def _fill(run: PaymentReconciliation) -> None:
     _add(run, "list", _LISTS)
     _add(run, "payment", (str(uuid) for uuid in _doubtful().values_list("uuid", flat=True)))
     live = Subscription.objects.exclude(status__in=ENDED)
     _add(run, "subscription", live.values_list("stripe_id", flat=True))
-    return run
 
 
 def _add(run: PaymentReconciliation, kind: str, object_ids: Iterable[str]) -> None:
@@ -199,18 +243,41 @@ def _look(run: PaymentReconciliation, check: PaymentCheck) -> None:
     except (ForeignObject, StripeObjectMissing):
         # Another product's, on the same account.
         pass
-    except PaymentProviderFailed:
-        # It is tried again, once its lease is over.
+    except _KEY_REFUSED:
+        # No fault of the check's: the attempt does not count.
+        run.checks.filter(pk=check.pk, attempts=check.attempts + 1).update(
+            attempts=check.attempts, next_attempt_at=Now()
+        )
+        raise
+    except PaymentProviderFailed as error:
         log.exception("payment_reconciling_put_off", kind=check.kind, id=check.object_id)
-        return
-    except Exception:
+        if check.attempts + 1 < _MAX_ATTEMPTS:
+            # It is tried again, once its lease is over.
+            return
+        finding = _broken(check, error)
+    except Exception as error:
         # Whatever it is, the others must go on.
         log.exception("payment_reconciling_failed", kind=check.kind, id=check.object_id)
+        finding = _broken(check, error)
     except BaseException:
         # Asked to stop: the next worker need not wait.
         run.checks.filter(pk=check.pk).update(next_attempt_at=Now())
         raise
-    run.checks.filter(pk=check.pk).update(done_at=Now(), finding=finding[:500])
+    _done(run, check, finding[:500])
+
+
+def _broken(check: PaymentCheck, error: Exception) -> str:
+    return f"{check.object_id}: could not be looked at ({type(error).__name__})"
+
+
+@transaction.atomic
+def _done(run: PaymentReconciliation, check: PaymentCheck, finding: str) -> None:
+    _lock(run)
+    # Two may have looked, and the slower one found nothing any more: the finding stays.
+    kept = {"finding": finding} if finding else {}
+    if not run.checks.filter(pk=check.pk).update(done_at=Now(), **kept) and finding:
+        # It outlived its last lease, and the look is over.
+        log.error("payments_missed", found=[finding])
 
 
 def _sync(run: PaymentReconciliation, check: PaymentCheck) -> bool:
@@ -235,12 +302,18 @@ def _sync(run: PaymentReconciliation, check: PaymentCheck) -> bool:
     return False
 
 
+@transaction.atomic
 def _tell(run: PaymentReconciliation) -> None:
     """Keep what was found so far; with the last check done, the look is over."""
+    _lock(run)
+    is_over = not _left(run).exists()
+    if is_over:
+        given_up = Value(f": could not be looked at (given up after {_MAX_ATTEMPTS} attempts)")
+        run.checks.filter(done_at=None).update(finding=Concat(F("object_id"), given_up))
     findings = run.checks.exclude(finding="").order_by("pk")
     found = list(findings.values_list("finding", flat=True))
     open_run = PaymentReconciliation.objects.filter(pk=run.pk, finished_at=None)
-    if _left(run).exists():
+    if not is_over:
         open_run.update(found=found)
     elif open_run.update(found=found, finished_at=Now()):
         if found:

@@ -121,6 +121,65 @@ def test_the_command(alice: Any, fake_stripe: FakeStripe):
     assert run("stripe_reconcile") == ["0 missed payments"]
 
 
+def test_the_command_looks_anew(alice: Any, charlie: Any, fake_stripe: FakeStripe):
+    """A check of the last look waits for its lease; what was paid since is found."""
+    buy_pack(fake_stripe, alice)
+    fake_stripe.fail(r"GET checkout/sessions/\w+")
+    payments_reconcile()
+    session, _ = open_pack(fake_stripe, charlie)
+    fake_stripe.pay(session)
+    with pytest.raises(CommandError, match="1 could not be looked at yet"):
+        run("stripe_reconcile")
+    assert (available(alice), available(charlie)) == (100, 10_100)
+    PaymentCheck.objects.update(next_attempt_at=Now())
+    assert session in run("stripe_reconcile")
+    assert available(alice) == 10_100
+
+
+class TestNothingCanBeLookedAt:
+    @pytest.mark.parametrize(
+        ("key", "told"),
+        [("sk_test_wrong", "Stripe refuses STRIPE_SECRET_KEY"), ("", "Set STRIPE_SECRET_KEY")],
+    )
+    def test_the_command_says_so(
+        self, alice: Any, fake_stripe: FakeStripe, settings: Any, key: str, told: str
+    ):
+        buy_pack(fake_stripe, alice)
+        right, settings.STRIPE_SECRET_KEY = settings.STRIPE_SECRET_KEY, key
+        for _ in range(6):
+            with pytest.raises(CommandError, match=told):
+                run("stripe_reconcile")
+        assert PaymentReconciliation.objects.exclude(finished_at=None).count() == 0
+        assert PaymentCheck.objects.exclude(attempts=0).count() == 0
+        settings.STRIPE_SECRET_KEY = right
+        assert run("stripe_reconcile")[-1] == "1 missed payments"
+        assert available(alice) == 10_100
+
+    def test_stripe_is_down(self, alice: Any, fake_stripe: FakeStripe):
+        fake_stripe.fail("GET .*", times=100)
+        with pytest.raises(CommandError, match="3 could not be looked at yet"):
+            run("stripe_reconcile")
+
+    def test_the_worker_says_so_once_in_a_while(
+        self, alice: Any, fake_stripe: FakeStripe, settings: Any, monkeypatch: pytest.MonkeyPatch
+    ):
+        buy_pack(fake_stripe, alice)
+        right, settings.STRIPE_SECRET_KEY = settings.STRIPE_SECRET_KEY, "sk_test_wrong"
+        logged: list[str] = []
+        monkeypatch.setattr(
+            payment_reconciling.log, "error", lambda event, **_: logged.append(event)
+        )
+        for _ in range(3):
+            task()
+        assert logged == ["payment_reconciling_impossible"]
+        assert not is_payment_reconciliation_due()
+        assert PaymentReconciliation.objects.filter(finished_at=None).count() == 1
+        # The command does not wait.
+        settings.STRIPE_SECRET_KEY = right
+        assert len(payments_reconcile()) == 1
+        assert available(alice) == 10_100
+
+
 class TestSetup:
     URL = "https://example.org/stripe/webhook"
 
@@ -245,8 +304,70 @@ class TestSlices:
         for _ in range(5):
             with pytest.raises(SystemExit):
                 payments_reconcile()
-        assert payments_reconcile() == []
+        (invoice,) = fake_stripe.rows["invoices"]
+        told = f"{invoice}: could not be looked at (given up after 5 attempts)"
+        assert payments_reconcile() == [told]
         assert PaymentReconciliation.objects.exclude(finished_at=None).count() == 1
+
+    def test_the_last_attempt_under_way_is_not_given_up(self, fake_stripe: FakeStripe):
+        look = PaymentReconciliation.objects.create()
+        check = PaymentCheck.objects.create(
+            reconciliation=look,
+            kind="session",
+            object_id="cs_1",
+            attempts=5,
+            next_attempt_at=Now() + timedelta(minutes=2),
+        )
+        assert not is_payment_reconciliation_due()
+        payment_reconciling._tell(look)
+        look.refresh_from_db()
+        assert (look.finished_at, look.found) == (None, [])
+        payment_reconciling._done(look, check, "cs_1")
+        assert payments_reconcile_slice() is False
+        look.refresh_from_db()
+        assert (look.finished_at is None, look.found) == (False, ["cs_1"])
+
+    def test_what_another_finds_at_the_very_end_is_told(
+        self, fake_stripe: FakeStripe, monkeypatch: pytest.MonkeyPatch
+    ):
+        look = PaymentReconciliation.objects.create()
+        check = PaymentCheck.objects.create(
+            reconciliation=look, kind="session", object_id="cs_1", attempts=1
+        )
+        left = payment_reconciling._left
+
+        def left_when_the_other_is_done(run: PaymentReconciliation) -> Any:
+            payment_reconciling._done(run, check, "cs_1")
+            return left(run)
+
+        monkeypatch.setattr(payment_reconciling, "_left", left_when_the_other_is_done)
+        payment_reconciling._tell(look)
+        look.refresh_from_db()
+        assert (look.finished_at is None, look.found) == (False, ["cs_1"])
+
+    def test_the_slower_of_two_does_not_take_the_finding_back(self, fake_stripe: FakeStripe):
+        look = PaymentReconciliation.objects.create()
+        check = PaymentCheck.objects.create(
+            reconciliation=look, kind="session", object_id="cs_1", attempts=2
+        )
+        for finding in ("cs_1", ""):
+            payment_reconciling._done(look, check, finding)
+        payment_reconciling._tell(look)
+        look.refresh_from_db()
+        assert look.found == ["cs_1"]
+
+    def test_what_stripe_never_answered_is_told(self, alice: Any, fake_stripe: FakeStripe):
+        fake_stripe.fail("GET .*", times=1000)
+        for _ in range(5):
+            assert PaymentReconciliation.objects.exclude(finished_at=None).count() == 0
+            PaymentCheck.objects.update(next_attempt_at=Now())
+            payments_reconcile_slice()
+        look = PaymentReconciliation.objects.get()
+        assert look.finished_at is not None
+        assert look.found == [
+            f"{name}: could not be looked at (PaymentProviderFailed)"
+            for name in ("sessions", "invoices", "returns")
+        ]
 
     def test_stripe_is_down_for_a_while(self, alice: Any, fake_stripe: FakeStripe):
         intent, _ = buy_pack(fake_stripe, alice)
@@ -270,7 +391,11 @@ class TestSlices:
             raise ZeroDivisionError
 
         monkeypatch.setattr(payment_reconciling, "payment_sync_invoice", broken)
-        assert len(payments_reconcile()) == 1
+        (subscription,) = fake_stripe.rows["subscriptions"].values()
+        found = payments_reconcile()
+        assert len(found) == 2
+        told = f"{subscription['latest_invoice']}: could not be looked at (ZeroDivisionError)"
+        assert told in found
         assert (available(alice), available(charlie)) == (100, 10_100)
         assert PaymentReconciliation.objects.exclude(finished_at=None).count() == 1
 

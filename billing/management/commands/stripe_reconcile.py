@@ -1,9 +1,9 @@
 from typing import Any
 
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 
 from billing.management.stripe_errors import told_to_operators
-from billing.payment_reconciling import payments_reconcile
+from billing.payment_reconciling import payment_checks_left, payments_reconcile
 
 
 class Command(BaseCommand):
@@ -15,3 +15,5 @@ class Command(BaseCommand):
         for finding in found:
             self.stdout.write(finding)
         self.stdout.write(f"{len(found)} missed payments")
+        if left := payment_checks_left():
+            raise CommandError(f"{left} could not be looked at yet; try again a little later.")
