@@ -149,8 +149,10 @@ def _begin_anew() -> PaymentReconciliation:
 def _fill(run: PaymentReconciliation) -> None:
     _add(run, "list", _LISTS)
     _add(run, "payment", (str(uuid) for uuid in _doubtful().values_list("uuid", flat=True)))
-    live = Subscription.objects.exclude(status__in=ENDED)
-    _add(run, "subscription", live.values_list("stripe_id", flat=True))
+    # The last month of one that ended may have been paid late.
+    billed = ~Q(status__in=ENDED) | Q(current_period_end__gt=Now() - _PAID_LATE)
+    rows = Subscription.objects.filter(billed).order_by("pk")
+    _add(run, "subscription", rows.values_list("stripe_id", flat=True))
 
 
 def _add(run: PaymentReconciliation, kind: str, object_ids: Iterable[str]) -> None:

@@ -441,6 +441,28 @@ def test_an_overdue_month_of_which_nothing_was_heard(
     assert list(Payment.objects.order_by("pk").values_list("state", flat=True)) == ["paid", "paid"]
 
 
+def test_a_late_month_of_a_subscription_that_ended(
+    alice: Any, fake_stripe: FakeStripe, stripe_sender: Sender
+):
+    """The one event that came is its end."""
+    fake_stripe.now -= MONTH_S + 10 * 86_400
+    stripe_id, _ = subscribe(fake_stripe, alice)
+    settle(fake_stripe, stripe_sender)
+    subscription = fake_stripe.get("subscriptions", stripe_id)
+    fake_stripe.break_card(subscription["customer"])
+    fake_stripe.advance(months=1)
+    fake_stripe.advance(seconds=10 * 86_400)
+    fake_stripe.card_numbers[subscription["default_payment_method"]] = GOOD
+    invoice = fake_stripe.get("invoices", subscription["latest_invoice"])
+    fake_stripe.pay_invoice(invoice, subscription)
+    fake_stripe.subscription_cancel(stripe_id, {})
+    end = "customer.subscription.deleted"
+    fake_stripe.events[:] = [one for one in fake_stripe.events if one["type"] == end]
+    settle(fake_stripe, stripe_sender)
+    assert Subscription.objects.get().status == "canceled"
+    assert payments_reconcile() == [invoice["id"]]
+
+
 def test_what_was_paid_and_grants_nothing_is_told(
     alice: Any, fake_stripe: FakeStripe, stripe_sender: Sender, monkeypatch: pytest.MonkeyPatch
 ):
