@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 from allauth.account.models import EmailAddress
+from django.core.management import call_command
 
 from accounts.api_keys import api_key_create
 from accounts.audit import OPERATOR
@@ -145,3 +146,10 @@ def run_jobs() -> int:
     while run_next_job():
         attempts += 1
     return attempts
+
+
+def run_command(command: str, *arguments: str) -> list[str]:
+    """The lines that a management command prints."""
+    output = io.StringIO()
+    call_command(command, *arguments, stdout=output)
+    return output.getvalue().splitlines()

@@ -1,9 +1,8 @@
 from datetime import timedelta
-from io import StringIO
 from typing import Any
 
 import pytest
-from django.core.management import CommandError, call_command
+from django.core.management import CommandError
 from django.db.models.functions import Now
 from django_q.models import OrmQ
 
@@ -15,13 +14,11 @@ from billing.payment_reconciling import (
     payments_reconcile_slice,
 )
 from billing.selectors import ledger_discrepancies
-from billing.stripe_client import API_VERSION
-from billing.stripe_events import HANDLERS
 from jobs.tasks import payments_reconcile as task
 from tests.fakes.stripe import FakeStripe, Sender
 from tests.fakes.stripe.endpoints import GOOD, MONTH_S
 from tests.fakes.stripe.steps import available, buy_pack, open_pack, settle, subscribe
-from tests.makers import make_shop
+from tests.makers import make_shop, run_command
 
 pytestmark = pytest.mark.django_db
 
@@ -29,12 +26,6 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture(autouse=True)
 def _shop(db: None) -> None:
     make_shop()
-
-
-def run(command: str, *arguments: str) -> list[str]:
-    output = StringIO()
-    call_command(command, *arguments, stdout=output)
-    return output.getvalue().splitlines()
 
 
 def test_what_was_missed_is_settled(alice: Any, charlie: Any, fake_stripe: FakeStripe):
@@ -117,8 +108,8 @@ def test_it_is_due_once_a_day(alice: Any, fake_stripe: FakeStripe, settings: Any
 def test_the_command(alice: Any, fake_stripe: FakeStripe):
     buy_pack(fake_stripe, alice)
     (session,) = fake_stripe.rows["checkout/sessions"]
-    assert run("stripe_reconcile") == [session, "1 missed payments"]
-    assert run("stripe_reconcile") == ["0 missed payments"]
+    assert run_command("stripe_reconcile") == [session, "1 missed payments"]
+    assert run_command("stripe_reconcile") == ["0 missed payments"]
 
 
 def test_the_command_looks_anew(alice: Any, charlie: Any, fake_stripe: FakeStripe):
@@ -129,10 +120,10 @@ def test_the_command_looks_anew(alice: Any, charlie: Any, fake_stripe: FakeStrip
     session, _ = open_pack(fake_stripe, charlie)
     fake_stripe.pay(session)
     with pytest.raises(CommandError, match="1 could not be looked at yet"):
-        run("stripe_reconcile")
+        run_command("stripe_reconcile")
     assert (available(alice), available(charlie)) == (100, 10_100)
     PaymentCheck.objects.update(next_attempt_at=Now())
-    assert session in run("stripe_reconcile")
+    assert session in run_command("stripe_reconcile")
     assert available(alice) == 10_100
 
 
@@ -148,17 +139,17 @@ class TestNothingCanBeLookedAt:
         right, settings.STRIPE_SECRET_KEY = settings.STRIPE_SECRET_KEY, key
         for _ in range(6):
             with pytest.raises(CommandError, match=told):
-                run("stripe_reconcile")
+                run_command("stripe_reconcile")
         assert PaymentReconciliation.objects.exclude(finished_at=None).count() == 0
         assert PaymentCheck.objects.exclude(attempts=0).count() == 0
         settings.STRIPE_SECRET_KEY = right
-        assert run("stripe_reconcile")[-1] == "1 missed payments"
+        assert run_command("stripe_reconcile")[-1] == "1 missed payments"
         assert available(alice) == 10_100
 
     def test_stripe_is_down(self, alice: Any, fake_stripe: FakeStripe):
         fake_stripe.fail("GET .*", times=100)
         with pytest.raises(CommandError, match="3 could not be looked at yet"):
-            run("stripe_reconcile")
+            run_command("stripe_reconcile")
 
     def test_the_worker_says_so_once_in_a_while(
         self, alice: Any, fake_stripe: FakeStripe, settings: Any, monkeypatch: pytest.MonkeyPatch
@@ -178,49 +169,6 @@ class TestNothingCanBeLookedAt:
         settings.STRIPE_SECRET_KEY = right
         assert len(payments_reconcile()) == 1
         assert available(alice) == 10_100
-
-
-class TestSetup:
-    URL = "https://example.org/stripe/webhook"
-
-    def test_it_makes_one_endpoint(self, fake_stripe: FakeStripe):
-        lines = run("stripe_setup", "--url", self.URL)
-        (row,) = fake_stripe.rows["webhook_endpoints"].values()
-        assert lines[1] == f"STRIPE_WEBHOOK_SECRETS=whsec_{row['id']}"
-        assert (row["api_version"], row["url"]) == (API_VERSION, self.URL)
-        assert row["enabled_events"] == sorted(HANDLERS)
-        row["enabled_events"] = []
-        assert run("stripe_setup", "--url", self.URL)[1].endswith("its secret stays.")
-        (row,) = fake_stripe.rows["webhook_endpoints"].values()
-        assert row["enabled_events"] == sorted(HANDLERS)
-
-    def test_it_replaces_one_of_another_version(self, fake_stripe: FakeStripe):
-        run("stripe_setup", "--url", self.URL)
-        (old,) = fake_stripe.rows["webhook_endpoints"].values()
-        old["api_version"] = "2025-01-01"
-        assert run("stripe_setup", "--url", self.URL)[1].startswith("STRIPE_WEBHOOK_SECRETS=")
-        (new,) = fake_stripe.rows["webhook_endpoints"].values()
-        assert (new["id"] != old["id"], new["api_version"]) == (True, API_VERSION)
-
-    @pytest.mark.parametrize("url", ["http://example.org/stripe/webhook", "https://example.org/"])
-    def test_it_takes_no_other_address(self, fake_stripe: FakeStripe, url: str):
-        with pytest.raises(CommandError):
-            run("stripe_setup", "--url", url)
-        assert fake_stripe.front.calls == []
-
-    def test_without_a_key(self, settings: Any):
-        settings.STRIPE_SECRET_KEY = ""
-        with pytest.raises(CommandError, match="Set STRIPE_SECRET_KEY first"):
-            run("stripe_setup", "--url", self.URL)
-
-    def test_the_key_alone_is_enough_for_it(self, fake_stripe: FakeStripe, settings: Any):
-        settings.STRIPE_WEBHOOK_SECRETS = []
-        assert run("stripe_setup", "--url", self.URL)[1].startswith("STRIPE_WEBHOOK_SECRETS=")
-
-    def test_a_wrong_key_is_named(self, fake_stripe: FakeStripe, settings: Any):
-        settings.STRIPE_SECRET_KEY = "sk_test_wrong"
-        with pytest.raises(CommandError, match="Stripe refuses STRIPE_SECRET_KEY"):
-            run("stripe_setup", "--url", self.URL)
 
 
 class TestSlices:
