@@ -5,15 +5,16 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Now
+from django.urls import reverse
 
+from accounts.mail import site_url
 from accounts.models import Workspace
 from billing import stripe_client
 from billing.matching import ForeignObject, payment_metadata
-from billing.models import Payment, PaymentKind, PaymentState, Plan, StripeCustomer
+from billing.models import Pack, Payment, PaymentKind, PaymentState, Plan, StripeCustomer
 from billing.payments import payment_fail, payment_settle
 from billing.pricing import credits_text
 from billing.shop import pack_get, plan_get
@@ -55,15 +56,7 @@ def checkout_pack(*, workspace: Workspace, code: str) -> Checkout:
     _require_stripe()
     pack = pack_get(code=code)
     customer = customer_ensure(workspace=workspace)
-    payment = Payment.objects.create(
-        workspace=workspace,
-        kind=PaymentKind.PACK,
-        pack=pack,
-        expires_after_days=pack.expires_after_days,
-        credits_mcr=pack.credits_mcr,
-        amount_cents=pack.price_cents,
-        currency=pack.currency,
-    )
+    payment = pack_payment_create(workspace=workspace, pack=pack, kind=PaymentKind.PACK)
     metadata = payment_metadata(payment)
     params = {
         "mode": "payment",
@@ -73,6 +66,19 @@ def checkout_pack(*, workspace: Workspace, code: str) -> Checkout:
         "invoice_creation": {"enabled": True, "invoice_data": {"metadata": metadata}},
     }
     return _open(payment, customer, params)
+
+
+def pack_payment_create(*, workspace: Workspace, pack: Pack, kind: PaymentKind) -> Payment:
+    """What a pack costs and brings is copied: later changes of it do not touch the payment."""
+    return Payment.objects.create(
+        workspace=workspace,
+        kind=kind,
+        pack=pack,
+        expires_after_days=pack.expires_after_days,
+        credits_mcr=pack.credits_mcr,
+        amount_cents=pack.price_cents,
+        currency=pack.currency,
+    )
 
 
 def checkout_plan(*, workspace: Workspace, code: str) -> Checkout:
@@ -183,4 +189,4 @@ def _line_item(payment: Payment, name: str, **price: Any) -> Json:
 
 
 def _page(query: str) -> str:
-    return f"{settings.SITE_URL.rstrip('/')}/account/billing{query}"
+    return site_url(reverse("account-billing") + query)

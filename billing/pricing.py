@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 MCR_PER_CREDIT = 1000
+# What is granted by hand; more is a slip of it.
+OPERATOR_CREDITS_MAX = 1_000_000_000
 
 _CREDITS = re.compile(r"[0-9]{1,12}(\.[0-9]{1,3})?")
 

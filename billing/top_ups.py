@@ -27,7 +27,7 @@ from django.db.models.functions import Coalesce, Now, TruncMonth
 
 from billing import stripe_client
 from billing.auto_top_ups import card_of
-from billing.checkout import customer_ensure
+from billing.checkout import customer_ensure, pack_payment_create
 from billing.matching import payment_metadata
 from billing.models import (
     Account,
@@ -154,15 +154,7 @@ def _open(pk: int) -> None:
     # Asked again under the lock: another worker may have just bought for it.
     row = _wanted().filter(pk=pk).select_related("workspace", "pack").first()
     if row is not None:
-        Payment.objects.create(
-            workspace=row.workspace,
-            kind=PaymentKind.TOP_UP,
-            pack=row.pack,
-            expires_after_days=row.pack.expires_after_days,
-            credits_mcr=row.pack.credits_mcr,
-            amount_cents=row.pack.price_cents,
-            currency=row.pack.currency,
-        )
+        pack_payment_create(workspace=row.workspace, pack=row.pack, kind=PaymentKind.TOP_UP)
 
 
 def _due() -> QuerySet[Payment]:
@@ -215,11 +207,8 @@ def _settle(payment: Payment) -> None:
     if intent is None:
         if _is_older(payment, _CALLED_FOR):
             payment_fail(payment, "Stripe could not be reached.")
-    elif intent.status in INTENT_DECIDED:
-        payment_sync_intent(intent_id=intent.id)
     else:
-        # Nobody is there to act.
-        _end(payment, intent.failure or "The payment failed.", top_up_fail)
+        payment_sync_intent(intent_id=intent.id)
 
 
 def _end(payment: Payment, reason: str, fail: Callable[[Payment, str], object]) -> None:

@@ -1,6 +1,5 @@
 """Signing in without a browser: password for tokens, refresh, sign-out, list of sign-ins."""
 
-from typing import Any
 from uuid import UUID
 
 from drf_spectacular.utils import extend_schema
@@ -22,7 +21,7 @@ from accounts.tokens import (
 )
 from accounts.workspaces import workspace_default_for
 from api.authentication import ip_address, person_of, principal_of
-from api.native.base import OPEN, PERSON, NativeApi, StrictSerializer, page_response
+from api.native.base import OPEN, PERSON, NativeApi, StrictSerializer, page_response, valid_body
 from config.errors import NotMember
 
 
@@ -106,7 +105,7 @@ class TokenApi(NativeApi):
     )
     def post(self, request: Request) -> Response:
         """Sign in with e-mail address and password."""
-        values = _valid(PasswordSerializer, request)
+        values = valid_body(PasswordSerializer, request)
         user = credentials_check(
             # allauth knows Django's request only.
             request=request._request,
@@ -134,7 +133,7 @@ class TokenRefreshApi(NativeApi):
     )
     def post(self, request: Request) -> Response:
         """Trade a refresh token for new tokens. A second use of one ends the sign-in."""
-        values = _valid(RefreshSerializer, request)
+        values = valid_body(RefreshSerializer, request)
         tokens = sign_in_refresh(
             refresh_token=values["refresh_token"],
             workspace_uuid=values["workspace"],
@@ -153,7 +152,7 @@ class TokenRevokeApi(NativeApi):
     )
     def post(self, request: Request) -> Response:
         """Sign out. A token that is not known is no error (RFC 7009)."""
-        values = _valid(RefreshTokenSerializer, request)
+        values = valid_body(RefreshTokenSerializer, request)
         sign_in_revoke_by_token(refresh_token=values["refresh_token"], ip=ip_address(request))
         return Response(status=204)
 
@@ -185,12 +184,6 @@ class SignInApi(NativeApi):
         user = person_of(request)
         sign_in_revoke(user=user, sign_in_uuid=sign_in_uuid, ip=ip_address(request))
         return Response(status=204)
-
-
-def _valid(serializer_class: type[StrictSerializer], request: Request) -> dict[str, Any]:
-    serializer = serializer_class(data=request.data)
-    serializer.is_valid(raise_exception=True)
-    return dict(serializer.validated_data)
 
 
 def _workspace(user: User, asked: UUID | None, *, ip: str) -> Workspace:

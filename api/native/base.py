@@ -63,6 +63,13 @@ class StrictSerializer(Serializer[Any]):
         return values
 
 
+def valid_body(serializer: type[StrictSerializer], request: Request) -> dict[str, Any]:
+    """What the body says, once it is known to be right."""
+    body = serializer(data=request.data)
+    body.is_valid(raise_exception=True)
+    return dict(body.validated_data)
+
+
 class NewestFirst(CursorPagination):
     """Pages that stay put while new rows arrive."""
 

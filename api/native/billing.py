@@ -1,4 +1,3 @@
-from decimal import Decimal
 from typing import Any
 
 from drf_spectacular.utils import extend_schema
@@ -8,7 +7,7 @@ from rest_framework.response import Response
 
 from accounts.scopes import BILLING_READ, BILLING_WRITE
 from api.authentication import principal_of, workspace_of
-from api.native.base import OPEN, NativeApi, StrictSerializer, page_response
+from api.native.base import OPEN, NativeApi, StrictSerializer, page_response, valid_body
 from billing import stripe_client
 from billing.auto_top_ups import TopUpWish, auto_top_up_get, auto_top_up_put
 from billing.checkout import (
@@ -19,7 +18,7 @@ from billing.checkout import (
     portal_url,
 )
 from billing.models import AutoTopUp, Pack, Payment, PaymentKind, PaymentState, Plan, Subscription
-from billing.pricing import MCR_PER_CREDIT, credits_text
+from billing.pricing import credits_parse, credits_text
 from billing.shop import packs_list, plans_list
 from billing.stripe_objects import Invoice
 from billing.subscriptions import subscription_get
@@ -90,9 +89,7 @@ class CheckoutApi(NativeApi):
     )
     def post(self, request: Request) -> Response:
         """Open a page to pay for a pack or to subscribe to a plan. Credits come once it is paid."""
-        serializer = CheckoutRequestSerializer(data=request.data)
-        serializer.is_valid(raise_exception=True)
-        wish, workspace = serializer.validated_data, workspace_of(request)
+        wish, workspace = valid_body(CheckoutRequestSerializer, request), workspace_of(request)
         if "pack" in wish:
             checkout = checkout_pack(workspace=workspace, code=wish["pack"])
         else:
@@ -229,7 +226,7 @@ class TopUpWishSerializer(StrictSerializer):
         if "threshold_mcr" in values:
             threshold_mcr = values["threshold_mcr"]
         else:
-            threshold_mcr = int(Decimal(values["threshold_credits"]) * MCR_PER_CREDIT)
+            threshold_mcr = credits_parse(values["threshold_credits"])
         return TopUpWish(
             is_enabled=values["is_enabled"],
             threshold_mcr=threshold_mcr,

@@ -21,7 +21,7 @@ from accounts.api_keys import (
 from accounts.models import ApiKey, Workspace
 from accounts.scopes import KEY_SCOPES, KEYS_READ, KEYS_WRITE
 from api.authentication import principal_of, workspace_of
-from api.native.base import NativeApi, StrictSerializer, page_response
+from api.native.base import NativeApi, StrictSerializer, page_response, valid_body
 from billing.models import KeySpend
 from config.errors import NotFound
 
@@ -129,14 +129,13 @@ class KeysApi(NativeApi):
     )
     def post(self, request: Request) -> Response:
         """Make an API key. Only this answer shows it."""
-        serializer = NewKeySerializer(data=request.data)
-        serializer.is_valid(raise_exception=True)
+        values = valid_body(NewKeySerializer, request)
         principal = principal_of(request)
         key, text = api_key_create(
             workspace=principal.workspace,
             actor=principal.actor,
             created_by=principal.user,
-            **serializer.validated_data,
+            **values,
         )
         return _shown(key, text)
 
@@ -155,14 +154,13 @@ class KeyApi(NativeApi):
 
         Cap, limit and rights change for all keys that it was rolled from or into, too.
         """
-        serializer = KeyChangesSerializer(data=request.data)
-        serializer.is_valid(raise_exception=True)
+        values = valid_body(KeyChangesSerializer, request)
         principal = principal_of(request)
         api_key_update(
             workspace=principal.workspace,
             key_uuid=key_uuid,
             actor=principal.actor,
-            **serializer.validated_data,
+            **values,
         )
         return Response(_body(principal.workspace, key_uuid))
 
@@ -182,13 +180,12 @@ class KeyRollApi(NativeApi):
     )
     def post(self, request: Request, key_uuid: UUID) -> Response:
         """Replace a key by one of the same rights. The old one works on for a while."""
-        serializer = RollSerializer(data=request.data)
-        serializer.is_valid(raise_exception=True)
+        values = valid_body(RollSerializer, request)
         principal = principal_of(request)
         key, text = api_key_roll(
             workspace=principal.workspace,
             key_uuid=key_uuid,
-            grace=timedelta(seconds=serializer.validated_data["grace_seconds"]),
+            grace=timedelta(seconds=values["grace_seconds"]),
             actor=principal.actor,
         )
         return _shown(key, text)

@@ -1,5 +1,4 @@
 import re
-from typing import Any
 from uuid import UUID
 
 from drf_spectacular.utils import extend_schema
@@ -27,7 +26,7 @@ from accounts.workspaces import (
     workspace_rename,
 )
 from api.authentication import person_of, principal_of, workspace_of
-from api.native.base import PERSON, NativeApi, StrictSerializer, page_response
+from api.native.base import PERSON, NativeApi, StrictSerializer, page_response, valid_body
 
 # The owner's comes by transfer only.
 GRANTABLE_ROLES = [(role.value, role.label) for role in Role if role != Role.OWNER]
@@ -112,7 +111,7 @@ class WorkspacesApi(NativeApi):
         """Make a workspace of your own. Tokens for it: refresh with its id."""
         user, actor = person_of(request), principal_of(request).actor
         workspace = workspace_create(
-            **_valid(WorkspaceNameSerializer, request), owner=user, actor=actor
+            **valid_body(WorkspaceNameSerializer, request), owner=user, actor=actor
         )
         membership = memberships_list(user=user).get(workspace=workspace)
         return Response(OwnWorkspaceSerializer(membership).data, status=status.HTTP_201_CREATED)
@@ -134,7 +133,7 @@ class WorkspaceApi(NativeApi):
     def patch(self, request: Request) -> Response:
         """Rename the workspace."""
         principal = principal_of(request)
-        values = _valid(WorkspaceNameSerializer, request)
+        values = valid_body(WorkspaceNameSerializer, request)
         renamed = workspace_rename(workspace=principal.workspace, actor=principal.actor, **values)
         principal.workspace.name = renamed.name
         return Response(WorkspaceSerializer(principal).data)
@@ -161,7 +160,7 @@ class MemberApi(NativeApi):
         member = member_change_role(
             workspace=workspace_of(request),
             user_uuid=user_uuid,
-            role=Role(_valid(RoleSerializer, request)["role"]),
+            role=Role(valid_body(RoleSerializer, request)["role"]),
             actor=principal_of(request).actor,
         )
         return Response(MemberSerializer(member).data)
@@ -197,7 +196,7 @@ class TransferApi(NativeApi):
         """Make another member the owner. You stay as an admin."""
         member = ownership_transfer(
             workspace=workspace_of(request),
-            user_uuid=_valid(TransferSerializer, request)["member"],
+            user_uuid=valid_body(TransferSerializer, request)["member"],
             actor=principal_of(request).actor,
         )
         return Response(MemberSerializer(member).data)
@@ -219,7 +218,7 @@ class InvitationsApi(NativeApi):
     )
     def post(self, request: Request) -> Response:
         """Mail an invitation. Done again, the former link ends and a new one is sent."""
-        values = _valid(InvitationInputSerializer, request)
+        values = valid_body(InvitationInputSerializer, request)
         invitation = invitation_create(
             workspace=workspace_of(request),
             email=values["email"],
@@ -255,15 +254,8 @@ class InvitationAcceptApi(NativeApi):
     def post(self, request: Request) -> Response:
         """Join. Your confirmed address must be the invited one."""
         membership = invitation_accept(
-            token=_valid(TokenSerializer, request)["token"],
+            token=valid_body(TokenSerializer, request)["token"],
             user=person_of(request),
             actor=principal_of(request).actor,
         )
         return Response(OwnWorkspaceSerializer(membership).data)
-
-
-def _valid(serializer: type[StrictSerializer], request: Request) -> dict[str, Any]:
-    body = serializer(data=request.data)
-    body.is_valid(raise_exception=True)
-    values: dict[str, Any] = body.validated_data
-    return values

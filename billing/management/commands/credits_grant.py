@@ -9,13 +9,11 @@ from django.utils import timezone
 from accounts.audit import OPERATOR
 from accounts.models import Workspace
 from billing.ledger import credits_grant
-from billing.pricing import MCR_PER_CREDIT, credits_parse, credits_text
+from billing.pricing import MCR_PER_CREDIT, OPERATOR_CREDITS_MAX, credits_parse, credits_text
 from billing.selectors import debt_get, wallet_get
 from config.errors import AppError
 
 _MAX_DAYS = 36_500
-# More is a slip of the hand.
-_MAX_CREDITS = 1_000_000_000
 
 
 class Command(BaseCommand):
@@ -39,8 +37,8 @@ class Command(BaseCommand):
             raise CommandError("There is no such workspace.")
         try:
             amount_mcr = credits_parse(options["credits"])
-            if amount_mcr > _MAX_CREDITS * MCR_PER_CREDIT or not amount_mcr:
-                raise ValueError(f"grant between 0.001 and {_MAX_CREDITS} credits.")
+            if amount_mcr > OPERATOR_CREDITS_MAX * MCR_PER_CREDIT or not amount_mcr:
+                raise ValueError(f"grant between 0.001 and {OPERATOR_CREDITS_MAX} credits.")
             fact = credits_grant(
                 workspace=workspace,
                 amount_mcr=amount_mcr,

@@ -9,9 +9,7 @@ from accounts.api_keys import api_key_create
 from accounts.audit import OPERATOR
 from accounts.workspaces import workspace_create
 from billing.ledger import credits_grant
-from billing.pricing import MCR_PER_CREDIT
-
-_MAX_CREDITS = 10**9
+from billing.pricing import MCR_PER_CREDIT, OPERATOR_CREDITS_MAX
 
 
 class Command(BaseCommand):
@@ -25,8 +23,8 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         if not options["name"].strip():
             raise CommandError("--name must not be empty.")
-        if not 0 <= options["credits"] <= _MAX_CREDITS:
-            raise CommandError(f"--credits must be between 0 and {_MAX_CREDITS}.")
+        if not 0 <= options["credits"] <= OPERATOR_CREDITS_MAX:
+            raise CommandError(f"--credits must be between 0 and {OPERATOR_CREDITS_MAX}.")
         with transaction.atomic():
             workspace = workspace_create(name=options["name"], actor=OPERATOR)
             _, key = api_key_create(workspace=workspace, name="First key", actor=OPERATOR)
