@@ -3,6 +3,8 @@
 
 PYTHON ?= python3
 PORT ?= 8000
+# Processes that run tests side by side, each on a database of its own.
+WORKERS ?= 2
 export AUDIO STEMS
 
 bootstrap = @command -v "$(PYTHON)" >/dev/null || \
@@ -25,7 +27,7 @@ serve: ## dashboard, API and workers on 127.0.0.1 until Ctrl-C: make serve [PORT
 
 test: ## all tests: make test [ARGS="-k name"]
 	$(bootstrap) --weights --database --static
-	$(run) -m pytest $(ARGS)
+	$(run) -m pytest -n "$(WORKERS)" --dist loadfile $(ARGS)
 
 lint: ## style, types, import contracts, migrations, API description
 	$(bootstrap)

@@ -97,6 +97,14 @@ DATABASES = {
         conn_health_checks=True,
     )
 }
+DATABASES["default"].setdefault("OPTIONS", {}).update(
+    {
+        "connect_timeout": 5,
+        # A process that was stopped in the middle of a transaction must not hold its locks for
+        # ever: others wait for them to take its work over.
+        "options": "-c idle_in_transaction_session_timeout=10s",
+    }
+)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # Shared by all processes, since it counts failed log-ins. The table is made by a migration.
@@ -213,7 +221,12 @@ FILE_UPLOAD_TEMP_DIR = os.environ.get("STEMWRIGHT_UPLOAD_TEMP_DIR")
 
 UPLOAD_MAX_BYTES = env.integer("STEMWRIGHT_UPLOAD_MAX_BYTES", 2 * 1024**3)
 RECORDING_MAX_SECONDS = env.integer("STEMWRIGHT_RECORDING_MAX_SECONDS", 3 * 3600)
-DOWNLOAD_URL_SECONDS = env.integer("STEMWRIGHT_DOWNLOAD_URL_SECONDS", 3600)
+# A link to a file lasts so long, at most an hour.
+DOWNLOAD_URL_SECONDS = min(3600, env.integer("STEMWRIGHT_DOWNLOAD_URL_SECONDS", 3600))
+# What a workspace has whose plan does not say otherwise.
+PARALLEL_JOBS = env.integer("STEMWRIGHT_PARALLEL_JOBS", 4)
+RESULTS_DAYS = env.integer("STEMWRIGHT_RESULTS_DAYS", 14)
+UPLOADS_DAYS = env.integer("STEMWRIGHT_UPLOADS_DAYS", 3)
 
 # --- Stripe -----------------------------------------------------------------------------------
 

@@ -38,13 +38,19 @@ class Pack(models.Model):
 
 
 class Plan(models.Model):
-    """Credits for each month of a subscription; they expire with the month."""
+    """Credits for each month of a subscription; they expire with the month. And what a workspace
+    may do meanwhile (billing/limits.py says what holds without a plan)."""
 
     code = models.SlugField(unique=True)
     name = models.CharField(max_length=100)
     monthly_mcr = models.BigIntegerField()
     price_cents = models.IntegerField()
     currency = models.CharField(max_length=3, default="usd")
+    # Jobs of one workspace that run at the same time; null: as many as there are workers.
+    parallel_jobs = models.PositiveIntegerField(null=True, blank=True)
+    # How long files are kept; null: as the settings say.
+    results_days = models.PositiveIntegerField(null=True, blank=True)
+    uploads_days = models.PositiveIntegerField(null=True, blank=True)
     is_active = models.BooleanField(default=True)
     position = models.IntegerField(default=0)
 

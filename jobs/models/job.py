@@ -5,63 +5,7 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 
 from accounts.models import ApiKey, Workspace
-
-
-class AssetState(models.TextChoices):
-    # The row comes before the file and outlives it, so that no file is ever without a row.
-    STORING = "storing"
-    READY = "ready"
-    DELETED = "deleted"
-    PURGED = "purged"
-
-
-class Asset(models.Model):
-    """A stored file: an uploaded recording, or a stem that a job made."""
-
-    uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
-    workspace = models.ForeignKey(Workspace, on_delete=models.PROTECT, related_name="assets")
-    state = models.CharField(max_length=16, choices=AssetState, default=AssetState.STORING)
-    filename = models.CharField(max_length=255)
-    storage_key = models.CharField(max_length=255, unique=True, editable=False)
-    size_bytes = models.BigIntegerField()
-    sha256 = models.CharField(max_length=64)
-    codec = models.CharField(max_length=32)
-    container = models.CharField(max_length=64)
-    sample_rate = models.IntegerField()
-    channels = models.IntegerField()
-    n_samples = models.BigIntegerField()
-    layout = models.CharField(max_length=64)
-    bits_per_sample = models.IntegerField(null=True)
-    is_float = models.BooleanField()
-    is_lossy = models.BooleanField()
-    # Set for a stem: the job that made it, and which stem it is.
-    job = models.ForeignKey(
-        "jobs.Job", null=True, on_delete=models.PROTECT, related_name="stem_assets"
-    )
-    stem = models.CharField(max_length=64, blank=True)
-    created_at = models.DateTimeField(db_default=Now(), editable=False)
-
-    class Meta:
-        constraints = [
-            models.CheckConstraint(
-                condition=Q(state__in=AssetState.values), name="asset_state_known"
-            ),
-            models.UniqueConstraint(
-                fields=["job", "stem"], condition=Q(job__isnull=False), name="asset_stem_unique"
-            ),
-        ]
-        indexes = [
-            models.Index(fields=["workspace", "-id"], name="asset_listing"),
-            models.Index(
-                fields=["state", "created_at"],
-                name="asset_to_clean",
-                condition=Q(state__in=[AssetState.STORING, AssetState.DELETED]),
-            ),
-        ]
-
-    @property
-    def duration_s(self) -> float:
-        return self.n_samples / self.sample_rate
+from jobs.models.assets import Asset
 
 
 class JobState(models.TextChoices):
@@ -102,8 +46,18 @@ class Job(models.Model):
     error_code = models.CharField(max_length=64, blank=True)
     error_message = models.CharField(max_length=500, blank=True)
 
+    # Short enough to go before longer ones (jobs/scheduling.py says how far).
+    is_preview = models.BooleanField(default=False, db_default=False)
+    # Told when the job ends, besides the endpoints of the workspace.
+    callback_url = models.TextField(blank=True, default="", db_default="")
+
     # The attempt number is the fencing token: counted at the claim, named by every later write.
     attempt = models.IntegerField(default=0)
+    # How many attempts came to nothing through no fault of the job's. An attempt that a worker
+    # gives back because it has to stop does not count.
+    losses = models.IntegerField(default=0, db_default=0)
+    # Of the latest attempt: whose workspace was served last.
+    claimed_at = models.DateTimeField(null=True)
     lease_until = models.DateTimeField(null=True)
     worker = models.CharField(max_length=100, blank=True)
     cancel_requested_at = models.DateTimeField(null=True)
@@ -144,6 +98,16 @@ class Job(models.Model):
                 condition=Q(state=JobState.QUEUED),
             ),
             models.Index(
+                fields=["workspace", "-is_preview", "queued_at", "id"],
+                name="job_turns",
+                condition=Q(state=JobState.QUEUED),
+            ),
+            models.Index(
+                fields=["workspace", "-claimed_at"],
+                name="job_last_turn",
+                condition=Q(claimed_at__isnull=False),
+            ),
+            models.Index(
                 fields=["lease_until"], name="job_leases", condition=Q(state=JobState.RUNNING)
             ),
             models.Index(
@@ -151,6 +115,23 @@ class Job(models.Model):
                 name="job_to_sweep",
                 condition=Q(swept_at__isnull=True, finished_at__isnull=False),
             ),
+        ]
+
+
+class JobPart(models.Model):
+    """A stretch of a long recording whose stems are in storage: the next attempt goes on there."""
+
+    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="parts")
+    number = models.IntegerField()
+    # The recording's samples that this part holds.
+    n_samples = models.BigIntegerField()
+    # Stem to storage key.
+    keys = models.JSONField()
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["job", "number"], name="job_part_unique"),
         ]
 
 

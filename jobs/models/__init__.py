@@ -1,0 +1,26 @@
+from jobs.models.assets import Asset, AssetState, Deletion, DeletionReason
+from jobs.models.ingests import INGEST_ENDED, Ingest, IngestKind, IngestPart, IngestState
+from jobs.models.job import ENDED, Job, JobEvent, JobPart, JobState, Service
+from jobs.models.webhooks import MessageState, WebhookAttempt, WebhookEndpoint, WebhookMessage
+
+__all__ = [
+    "ENDED",
+    "INGEST_ENDED",
+    "Asset",
+    "AssetState",
+    "Deletion",
+    "DeletionReason",
+    "Ingest",
+    "IngestKind",
+    "IngestPart",
+    "IngestState",
+    "Job",
+    "JobEvent",
+    "JobPart",
+    "JobState",
+    "MessageState",
+    "Service",
+    "WebhookAttempt",
+    "WebhookEndpoint",
+    "WebhookMessage",
+]
