@@ -56,6 +56,8 @@ class Job(models.Model):
     # How many attempts came to nothing through no fault of the job's. An attempt that a worker
     # gives back because it has to stop does not count.
     losses = models.IntegerField(default=0, db_default=0)
+    # After a loss, nobody claims it before this: what was at fault needs time to get well.
+    not_before = models.DateTimeField(null=True)
     # Of the latest attempt: whose workspace was served last.
     claimed_at = models.DateTimeField(null=True)
     lease_until = models.DateTimeField(null=True)
