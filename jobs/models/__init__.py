@@ -1,13 +1,20 @@
 from jobs.models.assets import Asset, AssetState, Deletion, DeletionReason
 from jobs.models.ingests import INGEST_ENDED, Ingest, IngestKind, IngestPart, IngestState
 from jobs.models.job import ENDED, Job, JobEvent, JobPart, JobState, Service
-from jobs.models.webhooks import MessageState, WebhookAttempt, WebhookEndpoint, WebhookMessage
+from jobs.models.webhooks import (
+    CallbackSecret,
+    MessageState,
+    WebhookAttempt,
+    WebhookEndpoint,
+    WebhookMessage,
+)
 
 __all__ = [
     "ENDED",
     "INGEST_ENDED",
     "Asset",
     "AssetState",
+    "CallbackSecret",
     "Deletion",
     "DeletionReason",
     "Ingest",

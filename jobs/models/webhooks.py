@@ -8,7 +8,26 @@ from accounts.models import Workspace
 from jobs.models.job import Job
 
 
-class WebhookEndpoint(models.Model):
+class SigningSecrets(models.Model):
+    """Encrypted. While a new secret takes over, both sign."""
+
+    secret = models.TextField()
+    old_secret = models.TextField(blank=True)
+    old_secret_until = models.DateTimeField(null=True)
+
+    class Meta:
+        abstract = True
+
+
+class CallbackSecret(SigningSecrets):
+    """Signs what goes to the addresses that single jobs name; made when first needed."""
+
+    workspace = models.OneToOneField(
+        Workspace, on_delete=models.CASCADE, related_name="callback_secret"
+    )
+
+
+class WebhookEndpoint(SigningSecrets):
     """An address of a workspace's that wants to be told."""
 
     uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
@@ -19,10 +38,6 @@ class WebhookEndpoint(models.Model):
     description = models.CharField(max_length=200, blank=True)
     # Types of events; empty: all.
     events = models.JSONField(default=list)
-    # Encrypted. While a new secret takes over, both sign.
-    secret = models.TextField()
-    old_secret = models.TextField(blank=True)
-    old_secret_until = models.DateTimeField(null=True)
     is_enabled = models.BooleanField(default=True)
     # Why it was disabled by itself; blank when its owner did it.
     disabled_reason = models.CharField(max_length=200, blank=True)
@@ -60,9 +75,12 @@ class WebhookMessage(models.Model):
         Job, null=True, on_delete=models.PROTECT, related_name="webhook_messages"
     )
     url = models.TextField()
+    # Of the address: one that is slow must not hold up the others.
+    host = models.CharField(max_length=255, default="", db_default="")
     event = models.CharField(max_length=64)
     body = models.JSONField()
     state = models.CharField(max_length=16, choices=MessageState, default=MessageState.PENDING)
+    # Counted when a try begins, and the token that its later writes name.
     attempts = models.IntegerField(default=0)
     next_attempt_at = models.DateTimeField(db_default=Now())
     lease_until = models.DateTimeField(null=True)
@@ -81,6 +99,11 @@ class WebhookMessage(models.Model):
                 fields=["next_attempt_at"],
                 name="webhook_message_due",
                 condition=Q(state=MessageState.PENDING),
+            ),
+            models.Index(
+                fields=["finished_at"],
+                name="webhook_message_old",
+                condition=Q(finished_at__isnull=False),
             ),
         ]
 
