@@ -6,7 +6,7 @@ been taken from it, none of its writes finds a row. All times are the database's
 
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 import structlog
@@ -17,7 +17,7 @@ from django.db.models.expressions import CombinedExpression
 from django.db.models.functions import Coalesce, Greatest, Now
 
 from billing.ledger import hold_capture, hold_release
-from jobs.models import Asset, Job, JobEvent, JobState
+from jobs.models import Asset, Job, JobEvent, JobPart, JobState
 from jobs.queue import wake_cleaning, wake_separation
 
 log = structlog.get_logger(__name__)
@@ -37,6 +37,7 @@ def job_claim() -> Job | None:
         job = (
             Job.objects.select_for_update(skip_locked=True)
             .filter(state=JobState.QUEUED)
+            .exclude(not_before__gt=Now())
             .order_by("queued_at", "pk")
             .first()
         )
@@ -58,10 +59,21 @@ def job_claim() -> Job | None:
 def job_beat(job: Job, *, progress: float) -> None:
     """Keep the lease and show how far the work has come. Progress never goes back."""
     mine = _mine(job)
-    if not mine.update(lease_until=_lease_end(), progress=Greatest(F("progress"), progress)):
+    # One statement, since it is made twice a second: it finds no row when the job is to stop.
+    if not mine.filter(cancel_requested_at=None).update(
+        lease_until=_lease_end(), progress=Greatest(F("progress"), progress)
+    ):
+        raise CancelRequested if mine.exists() else LeaseLost
+
+
+@transaction.atomic
+def job_part_add(job: Job, *, number: int, n_samples: int, keys: Mapping[str, str]) -> None:
+    """Note a stretch whose stems are in storage, for an attempt that may have to go on there."""
+    if not _mine(job).select_for_update().exists():
         raise LeaseLost
-    if mine.filter(cancel_requested_at__isnull=False).exists():
-        raise CancelRequested
+    JobPart.objects.update_or_create(
+        job=job, number=number, defaults={"n_samples": n_samples, "keys": dict(keys)}
+    )
 
 
 @transaction.atomic
@@ -91,19 +103,33 @@ def job_stop(job: Job) -> None:
     hold_release(job_uuid=job.uuid)
 
 
-def job_retry_or_fail(job: Job, *, code: str, message: str) -> None:
-    """Give the job back for another attempt, or end it when there were enough."""
+def job_retry_or_fail(job: Job, *, code: str, message: str, pause_s: float = 0) -> None:
+    """Count the attempt as lost; give the job back for another, or end it when there were enough.
+
+    `pause_s` keeps others from it for a while, three times as long after each loss.
+    """
+    with transaction.atomic():
+        mine = _mine(job)
+        row = mine.select_for_update().values_list("cancel_requested_at", "losses").first()
+        if row is None:
+            raise LeaseLost
+        cancel_requested_at, losses = row
+        mine.update(losses=losses + 1)
+        if cancel_requested_at is not None:
+            job_stop(job)
+        elif losses + 1 >= settings.JOB_MAX_ATTEMPTS:
+            job_fail(job, code=code, message=message)
+        else:
+            _requeue(job, "requeued", code, pause=timedelta(seconds=pause_s * 3**losses))
+
+
+def job_hand_back(job: Job) -> None:
+    """Give up a job because this worker has to stop; that is no fault of the job's."""
     with transaction.atomic():
         if _mine(job).select_for_update().exclude(cancel_requested_at=None).exists():
             job_stop(job)
-        elif job.attempt >= settings.JOB_MAX_ATTEMPTS:
-            job_fail(job, code=code, message=message)
-        # It keeps its place in the queue: it has waited already.
-        elif _mine(job).update(state=JobState.QUEUED, lease_until=None, worker="", progress=0):
-            _event(job, "requeued", code)
-            wake_separation()
         else:
-            raise LeaseLost
+            _requeue(job, "handed_back")
 
 
 def jobs_reap() -> int:
@@ -113,8 +139,10 @@ def jobs_reap() -> int:
         try:
             with transaction.atomic():
                 # Between the look and this lock the worker may have beaten: only a lease that is
-                # over may be broken.
-                if not _mine(job).filter(lease_until__lt=Now()).select_for_update().exists():
+                # over may be broken. A row that somebody else holds is looked at next time: a
+                # stopped process must not keep the other jobs waiting.
+                silent = _mine(job).filter(lease_until__lt=Now())
+                if not silent.select_for_update(skip_locked=True).exists():
                     continue
                 job_retry_or_fail(
                     job, code="worker_lost", message="The machine that worked on this was lost."
@@ -131,7 +159,8 @@ def jobs_reap() -> int:
 def has_waiting_jobs() -> bool:
     """Whether jobs wait although nobody may have been told."""
     patience = timedelta(seconds=5)
-    return Job.objects.filter(state=JobState.QUEUED, queued_at__lt=Now() - patience).exists()
+    waiting = Job.objects.filter(state=JobState.QUEUED, queued_at__lt=Now() - patience)
+    return waiting.exclude(not_before__gt=Now()).exists()
 
 
 def _lease_end() -> CombinedExpression:
@@ -140,6 +169,15 @@ def _lease_end() -> CombinedExpression:
 
 def _mine(job: Job) -> QuerySet[Job]:
     return Job.objects.filter(pk=job.pk, state=JobState.RUNNING, attempt=job.attempt)
+
+
+def _requeue(job: Job, kind: str, detail: str = "", pause: timedelta | None = None) -> None:
+    # It keeps its place in the queue: it has waited already.
+    values = {"state": JobState.QUEUED, "lease_until": None, "worker": "", "progress": 0}
+    if not _mine(job).update(**values, not_before=Now() + pause if pause else None):
+        raise LeaseLost
+    _event(job, kind, detail)
+    wake_separation()
 
 
 def _end(job: Job, state: JobState, *, detail: str = "", **values: object) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models.functions import Now
 
 from billing.selectors import ledger_discrepancies, ledger_list, wallet_get
@@ -14,6 +14,8 @@ from jobs.leases import (
     job_beat,
     job_claim,
     job_fail,
+    job_hand_back,
+    job_part_add,
     job_retry_or_fail,
     job_stop,
     job_succeed,
@@ -113,9 +115,14 @@ def test_a_reaped_job_goes_to_another_worker_and_the_first_is_fenced_off(claimed
         lambda: job_fail(claimed, code="x", message="x"),
         lambda: job_stop(claimed),
         lambda: job_retry_or_fail(claimed, code="x", message="x"),
+        lambda: job_hand_back(claimed),
+        lambda: job_part_add(claimed, number=0, n_samples=1, keys={"vocals": "x"}),
     ):
         with pytest.raises(LeaseLost):
             write()
+    assert second.parts.count() == 0
+    second.refresh_from_db()
+    assert (second.state, second.losses) == ("running", 1)
     job_succeed(second, outputs=[])
     assert wallet_of(second) == (100_000 - PRICE_MCR, 0)
     assert Asset.objects.filter(job=second).count() == 0
@@ -130,12 +137,64 @@ def test_three_lost_workers_end_the_job_and_charge_nothing(queued: Job):
         assert jobs_reap() == 1
     assert job_claim() is None
     queued.refresh_from_db()
-    assert (queued.state, queued.error_code) == ("failed", "worker_lost")
+    assert (queued.state, queued.error_code, queued.losses) == ("failed", "worker_lost", 3)
     assert wallet_of(queued) == (100_000, 0)
     assert [event.kind for event in queued.events.order_by("pk")] == [
         *("queued", "started", "requeued"),
         *("started", "requeued"),
         *("started", "failed"),
+    ]
+
+
+def test_handing_back_keeps_the_place_and_costs_no_attempt(queued: Job, alice: Any):
+    behind = make_job(alice, queued.asset)
+    for attempt in range(1, 6):
+        job = job_claim()
+        assert job is not None
+        assert (job.pk, job.attempt) == (queued.pk, attempt)
+        job_hand_back(job)
+    queued.refresh_from_db()
+    assert (queued.state, queued.attempt, queued.losses) == ("queued", 5, 0)
+    assert (queued.lease_until, queued.worker, queued.progress) == (None, "", 0)
+    assert [event.kind for event in queued.events.order_by("pk")][-2:] == ["started", "handed_back"]
+    assert wallet_of(queued) == (100_000, 2 * PRICE_MCR)
+    assert [job_claim(), job_claim()] == [queued, behind]
+
+
+def test_a_job_that_is_handed_back_after_its_cancel_is_cancelled(claimed: Job):
+    job_cancel(workspace=claimed.workspace, job_uuid=claimed.uuid)
+    job_hand_back(claimed)
+    claimed.refresh_from_db()
+    assert (claimed.state, claimed.losses) == (JobState.CANCELLED, 0)
+    assert wallet_of(claimed) == (100_000, 0)
+
+
+def test_the_pause_after_a_loss_grows_and_nobody_claims_in_it(claimed: Job):
+    job: Job | None = claimed
+    for pause_s in (10, 30):
+        assert job is not None
+        job_retry_or_fail(job, code="disk_full", message="No space.", pause_s=10)
+        assert job_claim() is None
+        job.refresh_from_db()
+        assert job.not_before is not None
+        event = job.events.latest("pk")
+        # Both by the database's clock, a statement apart.
+        assert 0 <= pause_s - (job.not_before - event.created_at).total_seconds() < 5
+        Job.objects.filter(pk=job.pk).update(not_before=Now())
+        job = job_claim()
+    assert job is not None
+    job_retry_or_fail(job, code="disk_full", message="No space.", pause_s=10)
+    job.refresh_from_db()
+    assert (job.state, job.error_code, job.losses) == ("failed", "disk_full", 3)
+
+
+def test_a_part_that_is_made_again_replaces_the_first(claimed: Job):
+    job_part_add(claimed, number=0, n_samples=10, keys={"vocals": "a"})
+    job_part_add(claimed, number=0, n_samples=10, keys={"vocals": "b"})
+    job_part_add(claimed, number=1, n_samples=4, keys={"vocals": "c"})
+    assert list(claimed.parts.order_by("number").values_list("number", "n_samples", "keys")) == [
+        (0, 10, {"vocals": "b"}),
+        (1, 4, {"vocals": "c"}),
     ]
 
 
@@ -170,6 +229,28 @@ def test_parallel_workers_never_claim_the_same_job(tmp_path: Path):
     with ThreadPoolExecutor(8) as pool:
         claimed = [pk for pk in pool.map(claim, range(24)) if pk is not None]
     assert sorted(claimed) == sorted(jobs)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_row_that_a_stopped_process_holds_does_not_keep_the_reaper_from_others(tmp_path: Path):
+    workspace = make_workspace(credits=100)
+    asset = make_asset(workspace, tmp_path)
+    jobs = [make_job(workspace, asset) for _ in range(3)]
+    for job in jobs:
+        assert job_claim() == job
+        let_lease_end(job)
+
+    def reap() -> int:
+        try:
+            return jobs_reap()
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as elsewhere:
+        with transaction.atomic():
+            Job.objects.select_for_update().get(pk=jobs[1].pk)
+            assert elsewhere.submit(reap).result(timeout=60) == 2
+        assert elsewhere.submit(reap).result(timeout=60) == 1
 
 
 @pytest.mark.django_db(transaction=True)
