@@ -11,7 +11,6 @@ from allauth.core import context
 from allauth.mfa.adapter import DefaultMFAAdapter
 from allauth.usersessions.adapter import DefaultUserSessionsAdapter
 from allauth.usersessions.models import UserSession
-from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import transaction
@@ -22,6 +21,7 @@ from accounts.audit import audit_record
 from accounts.mail import site_url
 from accounts.models import User
 from accounts.receivers import actor_of
+from accounts.secrets import SecretUnreadable, secret_decrypt, secret_encrypt
 from accounts.tokens import sign_ins_revoke
 
 log = structlog.get_logger(__name__)
@@ -85,16 +85,11 @@ class MfaAdapter(DefaultMFAAdapter):  # type: ignore[misc]
     """Keeps the secrets of second factors encrypted: a copy of the database opens no account."""
 
     def encrypt(self, text: str) -> str:
-        return _fernet().encrypt(text.encode()).decode()
+        return secret_encrypt(text)
 
     def decrypt(self, encrypted_text: str) -> str:
         try:
-            return _fernet().decrypt(encrypted_text.encode()).decode()
-        except InvalidToken:
-            # Its key was dropped from MFA_ENCRYPTION_KEYS too early.
+            return secret_decrypt(encrypted_text)
+        except SecretUnreadable:
             log.exception("second_factor_not_readable")
             raise self.validation_error("incorrect_code") from None
-
-
-def _fernet() -> MultiFernet:
-    return MultiFernet([Fernet(key) for key in settings.MFA_ENCRYPTION_KEYS])

@@ -9,6 +9,8 @@ ASSETS_WRITE: Final = "assets:write"
 JOBS_READ: Final = "jobs:read"
 # Orders are paid: this is the right to spend.
 JOBS_WRITE: Final = "jobs:write"
+WEBHOOKS_READ: Final = "webhooks:read"
+WEBHOOKS_WRITE: Final = "webhooks:write"
 CREDITS_READ: Final = "credits:read"
 BILLING_READ: Final = "billing:read"
 BILLING_WRITE: Final = "billing:write"
@@ -25,18 +27,21 @@ AUDIT_READ: Final = "audit:read"
 # person: a key that leaks must not be able to make others or to invite.
 KEY_SCOPES: Final = frozenset(
     {ASSETS_READ, ASSETS_WRITE, JOBS_READ, JOBS_WRITE, CREDITS_READ, WORKSPACE_READ}
+    | {WEBHOOKS_READ, WEBHOOKS_WRITE}
 )
 
-_VIEWER = frozenset({ASSETS_READ, JOBS_READ, CREDITS_READ, WORKSPACE_READ, MEMBERS_READ})
+_VIEWER = frozenset(
+    {ASSETS_READ, JOBS_READ, WEBHOOKS_READ, CREDITS_READ, WORKSPACE_READ, MEMBERS_READ}
+)
 _ADMIN = (
     _VIEWER
     | {ASSETS_WRITE, JOBS_WRITE, KEYS_READ, KEYS_WRITE, BILLING_READ, BILLING_WRITE}
-    | {MEMBERS_WRITE, WORKSPACE_WRITE, AUDIT_READ}
+    | {WEBHOOKS_WRITE, MEMBERS_WRITE, WORKSPACE_WRITE, AUDIT_READ}
 )
 
 ROLE_SCOPES: Final = {
     Role.VIEWER: _VIEWER,
-    Role.DEVELOPER: _VIEWER | {ASSETS_WRITE, JOBS_WRITE, KEYS_READ, KEYS_WRITE},
+    Role.DEVELOPER: _VIEWER | {ASSETS_WRITE, JOBS_WRITE, WEBHOOKS_WRITE, KEYS_READ, KEYS_WRITE},
     # Sees what was spent and buys; the recordings are not its business.
     Role.BILLING: frozenset(
         {CREDITS_READ, WORKSPACE_READ, MEMBERS_READ, BILLING_READ, BILLING_WRITE}

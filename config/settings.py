@@ -174,8 +174,8 @@ INVITATION_DAYS = 7
 JWT_SECRETS = env.words("JWT_SECRETS", _insecure and f"{_insecure}-of-access-tokens-0123456789")
 if min((len(secret) for secret in JWT_SECRETS), default=0) < 32:
     raise env.EnvError("JWT_SECRETS needs at least one secret, each of 32 characters or more.")
-# Encrypts the secrets of second factors in the database. Several, newest first: an older one opens
-# what was encrypted with it, for as long as it stays here.
+# Encrypts the secrets of second factors and of webhooks in the database. Several, newest first: an
+# older one opens what was encrypted with it, for as long as it stays here.
 MFA_ENCRYPTION_KEYS = env.words(
     "MFA_ENCRYPTION_KEYS",
     _insecure and urlsafe_b64encode(_insecure.encode().ljust(32, b".")).decode(),
@@ -240,6 +240,13 @@ STRIPE_API_BASE = env.text("STRIPE_API_BASE", "")
 STRIPE_EVENT_LEASE_SECONDS = env.integer("STRIPE_EVENT_LEASE_SECONDS", 60)
 # Where Stripe sends people back to, and where links in mails lead.
 SITE_URL = env.text("STEMWRIGHT_SITE_URL", None if PRODUCTION else "http://127.0.0.1:8000")
+
+# --- Requests to addresses that customers name ------------------------------------------------
+
+# Besides 80 and 443.
+OUTBOUND_PORTS = env.integers("STEMWRIGHT_OUTBOUND_PORTS")
+# Networks that are reached although they are not public, such as `10.20.0.0/16`.
+OUTBOUND_ALLOW = env.networks("STEMWRIGHT_OUTBOUND_ALLOW")
 
 # --- Jobs -------------------------------------------------------------------------------------
 

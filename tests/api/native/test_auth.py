@@ -83,6 +83,8 @@ def test_a_password_opens_the_api(alice: Workspace, bob: User):
             "keys:read",
             "keys:write",
             "members:read",
+            "webhooks:read",
+            "webhooks:write",
             "workspace:read",
         ],
     }

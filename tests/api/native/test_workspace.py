@@ -100,6 +100,7 @@ def test_the_workspace_as_a_person_and_as_a_key_sees_it(studio: Workspace, viewe
         "credits:read",
         "jobs:read",
         "members:read",
+        "webhooks:read",
         "workspace:read",
     ]
     status, row = ask(Client(headers={"X-API-Key": make_key(studio)}), "get", "workspace")
