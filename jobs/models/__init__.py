@@ -1,6 +1,7 @@
 from jobs.models.assets import Asset, AssetState, Deletion, DeletionReason
 from jobs.models.ingests import INGEST_ENDED, Ingest, IngestKind, IngestPart, IngestState
 from jobs.models.job import ENDED, Job, JobEvent, JobPart, JobState, Service
+from jobs.models.tallies import Tally, TallyMark
 from jobs.models.webhooks import (
     CallbackSecret,
     MessageState,
@@ -27,6 +28,8 @@ __all__ = [
     "JobState",
     "MessageState",
     "Service",
+    "Tally",
+    "TallyMark",
     "WebhookAttempt",
     "WebhookEndpoint",
     "WebhookMessage",

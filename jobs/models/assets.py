@@ -62,6 +62,12 @@ class Asset(models.Model):
             models.Index(
                 fields=["expires_at"], name="asset_to_expire", condition=Q(state=AssetState.READY)
             ),
+            # To sum up what is stored, without those long gone.
+            models.Index(
+                fields=["state", "size_bytes"],
+                name="asset_stored",
+                condition=~Q(state=AssetState.PURGED),
+            ),
         ]
 
     @property
@@ -89,4 +95,11 @@ class Deletion(models.Model):
     verified_at = models.DateTimeField(null=True)
 
     class Meta:
-        indexes = [models.Index(fields=["workspace", "-id"], name="deletion_listing")]
+        indexes = [
+            models.Index(fields=["workspace", "-id"], name="deletion_listing"),
+            models.Index(
+                fields=["requested_at"],
+                name="deletion_open",
+                condition=Q(verified_at__isnull=True),
+            ),
+        ]

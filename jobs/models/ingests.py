@@ -42,6 +42,8 @@ class Ingest(models.Model):
     state = models.CharField(max_length=16, choices=IngestState)
     filename = models.CharField(max_length=255, blank=True)
     url = models.TextField(blank=True)
+    # Of the call that began it, for the log.
+    request_id = models.CharField(max_length=64, blank=True, default="", db_default="")
     # As the client announced it; null when nobody knows yet.
     size_bytes = models.BigIntegerField(null=True)
     received_bytes = models.BigIntegerField(default=0)
@@ -90,6 +92,11 @@ class Ingest(models.Model):
                 fields=["finished_at"],
                 name="ingest_to_sweep",
                 condition=Q(swept_at__isnull=True, finished_at__isnull=False),
+            ),
+            models.Index(
+                fields=["finished_at"],
+                name="ingest_ended",
+                condition=Q(finished_at__isnull=False),
             ),
         ]
 

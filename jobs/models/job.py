@@ -50,6 +50,8 @@ class Job(models.Model):
     is_preview = models.BooleanField(default=False, db_default=False)
     # Told when the job ends, besides the endpoints of the workspace.
     callback_url = models.TextField(blank=True, default="", db_default="")
+    # Of the call that ordered it: what the log says of the call and of the work belongs together.
+    request_id = models.CharField(max_length=64, blank=True, default="", db_default="")
 
     # The attempt number is the fencing token: counted at the claim, named by every later write.
     attempt = models.IntegerField(default=0)
@@ -145,3 +147,6 @@ class JobEvent(models.Model):
     attempt = models.IntegerField()
     detail = models.CharField(max_length=500, blank=True)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        indexes = [models.Index(fields=["created_at"], name="job_event_time")]
