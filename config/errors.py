@@ -49,6 +49,22 @@ class UnknownModel(ValidationFailed):
     code, message = "unknown_model", "No such model."
 
 
+class LengthDeferred(ValidationFailed):
+    code, message = "length_deferred", "Announce the length: Upload-Defer-Length is not offered."
+
+
+class UnsupportedChecksum(ValidationFailed):
+    code, message = "unsupported_checksum", "Send a checksum of a kind that OPTIONS announces."
+
+
+class WrongPartSize(ValidationFailed):
+    code, message = "wrong_part_size", "This part has another size."
+
+
+class WrongParts(ValidationFailed):
+    code, message = "wrong_parts", "List every part once, each with its ETag."
+
+
 class UnsupportedFormat(ValidationFailed):
     code, message = "unsupported_format", "This output format cannot be made."
 
@@ -169,6 +185,11 @@ class LimitReached(WrongState):
     code, message = "limit_reached", "There are as many of these as there can be."
 
 
+class OffsetConflict(WrongState):
+    code = "offset_conflict"
+    message = "The upload goes on elsewhere; ask with HEAD for its Upload-Offset."
+
+
 class NoSavedCard(WrongState):
     code, message = "no_saved_card", "There is no saved card to charge; buy a pack first."
 
@@ -177,6 +198,24 @@ class IdempotencyConflict(AppError):
     # 422, not 409: waiting and sending it again will not help (IETF draft, Idempotency-Key).
     code, status = "idempotency_conflict", 422
     message = "This idempotency key was used with other values."
+
+
+class UploadGone(AppError):
+    code, status, message = "upload_gone", 410, "This upload has expired or was cancelled."
+
+
+class UnsupportedTusVersion(AppError):
+    code, status, message = "unsupported_tus_version", 412, "Send Tus-Resumable: 1.0.0."
+
+
+class ChecksumMismatch(AppError):
+    # The status is that of tus.
+    code, status, message = "checksum_mismatch", 460, "The bytes have another checksum; resend them."
+
+
+class UploadSizeMismatch(AppError):
+    code, status = "upload_size_mismatch", 422
+    message = "The parts do not add up to the announced size; the upload was given up."
 
 
 class LengthRequired(AppError):
@@ -228,6 +267,15 @@ class TooManyAttempts(TooManyRequests):
 
 class Unavailable(AppError):
     code, status, message = "unavailable", 503, "This is not available at the moment."
+
+
+class NoRoom(Unavailable):
+    code, message = "no_room", "There is no room for uploads at the moment; try again later."
+
+
+class UploadInterrupted(Unavailable):
+    code = "upload_interrupted"
+    message = "The body ended early or came too slowly; go on from the present Upload-Offset."
 
 
 class ModelUnavailable(Unavailable):

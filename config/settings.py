@@ -220,6 +220,21 @@ FILE_UPLOAD_TEMP_DIR = os.environ.get("STEMWRIGHT_UPLOAD_TEMP_DIR")
 # --- What is sold -----------------------------------------------------------------------------
 
 UPLOAD_MAX_BYTES = env.integer("STEMWRIGHT_UPLOAD_MAX_BYTES", 2 * 1024**3)
+# Uploads that a workspace may have under way at a time, and what they may come to.
+UPLOADS_OPEN = env.integer("STEMWRIGHT_UPLOADS_OPEN", 20)
+UPLOADS_OPEN_BYTES = env.integer("STEMWRIGHT_UPLOADS_OPEN_BYTES", 20 * 1024**3)
+# A resumable upload that is not complete by then is given up.
+UPLOAD_HOURS = env.integer("STEMWRIGHT_UPLOAD_HOURS", 24)
+# A link that takes a part of a recording lasts so long, at most an hour.
+UPLOAD_URL_SECONDS = min(3600, env.integer("STEMWRIGHT_UPLOAD_URL_SECONDS", 3600))
+# So much of a body goes to storage at a time. A process that is killed loses no more.
+UPLOAD_SLICE_BYTES = env.integer("STEMWRIGHT_UPLOAD_SLICE_BYTES", 32 * 1024**2)
+# So much of the disk stays free of bodies that arrive.
+UPLOAD_SPARE_BYTES = env.integer("STEMWRIGHT_UPLOAD_SPARE_BYTES", 256 * 1024**2)
+# A sender that is silent for so long is gone, and one that takes longer in all is too slow: each
+# holds a server thread.
+UPLOAD_IDLE_SECONDS = env.integer("STEMWRIGHT_UPLOAD_IDLE_SECONDS", 30)
+UPLOAD_REQUEST_SECONDS = env.integer("STEMWRIGHT_UPLOAD_REQUEST_SECONDS", 3600)
 RECORDING_MAX_SECONDS = env.integer("STEMWRIGHT_RECORDING_MAX_SECONDS", 3 * 3600)
 # A link to a file lasts so long, at most an hour.
 DOWNLOAD_URL_SECONDS = min(3600, env.integer("STEMWRIGHT_DOWNLOAD_URL_SECONDS", 3600))
