@@ -304,6 +304,14 @@ Q_CLUSTER: dict[str, Any] = {
             # Schedules belong to the default cluster.
             "scheduler": False,
         },
+        "imports": {
+            "workers": 2,
+            # As long as the slowest server may take to send a recording.
+            "timeout": 3600,
+            "retry": 3700,
+            "queue_limit": 1,
+            "scheduler": False,
+        },
     },
 }
 

@@ -10,6 +10,7 @@ from django_q.models import OrmQ
 from django_q.tasks import async_task
 
 SEPARATION = "separation"
+IMPORTS = "imports"
 DEFAULT = "default"
 
 # A worker that ran a job wakes the next by itself, so a few are as good as many.
@@ -19,6 +20,16 @@ _ENOUGH_WAITING = 3
 def wake_separation() -> None:
     """After the commit, tell a worker that there is a job to claim."""
     _wake("jobs.tasks.separation_run", cluster=SEPARATION)
+
+
+def wake_imports() -> None:
+    """After the commit, tell a worker that there is a recording to fetch or to check."""
+    _wake("jobs.tasks.ingests_run", cluster=IMPORTS)
+
+
+def wake_webhooks() -> None:
+    """After the commit, have somebody deliver what is due."""
+    _wake("jobs.tasks.webhooks_run", cluster=DEFAULT)
 
 
 def wake_cleaning() -> None:
