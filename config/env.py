@@ -1,6 +1,7 @@
 """Typed readers of environment variables. A secret may also come from the file NAME_FILE."""
 
 import os
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 
 
@@ -37,3 +38,17 @@ def integer(name: str, default: int) -> int:
 
 def words(name: str, default: str | None) -> list[str]:
     return [word.strip() for word in text(name, default).split(",") if word.strip()]
+
+
+def integers(name: str) -> list[int]:
+    try:
+        return [int(word) for word in words(name, "")]
+    except ValueError:
+        raise EnvError(f"{name} must be whole numbers, separated by commas.") from None
+
+
+def networks(name: str) -> list[IPv4Network | IPv6Network]:
+    try:
+        return [ip_network(word) for word in words(name, "")]
+    except ValueError:
+        raise EnvError(f"{name} must be networks such as 10.0.0.0/8.") from None

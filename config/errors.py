@@ -257,6 +257,13 @@ class TooLong(MediaError):
     code, message = "too_long", "The recording is too long."
 
 
+class AddressRefused(AppError):
+    """The same words for every reason: what a name leads to is not told."""
+
+    code, status = "address_not_allowed", 422
+    message = "This address cannot be used; give a public http or https address."
+
+
 class TooManyRequests(AppError):
     code, status, message = "too_many_requests", 429, "Too many requests; wait a little."
 

@@ -11,6 +11,7 @@ import structlog
 from cryptography.fernet import Fernet, MultiFernet
 
 from config import env
+from config.buckets import bucket_storage_from_environment
 from config.localdb import ensure_database_url
 from config.logs import mask_tokens
 
@@ -209,8 +210,14 @@ STATIC_URL = "static/"
 STATIC_ROOT = VAR_DIR / "static"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 MEDIA_ROOT = Path(env.text("STEMWRIGHT_MEDIA_DIR", str(VAR_DIR / "media")))
+# The bucket that recordings and stems are kept in; without one, they are files under MEDIA_ROOT.
+S3_BUCKET = env.text("STEMWRIGHT_S3_BUCKET", "")
+# Where callers reach the bucket, if that is not where the service does.
+S3_PUBLIC_ENDPOINT = env.text("STEMWRIGHT_S3_PUBLIC_ENDPOINT", "")
 STORAGES: dict[str, dict[str, Any]] = {
-    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "default": bucket_storage_from_environment(S3_BUCKET)
+    if S3_BUCKET
+    else {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
 # Uploads go to disk in blocks as they arrive, and stop at the limit.

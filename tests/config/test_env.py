@@ -71,3 +71,16 @@ def test_production_does_not_start_without_its_secrets(missing: str, value: str 
     )
     assert result.returncode != 0
     assert f"Set the environment variable {missing}" in result.stderr
+
+
+def test_ports_and_networks(monkeypatch: pytest.MonkeyPatch):
+    assert env.integers("PORTS") == env.networks("NETS") == []
+    monkeypatch.setenv("PORTS", "8080, 8443")
+    monkeypatch.setenv("NETS", "10.1.0.0/16,fd00::/8")
+    assert env.integers("PORTS") == [8080, 8443]
+    assert [str(network) for network in env.networks("NETS")] == ["10.1.0.0/16", "fd00::/8"]
+    monkeypatch.setenv("PORTS", "all")
+    monkeypatch.setenv("NETS", "10.1.0.1/16")
+    for reader, name in ((env.integers, "PORTS"), (env.networks, "NETS")):
+        with pytest.raises(env.EnvError, match=f"{name} must be"):
+            reader(name)
