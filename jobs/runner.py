@@ -89,8 +89,8 @@ def _separate(job: Job, report: Callable[[float], None]) -> list[Asset]:
         report(min(1.0, completed / (total or asset.n_samples or 1)))
 
     with (
-        local_copy(key=asset.storage_key) as recording,
         scratch_folder(job) as folder,
+        local_copy(key=asset.storage_key, folder=folder) as recording,
     ):
         with translated_errors():
             result = separation.separate(

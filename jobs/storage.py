@@ -1,31 +1,32 @@
-"""Files in object storage, behind Django's storage API; nothing else touches it."""
+"""Files in storage: a folder of this machine's, or a bucket. Nothing else touches them."""
 
 import hashlib
-import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING
 
 from django.conf import settings
 from django.core import signing
-from django.core.files import File
-from django.core.files.storage import default_storage
+from django.core.files.storage import FileSystemStorage, storages
 
 from config.errors import NotFound
+from jobs.stores import StorageFailed, Store
+from jobs.stores.files import FileStore
+
+if TYPE_CHECKING:
+    from jobs.stores.bucket import BucketStore
+
+__all__ = ["StorageFailed"]
 
 _DOWNLOAD_SALT = "jobs.storage.download"
 
 
 def storage_save(*, key: str, path: Path) -> None:
     """Store a local file under exactly this key, replacing what an earlier try left there."""
-    storage_delete(key=key)
-    with path.open("rb") as handle:
-        saved = default_storage.save(key, File(handle))
-    if saved != key:
-        default_storage.delete(saved)
-        raise OSError(f"storage already holds {key}")
+    _store().save(key, path)
 
 
 def sha256_of(path: Path) -> str:
@@ -33,42 +34,64 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
-def storage_open(*, key: str) -> IO[Any]:
-    return default_storage.open(key, "rb")
+def storage_open(*, key: str) -> IO[bytes]:
+    """Read a stored file; `seek` fetches nothing, `read` little more than what is asked for."""
+    return _store().open(key)
 
 
 def storage_delete(*, key: str) -> None:
-    """Delete a file; one that is gone already is fine."""
-    default_storage.delete(key)
+    """Delete a file, and all versions that storage keeps; one that is gone already is fine."""
+    _store().delete(key)
 
 
 def storage_delete_tree(*, prefix: str, keep: str | None = None) -> None:
     """Delete every file below `prefix`, but those below the subfolder named `keep`."""
-    try:
-        folders, files = default_storage.listdir(prefix)
-    except FileNotFoundError:
-        return
-    for name in files:
-        storage_delete(key=f"{prefix}/{name}")
-    for name in folders:
-        if name != keep:
-            storage_delete_tree(prefix=f"{prefix}/{name}")
-    if keep is None:
-        # Removes the empty folder where storage has folders; elsewhere there is nothing to remove.
-        default_storage.delete(prefix)
+    _store().delete_tree(prefix, keep=keep)
+
+
+def storage_has(*, key: str) -> bool:
+    """Whether anything is left of a file: it, a version, or parts that were never put together."""
+    return _store().has(key)
+
+
+def storage_link(
+    *, key: str, method: str, seconds: int, content_type: str, disposition: str
+) -> str | None:
+    """A signed address where storage itself gives the file out, for at most an hour; or None."""
+    return _store().link(
+        key, method=method, seconds=seconds, content_type=content_type, disposition=disposition
+    )
+
+
+def storage_probe() -> None:
+    """Raise unless storage can be written, read and deleted from, within seconds."""
+    _store().probe()
+
+
+def storage_bucket() -> "BucketStore | None":
+    """The bucket, for what only a bucket can do; None where files are kept on disk."""
+    store = _store()
+    return None if isinstance(store, FileStore) else store  # type: ignore[return-value]
 
 
 @contextmanager
-def local_copy(*, key: str) -> Iterator[Path]:
-    """A path that holds the stored file for as long as the block runs."""
+def local_copy(*, key: str, folder: Path) -> Iterator[Path]:
+    """A path that holds the stored file for as long as the block runs.
+
+    It lies in `folder`, of which somebody else takes care should this process be killed, unless
+    storage is on this machine.
+    """
+    store = _store()
+    path = store.path(key)
+    if path is not None:
+        yield path
+        return
+    path = folder / "recording"
+    store.fetch(key, path)
     try:
-        yield Path(default_storage.path(key))
-    except NotImplementedError:
-        with TemporaryDirectory(prefix="stemwright-") as folder:
-            path = Path(folder) / "recording"
-            with storage_open(key=key) as source, path.open("wb") as target:
-                shutil.copyfileobj(source, target)
-            yield path
+        yield path
+    finally:
+        path.unlink(missing_ok=True)
 
 
 def download_token(asset_uuid: str) -> str:
@@ -76,9 +99,29 @@ def download_token(asset_uuid: str) -> str:
     return signing.dumps(asset_uuid, salt=_DOWNLOAD_SALT)
 
 
-def download_token_read(token: str) -> str:
+@dataclass(frozen=True)
+class Download:
+    asset_uuid: str
+    # How long the token still holds.
+    seconds: int
+
+
+def download_token_read(token: str) -> Download:
+    lifetime = settings.DOWNLOAD_URL_SECONDS
     try:
-        return str(signing.loads(token, salt=_DOWNLOAD_SALT, max_age=settings.DOWNLOAD_URL_SECONDS))
+        asset_uuid = str(signing.loads(token, salt=_DOWNLOAD_SALT, max_age=lifetime))
     except signing.BadSignature:
         # Expired or forged: both are the same "nothing here" for a stranger.
         raise NotFound("This link is not valid or no longer valid.") from None
+    made_at = signing.b62_decode(token.split(":")[-2])
+    return Download(asset_uuid, max(1, made_at + lifetime - int(time.time())))
+
+
+def _store() -> Store:
+    backend = storages["default"]
+    if isinstance(backend, FileSystemStorage):
+        return FileStore(backend)
+    # Costs half a second, and is needed with a bucket only.
+    from jobs.stores.bucket import BucketStore
+
+    return BucketStore(backend)

@@ -19,7 +19,7 @@ from api.native.base import OPEN, NativeApi
 from config.errors import NotFound
 from jobs.models import Asset
 from jobs.selectors import asset_get_for_download
-from jobs.storage import download_token_read, storage_open
+from jobs.storage import download_token_read, storage_link, storage_open
 
 _BLOCK_BYTES = 256 * 1024
 _CONTENT_TYPES = {"wav": "audio/wav", "flac": "audio/flac", "mp3": "audio/mpeg"}
@@ -38,18 +38,45 @@ class DownloadApi(NativeApi):
         responses={
             (200, "audio/*"): OpenApiTypes.BINARY,
             (206, "audio/*"): OpenApiTypes.BINARY,
+            302: OpenApiResponse(
+                description="Where files are kept in a bucket: `Location` gives the file itself, "
+                "also in part, until this link ends. Do not send it a key."
+            ),
             304: OpenApiResponse(description="`If-None-Match` names this file. No body."),
             416: OpenApiResponse(description="`Range` lies outside the file. No body."),
         },
     )
     def get(self, request: Request, token: str) -> HttpResponseBase:
-        """Download a stem. `Range` with one range is honoured."""
-        asset = asset_get_for_download(asset_uuid=download_token_read(token))
+        """Download a stem. `Range` with one range is honoured. Follow a redirect."""
+        download = download_token_read(token)
+        asset = asset_get_for_download(asset_uuid=download.asset_uuid)
+        if not _is_known(request, asset) and (url := _link(request, asset, download.seconds)):
+            # Each signed address ends with the token, so none may be remembered for longer.
+            headers = {"Location": url, "Cache-Control": "private, no-store"}
+            return HttpResponse(status=302, headers=headers)
         response = _answer(request, asset)
         response.headers["Accept-Ranges"] = "bytes"
         response.headers["ETag"] = _etag(asset)
         response.headers["Cache-Control"] = "private, max-age=3600"
         return response
+
+
+def _link(request: Request, asset: Asset, seconds: int) -> str | None:
+    return storage_link(
+        key=asset.storage_key,
+        method=str(request.method),
+        seconds=seconds,
+        content_type=_content_type(asset),
+        disposition=_disposition(asset),
+    )
+
+
+def _content_type(asset: Asset) -> str:
+    return _CONTENT_TYPES.get(asset.container, "application/octet-stream")
+
+
+def _disposition(asset: Asset) -> str:
+    return str(content_disposition_header(as_attachment=True, filename=asset.filename))
 
 
 def _answer(request: Request, asset: Asset) -> HttpResponseBase:
@@ -63,12 +90,9 @@ def _answer(request: Request, asset: Asset) -> HttpResponseBase:
         return HttpResponse(status=416, headers=headers)
     part = range(asset.size_bytes) if span is None else span
     response = HttpResponse() if is_head else StreamingHttpResponse(_Part(asset, part))
-    response.headers["Content-Type"] = _CONTENT_TYPES.get(
-        asset.container, "application/octet-stream"
-    )
+    response.headers["Content-Type"] = _content_type(asset)
     response.headers["Content-Length"] = str(len(part))
-    disposition = content_disposition_header(as_attachment=True, filename=asset.filename)
-    response.headers["Content-Disposition"] = str(disposition)
+    response.headers["Content-Disposition"] = _disposition(asset)
     if span is not None:
         response.status_code = 206
         response.headers["Content-Range"] = f"bytes {span.start}-{span.stop - 1}/{asset.size_bytes}"
