@@ -12,7 +12,7 @@ from typing import Any
 
 import tqdm
 
-from separation import catalog, weights
+from separation import catalog, host, weights
 from separation.audio import formats
 from separation.errors import SeparationError
 from separation.pipeline import SeparationResult, separate
@@ -60,6 +60,8 @@ def _parser() -> argparse.ArgumentParser:
     install = models.add_parser("install", help="fetch and verify weights")
     install.add_argument("names", nargs="*", metavar="NAME", help="all models when left out")
     install.set_defaults(command=_install)
+    # Without a line of help: it is for programs.
+    commands.add_parser("host").set_defaults(command=_host)
     return parser
 
 
@@ -161,6 +163,10 @@ def _install(options: argparse.Namespace) -> None:
             continue
         weights.install(model, report=_echo)
         _echo(f"{model.name}: licence: {model.licence.summary}")
+
+
+def _host(options: argparse.Namespace) -> None:
+    host.serve()
 
 
 def _catalog(options: argparse.Namespace) -> None:

@@ -1,0 +1,202 @@
+"""A process that keeps models loaded and takes recordings apart for another one.
+
+Requests come in as JSON lines on standard input, events go out as JSON lines on what was standard
+output when it started. Whatever libraries print goes to standard error and never between them.
+
+    {"id": 1, "command": "separate", "arguments": {...}}     as `separate` takes them
+    {"id": 1, "command": "cancel"}                           stops between two segments
+
+    {"id": 1, "event": "progress", "step": ..., "completed": ..., "total": ...}
+    {"id": 1, "event": "result", "result": {...}}            as SeparationResult
+    {"id": 1, "event": "error", "error": ..., "message": ...}
+
+The process ends with its parent, however that ends, and only then: Ctrl-C and SIGTERM, which reach
+a whole group of processes, are the parent's to answer.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import os
+import queue
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import IO, Any
+
+import separation
+from separation import errors
+from separation.audio.info import AudioInfo
+from separation.errors import SeparationCancelled, SeparationError
+from separation.pipeline import SeparationResult
+
+Message = Mapping[str, Any]
+
+_PROGRESS_EVERY_S = 0.1
+_PR_SET_PDEATHSIG = 1
+# Where memory runs out, this process goes, and not the database beside it.
+_OOM_SCORE = "500"
+
+_NAMED = {
+    name: kind
+    for name, kind in vars(errors).items()
+    if isinstance(kind, type) and issubclass(kind, SeparationError)
+}
+
+
+class UnexpectedError(Exception):
+    """The host met an exception that nobody named; the text is its traceback."""
+
+
+def serve() -> None:
+    """Answer requests until standard input ends; does not return."""
+    requests, events = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    os.dup2(sys.stderr.fileno(), 1)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _ignore)
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text(_OOM_SCORE)
+    _die_with_parent()
+    host = Host(events)
+    threading.Thread(target=host.read, args=(requests,), name="requests", daemon=True).start()
+    host.work()
+
+
+class Host:
+    """Runs separations one after the other.
+
+    Parameters
+    ----------
+    events : binary stream
+        Takes the events; nothing else is written to it.
+    """
+
+    def __init__(self, events: IO[bytes]) -> None:
+        self._events = events
+        self._waiting: queue.SimpleQueue[Message] = queue.SimpleQueue()
+        # Of requests that have not ended: set when they are to stop.
+        self._stops: dict[int, threading.Event] = {}
+
+    def read(self, requests: IO[bytes]) -> None:
+        """Take requests as they come, also while one is in work; end the process at their end."""
+        try:
+            for line in requests:
+                self._take(json.loads(line))
+        finally:
+            _end_process()
+
+    def work(self) -> None:
+        """Run what was requested; does not return."""
+        while True:
+            request = self._waiting.get()
+            self._run(request["id"], request["arguments"])
+
+    def _take(self, request: Message) -> None:
+        if request["command"] == "separate":
+            self._stops[request["id"]] = threading.Event()
+            self._waiting.put(request)
+        elif request["id"] in self._stops:
+            self._stops[request["id"]].set()
+
+    def _run(self, number: int, arguments: Message) -> None:
+        progress = _Progress(self, number, self._stops[number])
+        try:
+            result = separation.separate(**_arguments(arguments), on_progress=progress)
+            ending = {"event": "result", "result": _result_json(result)}
+        except Exception as error:
+            # Whatever it is, the next request must find the host alive.
+            ending = {"event": "error", **error_json(error)}
+        del self._stops[number]
+        self.send(number, **ending)
+
+    def send(self, number: int, **event: Any) -> None:
+        """Tell the parent; without one, there is nobody to go on for."""
+        try:
+            self._events.write(json.dumps({"id": number, **event}).encode() + b"\n")
+            self._events.flush()
+        except OSError:
+            _end_process()
+
+
+class _Progress:
+    """Passes on how far one separation is, a few times a second; ends it when it is to stop."""
+
+    def __init__(self, host: Host, number: int, stop: threading.Event) -> None:
+        self._host = host
+        self._number = number
+        self._stop = stop
+        self._last_step = ""
+        self._last_at = 0.0
+
+    def __call__(self, *, step: str, completed: int, total: int | None) -> None:
+        if self._stop.is_set():
+            raise SeparationCancelled("The separation was cancelled.")
+        now = time.monotonic()
+        if step == self._last_step and now - self._last_at < _PROGRESS_EVERY_S:
+            return
+        self._last_step, self._last_at = step, now
+        values = {"step": step, "completed": completed, "total": total}
+        self._host.send(self._number, event="progress", **values)
+
+
+def error_json(error: Exception) -> dict[str, Any]:
+    """Return an exception as the fields of an event."""
+    if isinstance(error, SeparationError):
+        return {"error": type(error).__name__, "message": error.message}
+    if isinstance(error, OSError):
+        return {"error": "OSError", "errno": error.errno, "message": error.strerror or str(error)}
+    return {"error": "", "message": "".join(traceback.format_exception(error))}
+
+
+def error_of(event: Message) -> Exception:
+    """Return the exception that an event tells of, of the class that it had."""
+    message = event["message"]
+    if event["error"] == "OSError":
+        return OSError(event["errno"], message)
+    kind = _NAMED.get(event["error"])
+    return UnexpectedError(message) if kind is None else kind(message)
+
+
+def _arguments(values: Message) -> dict[str, Any]:
+    info = values.get("info")
+    return {**values, "info": None if info is None else AudioInfo(**info)}
+
+
+def _result_json(result: SeparationResult) -> dict[str, Any]:
+    values = asdict(result)
+    return {**values, "stems": {name: str(path) for name, path in result.stems.items()}}
+
+
+def result_of(event: Message) -> SeparationResult:
+    """Return the result that an event tells of."""
+    values = event["result"]
+    stems = {name: Path(path) for name, path in values["stems"].items()}
+    return SeparationResult(**{**values, "stems": stems})
+
+
+def _ignore(*_: object) -> None:
+    # Not SIG_IGN, which programs that install weights would inherit.
+    pass
+
+
+def _die_with_parent() -> None:
+    """Let the kernel end this process with its parent, even while it hangs or is stopped."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _end_process() -> None:
+    if os.getpgrp() == os.getpid():
+        # With what it started: a program that fetches weights.
+        os.killpg(0, signal.SIGKILL)
+    os._exit(1)
