@@ -1,11 +1,13 @@
 """Mail of our own; allauth sends the rest."""
 
+from typing import Any
+
 from django.conf import settings
 from django.core.mail import send_mail
 from django.template.loader import render_to_string
 from django.urls import reverse
 
-from accounts.models import Invitation
+from accounts.models import Invitation, Role, Workspace
 
 
 def site_url(path: str) -> str:
@@ -19,7 +21,25 @@ def invitation_mail_send(*, invitation: Invitation, token: str) -> None:
         "days": settings.INVITATION_DAYS,
         "url": site_url(reverse("invitation-accept", args=[token])),
     }
-    subject = render_to_string("mail/invitation_subject.txt", context)
-    body = render_to_string("mail/invitation.txt", context)
+    _send("invitation", context, to=[invitation.email])
+
+
+def webhook_disabled_mail_send(*, workspace: Workspace, url: str, reason: str) -> None:
+    """To those who can do something about it; a workspace without people gets none."""
+    members = workspace.memberships.filter(role__in=[Role.OWNER, Role.ADMIN], user__is_active=True)
+    context = {
+        "workspace": workspace,
+        "url": url,
+        "reason": reason,
+        "docs_url": site_url(reverse("native-docs")),
+    }
+    # A mail for each: their addresses need not be in each other's mailboxes.
+    for email in members.order_by("pk").values_list("user__email", flat=True):
+        _send("webhook_disabled", context, to=[email])
+
+
+def _send(template: str, context: dict[str, Any], *, to: list[str]) -> None:
+    subject = render_to_string(f"mail/{template}_subject.txt", context)
+    body = render_to_string(f"mail/{template}.txt", context)
     # A subject is one line, whatever the workspace is called.
-    send_mail(" ".join(subject.split()), body, None, [invitation.email])
+    send_mail(" ".join(subject.split()), body, None, to)

@@ -280,6 +280,14 @@ JOB_MAX_ATTEMPTS = 3
 SCRATCH_DIR = Path(env.text("STEMWRIGHT_SCRATCH_DIR", str(VAR_DIR / "scratch")))
 SEPARATION_DEVICE = env.text("STEMWRIGHT_DEVICE", "cpu")
 
+# --- Webhooks ---------------------------------------------------------------------------------
+
+# An endpoint is disabled when nothing has arrived for so long, in at least so many tries.
+WEBHOOK_DISABLE_AFTER_DAYS = env.integer("STEMWRIGHT_WEBHOOK_DISABLE_AFTER_DAYS", 5)
+WEBHOOK_DISABLE_AFTER_TRIES = 10
+# Messages that ended, and the log of their tries, are kept so long.
+WEBHOOK_LOG_DAYS = env.integer("STEMWRIGHT_WEBHOOK_LOG_DAYS", 30)
+
 Q_CLUSTER: dict[str, Any] = {
     "name": "default",
     "orm": "default",

@@ -18,6 +18,7 @@ from django.db.models.functions import Coalesce, Greatest, Now
 
 from billing.ledger import hold_capture, hold_release
 from jobs.models import Asset, Job, JobEvent, JobPart, JobState
+from jobs.outbox import job_ended
 from jobs.queue import wake_cleaning, wake_separation
 
 log = structlog.get_logger(__name__)
@@ -88,12 +89,14 @@ def job_succeed(job: Job, *, outputs: Sequence[Asset]) -> None:
     _end(job, JobState.SUCCEEDED, progress=1, charged_mcr=job.price_mcr)
     Asset.objects.bulk_create(outputs)
     hold_capture(job_uuid=job.uuid, amount_mcr=job.price_mcr)
+    job_ended(job)
 
 
 @transaction.atomic
 def job_fail(job: Job, *, code: str, message: str) -> None:
     _end(job, JobState.FAILED, error_code=code, error_message=message[:500], detail=code)
     hold_release(job_uuid=job.uuid)
+    job_ended(job)
 
 
 @transaction.atomic
@@ -101,6 +104,7 @@ def job_stop(job: Job) -> None:
     """End the job because its owner asked for it."""
     _end(job, JobState.CANCELLED)
     hold_release(job_uuid=job.uuid)
+    job_ended(job)
 
 
 def job_retry_or_fail(job: Job, *, code: str, message: str, pause_s: float = 0) -> None:

@@ -17,10 +17,12 @@ from billing.pricing import price_mcr
 from billing.selectors import rate_get
 from config.errors import EmptyFile, IdempotencyConflict, NotFound, Unavailable, WrongState
 from jobs.models import ENDED, Asset, AssetState, Job, JobEvent, JobState, Service
+from jobs.outbox import job_ended
 from jobs.queue import wake_cleaning, wake_separation
 from jobs.selectors import asset_get_for_workspace, job_get_for_workspace
 from jobs.separating import recording_probe, separation_plan
 from jobs.storage import sha256_of, storage_save
+from jobs.webhooks import callback_url_check
 
 
 @dataclass(frozen=True)
@@ -32,11 +34,17 @@ class Order:
     stems: Sequence[str] | None
     model: str | None
     output_format: str
+    # Told when the job ends.
+    callback_url: str = ""
 
     @property
     def sha256(self) -> str:
         """Tells whether a repeated order is the same one."""
-        return hashlib.sha256(json.dumps(asdict(self), default=str).encode()).hexdigest()
+        values = asdict(self)
+        if not self.callback_url:
+            # Orders that were made before there were any keep their hash.
+            del values["callback_url"]
+        return hashlib.sha256(json.dumps(values, default=str).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -139,6 +147,8 @@ def _job_create(
     workspace: Workspace, api_key: ApiKey | None, order: Order, idempotency_key: str | None
 ) -> Job:
     """Price the order, hold the credits, queue the job: all of it or nothing."""
+    if order.callback_url:
+        callback_url_check(order.callback_url)
     quote = job_estimate(workspace=workspace, order=order)
     # Locked until the job stands, so that the recording cannot be deleted under it.
     asset = Asset.objects.select_for_update().get(pk=quote.asset.pk)
@@ -155,6 +165,7 @@ def _job_create(
         idempotency_key=idempotency_key,
         order_sha256=order.sha256,
         price_mcr=quote.price_mcr,
+        callback_url=order.callback_url,
     )
     credits_hold(workspace=workspace, job_uuid=job.uuid, amount_mcr=job.price_mcr, api_key=api_key)
     JobEvent.objects.create(job=job, kind="queued", attempt=0)
@@ -173,6 +184,7 @@ def job_cancel(*, workspace: Workspace, job_uuid: UUID) -> Job:
     if waiting:
         hold_release(job_uuid=job.uuid)
         JobEvent.objects.create(job=job, kind="cancelled", attempt=job.attempt)
+        job_ended(job)
     elif jobs.filter(state=JobState.RUNNING, cancel_requested_at=None).update(
         cancel_requested_at=Now()
     ):

@@ -5,11 +5,13 @@ from billing.reconciling import ledger_reconcile_if_due
 from billing.stripe_events import events_process
 from billing.top_ups import top_ups_run
 from jobs import cleaning
+from jobs.delivering import messages_deliver
 from jobs.queue import (
     wake_cleaning,
     wake_payment_reconciling,
     wake_payments,
     wake_separation,
+    wake_webhooks,
 )
 from jobs.runner import run_next_job
 
@@ -39,3 +41,8 @@ def payments_run() -> None:
 def payments_reconcile() -> None:
     if payment_reconciling.payments_reconcile_slice():
         wake_payment_reconciling()
+
+
+def webhooks_run() -> None:
+    if messages_deliver():
+        wake_webhooks()

@@ -16,13 +16,16 @@ from billing.reconciling import is_reconciliation_due
 from billing.stripe_events import has_events_to_process
 from billing.top_ups import has_top_ups_to_run
 from jobs.cleaning import has_files_to_clean
+from jobs.delivering import has_messages_due
 from jobs.leases import has_waiting_jobs, jobs_reap
+from jobs.outbox import messages_clean
 from jobs.queue import (
     wake_cleaning,
     wake_payment_reconciling,
     wake_payments,
     wake_reconciliation,
     wake_separation,
+    wake_webhooks,
 )
 from jobs.scratch import remove_leftovers
 
@@ -59,9 +62,16 @@ class Command(BaseCommand):
                 attempt(remove_leftovers)
                 attempt(rate_windows_clean)
                 attempt(sign_ins_clean)
+                attempt(messages_clean)
 
     def round(self) -> None:
-        for duty in (jobs_reap, wake_separation_if_needed, lots_expire, wake_payments_if_needed):
+        for duty in (
+            jobs_reap,
+            wake_separation_if_needed,
+            lots_expire,
+            wake_payments_if_needed,
+            wake_webhooks_if_needed,
+        ):
             attempt(duty)
 
 
@@ -96,3 +106,8 @@ def wake_payments_if_needed() -> None:
 def wake_payment_reconciling_if_needed() -> None:
     if is_payment_reconciliation_due():
         wake_payment_reconciling()
+
+
+def wake_webhooks_if_needed() -> None:
+    if has_messages_due():
+        wake_webhooks()

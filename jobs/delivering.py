@@ -1,0 +1,305 @@
+"""Sending what the outbox holds: signed, a few at a time for each receiver, again until it arrives.
+
+A message is claimed under a lease and counted before it is sent, so that a worker that is killed
+leaves it to the next: it may arrive twice, under the same `webhook-id`, but it is never forgotten.
+Only the thread that claims and records speaks to the database; those that wait for receivers do
+not.
+"""
+
+import json
+import secrets
+import time
+from collections.abc import Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import Final
+
+import structlog
+from django.db import connection, transaction
+from django.db.models import F, QuerySet
+from django.db.models.functions import Now
+
+from accounts.secrets import SecretUnreadable
+from config.errors import AddressRefused
+from jobs.instance import is_stop_requested
+from jobs.models import MessageState, WebhookAttempt, WebhookMessage
+from jobs.models.webhooks import SigningSecrets
+from jobs.outbound import OutboundFailed, outbound_post
+from jobs.webhook_health import endpoint_disable_if_hopeless, endpoint_note
+from jobs.webhook_signing import callback_secret_get, signed_headers
+
+log = structlog.get_logger(__name__)
+
+# The pauses between tries; with the first, there are ten, over three days.
+RETRY_PAUSES_S: Final = (
+    5,
+    5 * 60,
+    30 * 60,
+    2 * 3600,
+    5 * 3600,
+    10 * 3600,
+    14 * 3600,
+    20 * 3600,
+    24 * 3600,
+)
+TRIES: Final = len(RETRY_PAUSES_S) + 1
+_JITTER = 0.2
+_RANDOM = secrets.SystemRandom()
+_RETRY_AFTER_AT_MOST_S = 24 * 3600
+
+_RESPONSE_CHARS = 1000
+# Name, connection, request and answer together.
+_DELIVERY_S = 15.0
+# Well above: else a message would be sent again while it is being sent.
+_LEASE = timedelta(seconds=60)
+_AT_ONCE = 16
+# One slow receiver, and one workspace with many, leave room for the others.
+_OF_A_HOST = 2
+_OF_A_WORKSPACE = 8
+# After that a task only waits for what it has begun, so that it ends well within the minute that a
+# task of its cluster has.
+_INTAKE_S = 10.0
+_LOOK_EVERY_S = 1.0
+# Two workers that choose at the same moment would each give a receiver its full share.
+_CLAIM_LOCK = 0x776562686F6F6B
+
+# What is being sent counts towards the shares, then whoever waits longest; workspaces take turns.
+_CHOOSE = """
+WITH ripe AS (
+  SELECT id, workspace_id, host, next_attempt_at,
+         COALESCE(lease_until > statement_timestamp(), false) AS is_flying
+  FROM jobs_webhookmessage
+  WHERE state = 'pending' AND next_attempt_at <= statement_timestamp()
+), ranked AS (
+  SELECT *, row_number() OVER (
+    PARTITION BY workspace_id, host ORDER BY is_flying DESC, next_attempt_at, id
+  ) AS of_host FROM ripe
+), capped AS (
+  SELECT *, row_number() OVER (
+    PARTITION BY workspace_id ORDER BY is_flying DESC, of_host, next_attempt_at, id
+  ) AS of_workspace FROM ranked WHERE of_host <= %(of_host)s
+)
+SELECT id FROM capped WHERE NOT is_flying AND of_workspace <= %(of_workspace)s
+ORDER BY of_workspace, next_attempt_at, id LIMIT %(limit)s
+"""
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """A claimed message, and all that is needed to send it."""
+
+    message: WebhookMessage
+    claimed_at: datetime
+    url: str
+    content: bytes
+    headers: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    duration_ms: int = 0
+    # None without an answer; then `error_code` says why.
+    status_code: int | None = None
+    error_code: str = ""
+    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def is_delivered(self) -> bool:
+        return not self.error_code
+
+
+def messages_deliver() -> bool:
+    """Send what is due, for a while; True when there may be more."""
+    _give_up_lost()
+    started = time.monotonic()
+    flying: dict[Future[Outcome], Delivery] = {}
+    with ThreadPoolExecutor(_AT_ONCE, "webhook") as pool:
+        while True:
+            is_open = time.monotonic() - started < _INTAKE_S and not is_stop_requested()
+            if is_open:
+                for delivery in deliveries_claim(limit=_AT_ONCE - len(flying)):
+                    flying[pool.submit(_send, delivery)] = delivery
+            if not flying:
+                return not is_open
+            # Others may become due, or be written, while slow receivers are waited for.
+            done, _ = wait(flying, _LOOK_EVERY_S if is_open else None, FIRST_COMPLETED)
+            for future in done:
+                _record_or_leave(flying.pop(future), future.result())
+
+
+def has_messages_due() -> bool:
+    """Whether there is something to send that nobody is sending."""
+    pending = WebhookMessage.objects.filter(state=MessageState.PENDING, next_attempt_at__lte=Now())
+    return pending.exclude(lease_until__gt=Now()).exists()
+
+
+def deliveries_claim(*, limit: int) -> list[Delivery]:
+    """Lease and count messages that are due; nobody else sends them meanwhile."""
+    with transaction.atomic():
+        pks = _choose(limit)
+        claimed = WebhookMessage.objects.filter(pk__in=pks)
+        claimed.update(attempts=F("attempts") + 1, lease_until=Now() + _LEASE)
+        messages = list(
+            claimed.select_related("workspace", "endpoint").annotate(now=Now()).order_by("pk")
+        )
+    return [delivery for delivery in map(_prepare, messages) if delivery is not None]
+
+
+def delivery_record(delivery: Delivery, outcome: Outcome) -> None:
+    """Log a try, and decide what comes next. A worker that lost its lease decides nothing."""
+    message = delivery.message
+    with transaction.atomic():
+        # The endpoint before the message, as everywhere, so that nobody waits in a circle.
+        if message.endpoint is not None:
+            endpoint_note(message.endpoint, is_delivered=outcome.is_delivered)
+        WebhookAttempt.objects.create(
+            message=message,
+            number=message.attempts,
+            started_at=delivery.claimed_at,
+            duration_ms=outcome.duration_ms,
+            status_code=outcome.status_code,
+            error_code=outcome.error_code[:64],
+            response=_readable(outcome.body),
+        )
+        mine = WebhookMessage.objects.filter(pk=message.pk, attempts=message.attempts)
+        if outcome.is_delivered:
+            # Also when its endpoint was disabled meanwhile: it did arrive.
+            _end(mine, MessageState.DELIVERED)
+            return
+        pending = mine.filter(state=MessageState.PENDING)
+        if outcome.status_code == 410 or message.attempts >= TRIES:
+            _end(pending, MessageState.FAILED)
+        else:
+            pause = timedelta(seconds=_pause_s(message.attempts, outcome, delivery.claimed_at))
+            pending.update(next_attempt_at=Now() + pause, lease_until=None)
+        if message.endpoint is not None:
+            endpoint_disable_if_hopeless(message.endpoint, is_gone=outcome.status_code == 410)
+
+
+def _give_up_lost() -> None:
+    """End messages whose last try was lost with its worker: one must not be tried for ever."""
+    lost = WebhookMessage.objects.filter(
+        state=MessageState.PENDING,
+        next_attempt_at__lte=Now(),
+        lease_until__lte=Now(),
+        attempts__gte=TRIES,
+    )
+    _end(lost, MessageState.FAILED)
+
+
+def _choose(limit: int) -> list[int]:
+    shares = {"of_host": _OF_A_HOST, "of_workspace": _OF_A_WORKSPACE, "limit": limit}
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_CLAIM_LOCK])
+        cursor.execute(_CHOOSE, shares)
+        chosen = [pk for (pk,) in cursor.fetchall()]
+    free = WebhookMessage.objects.filter(pk__in=chosen, state=MessageState.PENDING)
+    # Whoever holds one of them changes it now; it is looked at next time.
+    return list(free.select_for_update(skip_locked=True).values_list("pk", flat=True))
+
+
+def _prepare(message: WebhookMessage) -> Delivery | None:
+    """What to send where; None when there is nobody to send it to any more."""
+    endpoint = message.endpoint
+    if endpoint is not None and not endpoint.is_enabled:
+        # It was written while the endpoint was being disabled.
+        _end(WebhookMessage.objects.filter(pk=message.pk), MessageState.FAILED)
+        return None
+    content = json.dumps(message.body, separators=(",", ":"))
+    claimed_at: datetime = message.now  # type: ignore[attr-defined]
+    headers = {"content-type": "application/json", "user-agent": "Stemwright-Webhooks/1"}
+    # An endpoint that moved takes its messages with it.
+    url = endpoint.url if endpoint else message.url
+    signer: SigningSecrets = endpoint or callback_secret_get(workspace=message.workspace)
+    try:
+        headers |= signed_headers(signer, message_uuid=message.uuid, at=claimed_at, content=content)
+    except SecretUnreadable:
+        log.error("webhook_secret_not_readable", message=str(message.uuid))
+        unsigned = Delivery(message, claimed_at, url, content.encode(), headers)
+        _record_or_leave(unsigned, Outcome(error_code="secret_not_readable"))
+        return None
+    return Delivery(message, claimed_at, url, content.encode(), headers)
+
+
+def _send(delivery: Delivery) -> Outcome:
+    """Runs beside others, without the database."""
+    started = time.monotonic()
+
+    def outcome(error_code: str) -> Outcome:
+        return Outcome(_ms_since(started), error_code=error_code)
+
+    try:
+        answer = outbound_post(
+            delivery.url, content=delivery.content, headers=delivery.headers, total_s=_DELIVERY_S
+        )
+    except AddressRefused as error:
+        return outcome(error.code)
+    except OutboundFailed as error:
+        return outcome(error.code)
+    except Exception:
+        # Whatever it is: the other messages must go on, and this one is tried again.
+        log.exception("webhook_not_sent", message=str(delivery.message.uuid))
+        return outcome("internal")
+    return Outcome(
+        _ms_since(started),
+        answer.status_code,
+        _error_of_status(answer.status_code),
+        answer.body,
+        answer.headers,
+    )
+
+
+def _ms_since(started: float) -> int:
+    return round(1000 * (time.monotonic() - started))
+
+
+def _error_of_status(status: int) -> str:
+    if 200 <= status < 300:
+        return ""
+    return "redirect_not_followed" if 300 <= status < 400 else "refused"
+
+
+def _record_or_leave(delivery: Delivery, outcome: Outcome) -> None:
+    try:
+        delivery_record(delivery, outcome)
+    except Exception:
+        # It is sent again when its lease is over; what the others answered must be kept.
+        log.exception("webhook_not_recorded", message=str(delivery.message.uuid))
+
+
+def _end(messages: QuerySet[WebhookMessage], state: MessageState) -> None:
+    messages.update(state=state, lease_until=None, finished_at=Now())
+
+
+def _pause_s(tries: int, outcome: Outcome, now: datetime) -> float:
+    pause_s = RETRY_PAUSES_S[tries - 1] * _RANDOM.uniform(1 - _JITTER, 1 + _JITTER)
+    if outcome.status_code in {429, 503}:
+        # It may ask for more patience, not for less: ten tries could be over in a minute.
+        pause_s = max(pause_s, _retry_after_s(outcome.headers.get("retry-after", ""), now))
+    return pause_s
+
+
+def _retry_after_s(text: str, now: datetime) -> float:
+    """Seconds, or a date (RFC 9110); nonsense asks for nothing."""
+    if text.isascii() and text.isdecimal():
+        wanted_s = float(text[:9])
+    else:
+        try:
+            at = parsedate_to_datetime(text)
+        except ValueError:
+            return 0
+        wanted_s = (at.replace(tzinfo=at.tzinfo or UTC) - now).total_seconds()
+    return min(wanted_s, _RETRY_AFTER_AT_MOST_S)
+
+
+def _readable(body: bytes) -> str:
+    """The beginning of an answer as text that can be stored and shown."""
+    text = body[: 4 * _RESPONSE_CHARS].decode("utf-8", "replace")
+    shown = (
+        char if char.isprintable() or char in "\n\t" else "\N{REPLACEMENT CHARACTER}"
+        for char in text
+    )
+    return "".join(shown)[:_RESPONSE_CHARS]

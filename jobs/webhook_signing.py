@@ -1,0 +1,58 @@
+"""Secrets of webhooks, and the signatures that they make (Standard Webhooks)."""
+
+import base64
+import secrets
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.db.models import F
+from django.db.models.functions import Now
+from standardwebhooks import Webhook
+
+from accounts.models import Workspace
+from accounts.secrets import secret_decrypt, secret_encrypt
+from jobs.models import CallbackSecret
+from jobs.models.webhooks import SigningSecrets
+
+_PREFIX = "whsec_"
+_BYTES = 32
+
+
+def signing_secret_make() -> tuple[str, str]:
+    """A new secret: as its owner sees it, and as it is kept."""
+    text = _PREFIX + base64.b64encode(secrets.token_bytes(_BYTES)).decode()
+    return text, secret_encrypt(text)
+
+
+def callback_secret_get(*, workspace: Workspace) -> CallbackSecret:
+    """What signs messages to the addresses that single jobs name; made when first needed."""
+    _, kept = signing_secret_make()
+    signer, _ = CallbackSecret.objects.get_or_create(workspace=workspace, defaults={"secret": kept})
+    return signer
+
+
+def rolled(kept: str, *, overlap: timedelta) -> dict[str, Any]:
+    """The values of an UPDATE that puts a new secret beside the one of now."""
+    return {
+        "old_secret": F("secret"),
+        "old_secret_until": Now() + overlap,
+        "secret": kept,
+    }
+
+
+def signed_headers(
+    signer: SigningSecrets, *, message_uuid: UUID, at: datetime, content: str
+) -> dict[str, str]:
+    """The headers that prove where a message comes from. Raises SecretUnreadable."""
+    kept = [signer.secret]
+    if signer.old_secret_until is not None and at < signer.old_secret_until:
+        kept.append(signer.old_secret)
+    signatures = [
+        Webhook(secret_decrypt(secret)).sign(str(message_uuid), at, content) for secret in kept
+    ]
+    return {
+        "webhook-id": str(message_uuid),
+        "webhook-timestamp": str(int(at.timestamp())),
+        "webhook-signature": " ".join(signatures),
+    }

@@ -1,0 +1,284 @@
+"""What callers can do with webhooks: endpoints, what was sent to them, and the callback secret."""
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any, Final, TypedDict, Unpack
+from uuid import UUID
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Prefetch, QuerySet
+from django.db.models.functions import Now
+
+from accounts.audit import Actor, audit_record
+from accounts.models import Workspace
+from accounts.scopes import WEBHOOKS_WRITE
+from accounts.secrets import SecretUnreadable, secret_decrypt
+from accounts.workspaces import rights_require, workspace_lock
+from config.errors import AddressRefused, LimitReached, NotFound, ValidationFailed, WrongState
+from jobs.models import (
+    CallbackSecret,
+    MessageState,
+    WebhookAttempt,
+    WebhookEndpoint,
+    WebhookMessage,
+)
+from jobs.outbound import outbound_check
+from jobs.outbox import host_of, probe_write
+from jobs.queue import wake_webhooks
+from jobs.webhook_events import EVENT_TYPES
+from jobs.webhook_health import messages_give_up
+from jobs.webhook_signing import callback_secret_get, rolled, signing_secret_make
+
+ENDPOINTS_MAX: Final = 20
+OVERLAP_AT_MOST: Final = timedelta(days=7)
+
+
+class EndpointChanges(TypedDict, total=False):
+    url: str
+    description: str
+    events: Sequence[str]
+    is_enabled: bool
+
+
+def callback_url_check(url: str) -> None:
+    """Refuse an address that messages could or should never go to."""
+    outbound_check(url)
+    if settings.PRODUCTION and not url.lower().startswith("https://"):
+        raise AddressRefused("Messages are sent to https:// addresses only.")
+
+
+def endpoint_list(*, workspace: Workspace) -> QuerySet[WebhookEndpoint]:
+    return (
+        WebhookEndpoint.objects.annotate(now=Now())
+        .filter(workspace=workspace)
+        .filter(deleted_at=None)
+        .order_by("-pk")
+    )
+
+
+def endpoint_get_for_workspace(*, workspace: Workspace, endpoint_uuid: UUID) -> WebhookEndpoint:
+    endpoint = endpoint_list(workspace=workspace).filter(uuid=endpoint_uuid).first()
+    if endpoint is None:
+        raise NotFound("There is no such webhook.")
+    return endpoint
+
+
+def endpoint_create(
+    *,
+    workspace: Workspace,
+    actor: Actor,
+    url: str,
+    description: str = "",
+    events: Sequence[str] = (),
+) -> tuple[WebhookEndpoint, str]:
+    """A new endpoint and its secret, which nobody can ask for again."""
+    callback_url_check(url)
+    events = _known_events(events)
+    text, kept = signing_secret_make()
+    with transaction.atomic():
+        _lock(workspace, actor)
+        if endpoint_list(workspace=workspace).count() >= ENDPOINTS_MAX:
+            raise LimitReached(f"A workspace has at most {ENDPOINTS_MAX} webhooks.")
+        row = WebhookEndpoint.objects.create(
+            workspace=workspace,
+            url=url,
+            description=description,
+            events=events,
+            secret=kept,
+        )
+        _record("webhook.created", row, actor=actor, data=_audited({"url": url, "events": events}))
+    return endpoint_get_for_workspace(workspace=workspace, endpoint_uuid=row.uuid), text
+
+
+def endpoint_update(
+    *,
+    workspace: Workspace,
+    endpoint_uuid: UUID,
+    actor: Actor,
+    **changes: Unpack[EndpointChanges],
+) -> WebhookEndpoint:
+    """What waits for an endpoint goes where it is now; once disabled, nowhere."""
+    if "url" in changes:
+        callback_url_check(changes["url"])
+    if "events" in changes:
+        changes["events"] = _known_events(changes["events"])
+    with transaction.atomic():
+        row = _locked(workspace, endpoint_uuid, actor)
+        news = {name: value for name, value in changes.items() if getattr(row, name) != value}
+        if news:
+            before = {name: getattr(row, name) for name in news}
+            state: dict[str, Any] = {}
+            if "is_enabled" in news:
+                at = None if news["is_enabled"] else Now()
+                state = {"disabled_reason": "", "disabled_at": at, "failing_since": None}
+            WebhookEndpoint.objects.filter(pk=row.pk).update(**news, **state)
+            if "url" in changes:
+                _pending(row).update(url=changes["url"], host=host_of(changes["url"]))
+            if news.get("is_enabled") is False:
+                messages_give_up(row)
+            data = {"before": _audited(before), "after": _audited(news)}
+            _record("webhook.updated", row, actor=actor, data=data)
+    return endpoint_get_for_workspace(workspace=workspace, endpoint_uuid=endpoint_uuid)
+
+
+def endpoint_delete(*, workspace: Workspace, endpoint_uuid: UUID, actor: Actor) -> None:
+    """The log of what was sent to it stays until it is old."""
+    with transaction.atomic():
+        row = _locked(workspace, endpoint_uuid, actor)
+        WebhookEndpoint.objects.filter(pk=row.pk).update(
+            is_enabled=False, deleted_at=Now(), secret="", old_secret="", old_secret_until=None
+        )
+        messages_give_up(row)
+        _record("webhook.deleted", row, actor=actor, data=_audited({"url": row.url}))
+
+
+def endpoint_roll(
+    *, workspace: Workspace, endpoint_uuid: UUID, overlap: timedelta, actor: Actor
+) -> tuple[WebhookEndpoint, str]:
+    """A new secret. The former one signs beside it for a while; an even older one no more."""
+    text, kept = signing_secret_make()
+    with transaction.atomic():
+        row = _locked(workspace, endpoint_uuid, actor)
+        WebhookEndpoint.objects.filter(pk=row.pk).update(**rolled(kept, overlap=overlap))
+        _record("webhook.rolled", row, actor=actor, data=_overlap(overlap))
+    return endpoint_get_for_workspace(workspace=workspace, endpoint_uuid=endpoint_uuid), text
+
+
+def endpoint_test(*, workspace: Workspace, endpoint_uuid: UUID) -> WebhookMessage:
+    """Send `webhook.test` to it, as any other message is sent."""
+    with transaction.atomic():
+        row = endpoint_get_for_workspace(workspace=workspace, endpoint_uuid=endpoint_uuid)
+        if not row.is_enabled:
+            raise WrongState("The webhook is disabled; enable it first.")
+        message = probe_write(row)
+    return message_get_for_workspace(workspace=workspace, message_uuid=message.uuid)
+
+
+def callback_secret_show(*, workspace: Workspace) -> str:
+    """What verifies messages to addresses that single jobs name."""
+    try:
+        return secret_decrypt(callback_secret_get(workspace=workspace).secret)
+    except SecretUnreadable:
+        raise WrongState("This secret cannot be read any more; roll it.") from None
+
+
+def callback_secret_roll(*, workspace: Workspace, overlap: timedelta, actor: Actor) -> str:
+    text, kept = signing_secret_make()
+    with transaction.atomic():
+        _lock(workspace, actor)
+        row = callback_secret_get(workspace=workspace)
+        CallbackSecret.objects.filter(pk=row.pk).update(**rolled(kept, overlap=overlap))
+        audit_record(
+            actor=actor,
+            action="callback_secret.rolled",
+            workspace=workspace,
+            target_kind="workspace",
+            target_uuid=workspace.uuid,
+            data=_overlap(overlap),
+        )
+    return text
+
+
+def message_list(
+    *,
+    workspace: Workspace,
+    endpoint: WebhookEndpoint | None = None,
+    state: str | None = None,
+    job_uuid: UUID | None = None,
+) -> QuerySet[WebhookMessage]:
+    """What was or is to be sent, newest first."""
+    given = {"endpoint": endpoint, "state": state, "job__uuid": job_uuid}
+    conditions = {name: value for name, value in given.items() if value is not None}
+    return (
+        WebhookMessage.objects.filter(workspace=workspace)
+        .filter(**conditions)
+        .select_related("endpoint", "job")
+        .order_by("-pk")
+    )
+
+
+def message_get_for_workspace(*, workspace: Workspace, message_uuid: UUID) -> WebhookMessage:
+    """With the log of its tries."""
+    log = Prefetch("log", queryset=WebhookAttempt.objects.order_by("number"), to_attr="tries")
+    messages = message_list(workspace=workspace).prefetch_related(log)
+    message = messages.filter(uuid=message_uuid).first()
+    if message is None:
+        raise NotFound("There is no such delivery.")
+    return message
+
+
+def message_resend(*, workspace: Workspace, message_uuid: UUID) -> WebhookMessage:
+    """One more try, and what the schedule has left of others if it fails."""
+    with transaction.atomic():
+        message = message_get_for_workspace(workspace=workspace, message_uuid=message_uuid)
+        url = message.url
+        if message.endpoint is not None:
+            # Locked: it must not be disabled between this look and the write.
+            endpoint = WebhookEndpoint.objects.select_for_update(no_key=True).get(
+                pk=message.endpoint.pk
+            )
+            if not endpoint.is_enabled:
+                raise WrongState("The webhook is disabled or deleted; nobody would receive it.")
+            url = endpoint.url
+        ended = WebhookMessage.objects.filter(pk=message.pk).exclude(state=MessageState.PENDING)
+        resent = ended.update(
+            state=MessageState.PENDING,
+            url=url,
+            host=host_of(url),
+            next_attempt_at=Now(),
+            lease_until=None,
+            finished_at=None,
+        )
+        if not resent:
+            raise WrongState("It is still being delivered.")
+        wake_webhooks()
+    return message_get_for_workspace(workspace=workspace, message_uuid=message_uuid)
+
+
+def _known_events(events: Sequence[str]) -> list[str]:
+    unknown = set(events) - set(EVENT_TYPES)
+    if unknown:
+        known = ", ".join(EVENT_TYPES)
+        problems = [f"There is no event {name}." for name in sorted(unknown)]
+        raise ValidationFailed(fields={"events": [*problems, f"There are {known}."]})
+    return sorted(set(events))
+
+
+def _lock(workspace: Workspace, actor: Actor) -> None:
+    locked = workspace_lock(workspace)
+    # What a key may do does not change while it works; a person's role may.
+    if actor.kind != "key":
+        rights_require(workspace=locked, actor=actor, scope=WEBHOOKS_WRITE)
+
+
+def _locked(workspace: Workspace, endpoint_uuid: UUID, actor: Actor) -> WebhookEndpoint:
+    _lock(workspace, actor)
+    row = endpoint_get_for_workspace(workspace=workspace, endpoint_uuid=endpoint_uuid)
+    # Before its messages, as whoever records a try does.
+    return WebhookEndpoint.objects.select_for_update(no_key=True).get(pk=row.pk)
+
+
+def _pending(endpoint: WebhookEndpoint) -> QuerySet[WebhookMessage]:
+    return WebhookMessage.objects.filter(endpoint=endpoint, state=MessageState.PENDING)
+
+
+def _audited(values: Mapping[str, Any]) -> dict[str, Any]:
+    # The rest of an address is often a secret.
+    kept = {name: value for name, value in values.items() if name != "url"}
+    return kept | ({"host": host_of(values["url"])} if "url" in values else {})
+
+
+def _overlap(overlap: timedelta) -> dict[str, int]:
+    return {"overlap_s": int(overlap.total_seconds())}
+
+
+def _record(action: str, row: WebhookEndpoint, *, actor: Actor, data: dict[str, Any]) -> None:
+    audit_record(
+        actor=actor,
+        action=action,
+        workspace=row.workspace,
+        target_kind="webhook",
+        target_uuid=row.uuid,
+        data=data,
+    )
