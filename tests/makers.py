@@ -36,7 +36,11 @@ SHIPPED_PRICES = [
 
 # Code, credits, cents.
 SHIPPED_PACKS = [("starter", 10_000, 500), ("studio", 50_000, 2_000), ("label", 250_000, 8_000)]
-SHIPPED_PLANS = [("hobby", 20_000, 900), ("pro", 150_000, 4_900)]
+# Also: parallel jobs, days that results and uploads are kept.
+SHIPPED_PLANS = [
+    ("hobby", 20_000, 900, 4, None, None),
+    ("pro", 150_000, 4_900, 16, 30, 7),
+]
 
 
 def make_prices() -> None:
@@ -56,10 +60,17 @@ def make_shop() -> None:
             code=code,
             defaults={"name": code.title(), "credits_mcr": credits * 1000, "price_cents": cents},
         )
-    for code, credits, cents in SHIPPED_PLANS:
+    for code, credits, cents, parallel_jobs, results_days, uploads_days in SHIPPED_PLANS:
         Plan.objects.get_or_create(
             code=code,
-            defaults={"name": code.title(), "monthly_mcr": credits * 1000, "price_cents": cents},
+            defaults={
+                "name": code.title(),
+                "monthly_mcr": credits * 1000,
+                "price_cents": cents,
+                "parallel_jobs": parallel_jobs,
+                "results_days": results_days,
+                "uploads_days": uploads_days,
+            },
         )
 
 
