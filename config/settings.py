@@ -276,6 +276,9 @@ OUTBOUND_ALLOW = env.networks("STEMWRIGHT_OUTBOUND_ALLOW")
 JOB_LEASE_SECONDS = env.integer("STEMWRIGHT_JOB_LEASE_SECONDS", 30)
 JOB_HEARTBEAT_SECONDS = 1
 JOB_MAX_ATTEMPTS = 3
+# A shorter recording is a preview: it goes before others, up to those that have waited for so long.
+PREVIEW_MAX_SECONDS = 30
+PREVIEW_HEAD_START_SECONDS = 300
 # Stems are written here first; about 10 MB a minute and stem.
 SCRATCH_DIR = Path(env.text("STEMWRIGHT_SCRATCH_DIR", str(VAR_DIR / "scratch")))
 SEPARATION_DEVICE = env.text("STEMWRIGHT_DEVICE", "cpu")

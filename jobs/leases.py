@@ -1,11 +1,9 @@
-"""How a job changes hands: claimed, kept alive, finished, or taken back.
+"""How a job changes hands after its claim (jobs/scheduling.py): kept alive, finished, taken back.
 
 Each step is one guarded UPDATE. A worker names the attempt that it was given; once the job has
 been taken from it, none of its writes finds a row. All times are the database's.
 """
 
-import os
-import socket
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
@@ -13,13 +11,13 @@ import structlog
 from django.conf import settings
 from django.db import transaction
 from django.db.models import F, QuerySet
-from django.db.models.expressions import CombinedExpression
-from django.db.models.functions import Coalesce, Greatest, Now
+from django.db.models.functions import Greatest, Now
 
 from billing.ledger import hold_capture, hold_release
 from jobs.models import Asset, Job, JobEvent, JobPart, JobState
 from jobs.outbox import job_ended
 from jobs.queue import wake_cleaning, wake_separation
+from jobs.scheduling import lease_end
 
 log = structlog.get_logger(__name__)
 
@@ -32,37 +30,12 @@ class CancelRequested(Exception):
     """The caller wants the job to stop."""
 
 
-def job_claim() -> Job | None:
-    """Take the job that waits longest, if there is one."""
-    with transaction.atomic():
-        job = (
-            Job.objects.select_for_update(skip_locked=True)
-            .filter(state=JobState.QUEUED)
-            .exclude(not_before__gt=Now())
-            .order_by("queued_at", "pk")
-            .first()
-        )
-        if job is None:
-            return None
-        Job.objects.filter(pk=job.pk, state=JobState.QUEUED).update(
-            state=JobState.RUNNING,
-            attempt=F("attempt") + 1,
-            progress=0,
-            lease_until=_lease_end(),
-            worker=f"{socket.gethostname()}:{os.getpid()}"[:100],
-            started_at=Coalesce("started_at", Now()),
-        )
-        job = Job.objects.select_related("asset", "workspace").get(pk=job.pk)
-        _event(job, "started")
-    return job
-
-
 def job_beat(job: Job, *, progress: float) -> None:
     """Keep the lease and show how far the work has come. Progress never goes back."""
     mine = _mine(job)
     # One statement, since it is made twice a second: it finds no row when the job is to stop.
     if not mine.filter(cancel_requested_at=None).update(
-        lease_until=_lease_end(), progress=Greatest(F("progress"), progress)
+        lease_until=lease_end(), progress=Greatest(F("progress"), progress)
     ):
         raise CancelRequested if mine.exists() else LeaseLost
 
@@ -158,17 +131,6 @@ def jobs_reap() -> int:
         log.warning("job_reaped", job=str(job.uuid), attempt=job.attempt, worker=job.worker)
         reaped += 1
     return reaped
-
-
-def has_waiting_jobs() -> bool:
-    """Whether jobs wait although nobody may have been told."""
-    patience = timedelta(seconds=5)
-    waiting = Job.objects.filter(state=JobState.QUEUED, queued_at__lt=Now() - patience)
-    return waiting.exclude(not_before__gt=Now()).exists()
-
-
-def _lease_end() -> CombinedExpression:
-    return Now() + timedelta(seconds=settings.JOB_LEASE_SECONDS)
 
 
 def _mine(job: Job) -> QuerySet[Job]:

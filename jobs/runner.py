@@ -17,13 +17,13 @@ from jobs.leases import (
     CancelRequested,
     LeaseLost,
     job_beat,
-    job_claim,
     job_fail,
     job_retry_or_fail,
     job_stop,
     job_succeed,
 )
 from jobs.models import Asset, AssetState, Job, JobState
+from jobs.scheduling import job_claim
 from jobs.scratch import scratch_folder
 from jobs.separating import asset_info, stem_info, translated_errors
 from jobs.storage import local_copy, sha256_of, storage_delete_tree, storage_save

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path, PurePath
 from uuid import UUID, uuid4
 
+from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Now
@@ -166,6 +167,7 @@ def _job_create(
         order_sha256=order.sha256,
         price_mcr=quote.price_mcr,
         callback_url=order.callback_url,
+        is_preview=quote.asset.duration_s <= settings.PREVIEW_MAX_SECONDS,
     )
     credits_hold(workspace=workspace, job_uuid=job.uuid, amount_mcr=job.price_mcr, api_key=api_key)
     JobEvent.objects.create(job=job, kind="queued", attempt=0)

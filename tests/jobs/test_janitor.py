@@ -11,10 +11,10 @@ from billing.ledger import credits_grant
 from billing.selectors import wallet_get
 from jobs import leases, queue
 from jobs.cleaning import storage_clean
-from jobs.leases import job_claim
 from jobs.management.commands.janitor import Command as Janitor
 from jobs.management.commands.janitor import wake_cleaning_if_needed
 from jobs.models import Job
+from jobs.scheduling import job_claim
 from jobs.services import asset_delete, job_cancel
 from tests.makers import make_asset, make_job, make_workspace
 

@@ -12,7 +12,6 @@ from jobs.leases import (
     CancelRequested,
     LeaseLost,
     job_beat,
-    job_claim,
     job_fail,
     job_hand_back,
     job_part_add,
@@ -22,6 +21,7 @@ from jobs.leases import (
     jobs_reap,
 )
 from jobs.models import Asset, Job, JobState
+from jobs.scheduling import job_claim
 from jobs.services import job_cancel
 from tests.makers import make_asset, make_job, make_workspace
 
@@ -214,7 +214,8 @@ def test_a_lease_that_runs_is_left_alone(claimed: Job):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_parallel_workers_never_claim_the_same_job(tmp_path: Path):
+def test_parallel_workers_never_claim_the_same_job(tmp_path: Path, settings: Any):
+    settings.PARALLEL_JOBS = 100
     workspace = make_workspace(credits=100)
     asset = make_asset(workspace, tmp_path)
     jobs = {make_job(workspace, asset).pk for _ in range(12)}
@@ -254,7 +255,8 @@ def test_a_row_that_a_stopped_process_holds_does_not_keep_the_reaper_from_others
 
 
 @pytest.mark.django_db(transaction=True)
-def test_cancel_and_success_in_parallel_settle_once(tmp_path: Path):
+def test_cancel_and_success_in_parallel_settle_once(tmp_path: Path, settings: Any):
+    settings.PARALLEL_JOBS = 100
     workspace = make_workspace(credits=100)
     asset = make_asset(workspace, tmp_path)
     for _ in range(8):

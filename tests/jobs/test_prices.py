@@ -11,8 +11,9 @@ from accounts.models import ApiKey
 from billing.key_spending import key_spent_get
 from billing.models import Hold, Price
 from billing.selectors import ledger_discrepancies, wallet_get
-from jobs.leases import job_claim, job_succeed
+from jobs.leases import job_succeed
 from jobs.models import Job
+from jobs.scheduling import job_claim
 from tests.makers import make_asset, make_job, make_key
 
 pytestmark = pytest.mark.django_db

@@ -10,9 +10,10 @@ import separation
 from billing.selectors import ledger_discrepancies, wallet_get
 from jobs import runner
 from jobs.cleaning import storage_clean
-from jobs.leases import CancelRequested, LeaseLost, job_beat, job_claim, job_succeed
+from jobs.leases import CancelRequested, LeaseLost, job_beat, job_succeed
 from jobs.models import Job, JobState
 from jobs.runner import Heartbeat
+from jobs.scheduling import job_claim
 from jobs.services import job_cancel
 from jobs.storage import storage_save
 from jobs.tasks import separation_run
@@ -270,7 +271,7 @@ def test_a_task_runs_one_job_and_wakes_the_next(
     with django_capture_on_commit_callbacks(execute=True):
         separation_run()
     assert Job.objects.filter(state=JobState.SUCCEEDED).count() == 1
-    assert OrmQ.objects.filter(key="separation").count() == 1
+    assert OrmQ.objects.filter(key="separation").count() == 2
 
 
 def beat_on_report(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,8 +11,8 @@ from billing.models import Hold, Price
 from billing.selectors import ledger_discrepancies, wallet_get
 from config.errors import IdempotencyConflict, NotFound, Unavailable, WrongState
 from jobs.cleaning import storage_clean
-from jobs.leases import job_claim
 from jobs.models import Asset, AssetState, Job
+from jobs.scheduling import job_claim
 from jobs.selectors import asset_get_for_workspace
 from jobs.services import Order, asset_create, asset_delete, job_cancel, job_create, job_delete
 from tests.makers import make_asset, make_job, make_wav, make_workspace, run_jobs

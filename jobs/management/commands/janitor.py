@@ -17,7 +17,7 @@ from billing.stripe_events import has_events_to_process
 from billing.top_ups import has_top_ups_to_run
 from jobs.cleaning import has_files_to_clean
 from jobs.delivering import has_messages_due
-from jobs.leases import has_waiting_jobs, jobs_reap
+from jobs.leases import jobs_reap
 from jobs.outbox import messages_clean
 from jobs.queue import (
     wake_cleaning,
@@ -27,6 +27,7 @@ from jobs.queue import (
     wake_separation,
     wake_webhooks,
 )
+from jobs.scheduling import has_waiting_jobs
 from jobs.scratch import remove_leftovers
 
 log = structlog.get_logger(__name__)

@@ -9,8 +9,9 @@ from django.test import Client
 
 from accounts.models import ApiKey
 from api.native import events
-from jobs.leases import job_claim, job_succeed
+from jobs.leases import job_succeed
 from jobs.models import Job
+from jobs.scheduling import job_claim
 from jobs.services import job_cancel, job_delete
 from tests.makers import make_asset, make_job
 

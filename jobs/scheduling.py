@@ -1,0 +1,154 @@
+"""Whose job is next.
+
+Workspaces take turns; the order of a workspace's own jobs is that of their arrival.
+
+- A workspace that has as many running jobs as its plan allows is passed over. Without a plan,
+  settings.PARALLEL_JOBS holds.
+- Previews (short recordings) and jobs that have waited for settings.PREVIEW_HEAD_START_SECONDS go
+  before all others: a preview is quick, and nothing starves behind previews.
+- Among these, and among the others: the workspace with the fewest running jobs; then the one whose
+  last turn is longest ago; then its previews, but in turn with those of its jobs that have waited
+  long; then the job that has waited longest.
+- A job whose `not_before` is still to come is not there yet.
+"""
+
+import os
+import socket
+from datetime import timedelta
+
+import structlog
+from django.conf import settings
+from django.db import OperationalError, connection, transaction
+from django.db.models import F
+from django.db.models.expressions import CombinedExpression
+from django.db.models.functions import Coalesce, Now
+
+from billing.limits import PARALLEL_JOBS_SQL
+from jobs.models import Job, JobEvent, JobState
+from jobs.queue import wake_separation
+
+log = structlog.get_logger(__name__)
+
+# Claims happen one after the other: two at the same time could both take the last place that a
+# plan allows. Any number that nobody else locks.
+_CLAIM_LOCK = 0x5354_454D
+# Whoever holds the lock needs milliseconds, unless its process was stopped; then the database ends
+# its transaction after 10 s (settings.DATABASES).
+_LOCK_TIMEOUT_MS = 3000
+_LOCK_TRIES = 4
+_LOCK_NOT_AVAILABLE = "55P03"
+
+# Heads are locked in their order, and one that somebody else holds (its owner cancels it) is
+# skipped; so many are looked at. The time is only ever that of `statement_timestamp()`.
+_NEXT_SQL = f"""
+WITH RECURSIVE
+-- One index probe for each workspace, however many jobs it has (a "loose index scan").
+waiting (workspace_id) AS (
+  (SELECT workspace_id FROM jobs_job WHERE state = 'queued' ORDER BY workspace_id LIMIT 1)
+  UNION ALL
+  SELECT (SELECT j.workspace_id FROM jobs_job j
+            WHERE j.state = 'queued' AND j.workspace_id > w.workspace_id
+            ORDER BY j.workspace_id LIMIT 1)
+    FROM waiting w WHERE w.workspace_id IS NOT NULL
+),
+running (workspace_id, jobs) AS (
+  SELECT workspace_id, count(*) FROM jobs_job WHERE state = 'running' GROUP BY workspace_id
+),
+plan (workspace_id, parallel_jobs) AS ({PARALLEL_JOBS_SQL}),
+admitted AS (
+  SELECT w.workspace_id, COALESCE(r.jobs, 0) AS running,
+         last.claimed_at AS last_turn_at, COALESCE(last.is_preview, false) AS last_was_preview
+    FROM waiting w
+    LEFT JOIN running r ON r.workspace_id = w.workspace_id
+    LEFT JOIN plan p ON p.workspace_id = w.workspace_id
+    LEFT JOIN LATERAL (
+      SELECT claimed_at, is_preview FROM jobs_job
+        WHERE workspace_id = w.workspace_id AND claimed_at IS NOT NULL
+        ORDER BY claimed_at DESC LIMIT 1
+    ) last ON true
+    WHERE w.workspace_id IS NOT NULL
+      AND (CASE WHEN p.workspace_id IS NULL THEN COALESCE(r.jobs, 0) < %(parallel_jobs)s
+                ELSE COALESCE(COALESCE(r.jobs, 0) < p.parallel_jobs, true) END)
+),
+heads AS (
+  SELECT head.id, row_number() OVER (
+           ORDER BY head.is_preview OR head.queued_at
+                      < statement_timestamp() - %(head_start)s DESC,
+                    a.running, a.last_turn_at NULLS FIRST,
+                    head.is_preview = a.last_was_preview, head.queued_at, head.id
+         ) AS place
+    FROM admitted a
+    CROSS JOIN LATERAL (
+      (SELECT id, queued_at, is_preview FROM jobs_job
+         WHERE workspace_id = a.workspace_id AND state = 'queued' AND is_preview
+           AND (not_before IS NULL OR not_before <= statement_timestamp())
+         ORDER BY queued_at, id LIMIT 1)
+      UNION ALL
+      (SELECT id, queued_at, is_preview FROM jobs_job
+         WHERE workspace_id = a.workspace_id AND state = 'queued' AND NOT is_preview
+           AND (not_before IS NULL OR not_before <= statement_timestamp())
+         ORDER BY queued_at, id LIMIT 1)
+    ) head
+    ORDER BY place LIMIT 16
+)
+SELECT j.id FROM heads h JOIN jobs_job j ON j.id = h.id
+  WHERE j.state = 'queued'
+  ORDER BY h.place LIMIT 1 FOR UPDATE OF j SKIP LOCKED
+"""  # noqa: S608  (put together from constants)
+
+
+def job_claim() -> Job | None:
+    """Give this worker the job whose turn it is, if there is one."""
+    for _ in range(_LOCK_TRIES):
+        try:
+            with transaction.atomic():
+                return _claim_next()
+        except OperationalError as error:
+            if getattr(error.__cause__, "sqlstate", None) != _LOCK_NOT_AVAILABLE:
+                raise
+            log.warning("claim_waited", timeout_ms=_LOCK_TIMEOUT_MS)
+    return None
+
+
+def has_waiting_jobs() -> bool:
+    """Whether jobs wait although nobody may have been told."""
+    patience = timedelta(seconds=5)
+    waiting = Job.objects.filter(state=JobState.QUEUED, queued_at__lt=Now() - patience)
+    return waiting.exclude(not_before__gt=Now()).exists()
+
+
+def lease_end() -> CombinedExpression:
+    return Now() + timedelta(seconds=settings.JOB_LEASE_SECONDS)
+
+
+def _claim_next() -> Job | None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SET LOCAL lock_timeout = {_LOCK_TIMEOUT_MS}; "
+            f"SELECT pg_advisory_xact_lock({_CLAIM_LOCK})"
+        )
+        cursor.execute(
+            _NEXT_SQL,
+            {
+                "parallel_jobs": settings.PARALLEL_JOBS,
+                "head_start": timedelta(seconds=settings.PREVIEW_HEAD_START_SECONDS),
+            },
+        )
+        row = cursor.fetchone()
+    if row is None:
+        return None
+    Job.objects.filter(pk=row[0], state=JobState.QUEUED).update(
+        state=JobState.RUNNING,
+        attempt=F("attempt") + 1,
+        progress=0,
+        claimed_at=Now(),
+        lease_until=lease_end(),
+        worker=f"{socket.gethostname()}:{os.getpid()}"[:100],
+        started_at=Coalesce("started_at", Now()),
+    )
+    job = Job.objects.select_related("asset", "workspace").get(pk=row[0])
+    JobEvent.objects.create(job=job, kind="started", attempt=job.attempt)
+    if Job.objects.filter(state=JobState.QUEUED).exists():
+        # Each worker that found work wakes another, so that a burst soon has all of them.
+        wake_separation()
+    return job
