@@ -26,6 +26,13 @@ from api.native.downloads import DownloadApi
 from api.native.events import JobEventsApi
 from api.native.jobs import JobApi, JobCancelApi, JobEstimateApi, JobsApi
 from api.native.keys import KeyApi, KeyRollApi, KeysApi
+from api.native.multipart_uploads import (
+    MultipartCompleteApi,
+    MultipartUploadsApi,
+    PartLinksApi,
+    UploadPartApi,
+)
+from api.native.uploads import UploadApi, UploadsApi
 from api.native.workspace import (
     InvitationAcceptApi,
     InvitationApi,
@@ -41,6 +48,16 @@ from api.native.workspace import (
 urlpatterns = [
     path("assets", AssetsApi.as_view(), name="native-asset-list"),
     path("assets/<uuid:asset_uuid>", AssetApi.as_view(), name="native-asset-detail"),
+    path("uploads", UploadsApi.as_view(), name="native-upload-list"),
+    path("uploads/multipart", MultipartUploadsApi.as_view(), name="native-multipart-list"),
+    path("uploads/<uuid:upload_uuid>", UploadApi.as_view(), name="native-upload-detail"),
+    path("uploads/<uuid:upload_uuid>/parts", PartLinksApi.as_view(), name="native-multipart-parts"),
+    path(
+        "uploads/<uuid:upload_uuid>/complete",
+        MultipartCompleteApi.as_view(),
+        name="native-multipart-complete",
+    ),
+    path("upload-parts/<str:token>", UploadPartApi.as_view(), name="native-upload-part"),
     path("jobs", JobsApi.as_view(), name="native-job-list"),
     path("jobs/estimate", JobEstimateApi.as_view(), name="native-job-estimate"),
     path("jobs/<uuid:job_uuid>", JobApi.as_view(), name="native-job-detail"),

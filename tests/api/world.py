@@ -33,6 +33,7 @@ from tests.makers import (
     make_wav,
     make_workspace,
 )
+from tests.upload_makers import make_multipart_upload, make_upload
 
 PEOPLE = ("stranger", *Role.values)
 CALLERS = ("anonymous", *PEOPLE, "key", "read_key", "expired_key")
@@ -41,6 +42,15 @@ READ_SCOPES = ["assets:read", "jobs:read", "credits:read", "workspace:read"]
 
 class Form(dict[str, Any]):
     """Sent as multipart/form-data."""
+
+
+@dataclass(frozen=True)
+class Raw:
+    """Bytes as they are, with headers that say what to do with them."""
+
+    data: bytes
+    content_type: str
+    headers: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -61,6 +71,8 @@ class World:
             for file in body.values():
                 file.seek(0)
             return {"data": encode_multipart(BOUNDARY, body), "content_type": MULTIPART_CONTENT}
+        if isinstance(body, Raw):
+            return vars(body)
         if not route.startswith("native-"):
             return {"data": urlencode(body), "content_type": "application/x-www-form-urlencoded"}
         return {"data": json.dumps(body), "content_type": "application/json"}
@@ -97,6 +109,7 @@ def make_world(folder: Path) -> World:
     Job.objects.filter(pk=ended.pk).update(state=JobState.FAILED, finished_at=Now())
     hold_release(job_uuid=ended.uuid)
     invitation, invitation_token = _invitation(workspace, owner, people["stranger"].email)
+    tus, multipart = make_upload(workspace), make_multipart_upload(workspace, b"12345")
     sign_in = sign_in_create(user=owner, workspace=workspace, user_agent="test", ip=None)
     ids = {
         "asset_uuid": make_asset(workspace, folder).uuid,
@@ -106,6 +119,7 @@ def make_world(folder: Path) -> World:
         "user_uuid": people["viewer"].uuid,
         "invitation_uuid": invitation.uuid,
         "sign_in_uuid": owner.sign_ins.get().uuid,
+        "upload_uuid": tus.uuid,
         # Of allauth's pages: a passkey, a confirmation and a reset that nobody asked for.
         "pk": 1,
         "key": "unknown",
@@ -114,6 +128,20 @@ def make_world(folder: Path) -> World:
     order = {"asset": str(asset.uuid), "stems": ["vocals"]}
     bodies = {
         ("native-asset-list", "POST"): Form(file=ContentFile(make_wav(seconds=0.1), "a.wav")),
+        ("native-upload-list", "POST"): Raw(
+            b"", "", {"Tus-Resumable": "1.0.0", "Upload-Length": "5"}
+        ),
+        ("native-upload-detail", "PATCH"): Raw(
+            b"12345",
+            "application/offset+octet-stream",
+            {"Tus-Resumable": "1.0.0", "Upload-Offset": "0"},
+        ),
+        ("native-multipart-list", "POST"): {"filename": "a.wav", "size_bytes": 5},
+        ("native-multipart-parts", "POST"): {"numbers": [1]},
+        ("native-multipart-complete", "POST"): {
+            "parts": [{"number": 1, "etag": multipart.etags[1]}]
+        },
+        ("native-upload-part", "PUT"): Raw(b"12345", "application/octet-stream", {}),
         ("native-job-list", "POST"): order,
         ("native-job-estimate", "POST"): order,
         ("native-auth-token", "POST"): {"email": owner.email, "password": PASSWORD},
@@ -138,6 +166,9 @@ def make_world(folder: Path) -> World:
     }
     ids_of_route: dict[str, dict[str, object]] = {
         "native-job-cancel": {"job_uuid": waiting.uuid},
+        "native-multipart-parts": {"upload_uuid": multipart.uuid},
+        "native-multipart-complete": {"upload_uuid": multipart.uuid},
+        "native-upload-part": {"token": multipart.token},
         "invitation-accept": {"token": invitation_token},
     }
     return World(workspace, people, keys, ids, ids_of_route, bodies)

@@ -21,6 +21,8 @@ OF_THE_WORKSPACE = {
     "native-credits",
     "native-ledger",
 }
+# Their tests are in test_uploads.py and test_multipart_uploads.py.
+OF_UPLOADS = {"native-upload-list", "native-multipart-list"}
 # Their tests are in test_workspace.py.
 OF_PEOPLE = {
     "native-workspace-list",
@@ -66,7 +68,7 @@ def stem(job: Job) -> Asset:
 
 def test_every_route_is_covered():
     plain = {route.name for route in native_routes() if not route.ids}
-    assert plain == OPEN | OF_BILLING | OF_THE_WORKSPACE | OF_PEOPLE | OF_ACCESS
+    assert plain == OPEN | OF_UPLOADS | OF_BILLING | OF_THE_WORKSPACE | OF_PEOPLE | OF_ACCESS
     assert {(route.name, method) for route, method in WITH_AN_ID} >= {
         ("native-asset-detail", "delete"),
         ("native-job-cancel", "post"),
