@@ -1,9 +1,9 @@
 from django.db import connection
-from django.db.models import F, Q, QuerySet
+from django.db.models import F, Q, QuerySet, Sum
 from django.db.models.functions import Now
 
 from accounts.models import Workspace
-from billing.models import Account, AccountKind, Entry, Price
+from billing.models import Account, AccountKind, Entry, Price, Reconciliation
 from billing.pricing import Rate
 from config.errors import Unavailable
 
@@ -27,6 +27,19 @@ def debt_get(*, workspace: Workspace) -> int:
     """What is owed for credits that were taken back after they were spent."""
     account = Account.objects.filter(workspace=workspace, kind=AccountKind.CLAWBACK).first()
     return -account.posted_mcr if account else 0
+
+
+def wallets_sum() -> tuple[int, int]:
+    """What is held and what is available in all wallets together."""
+    wallets = Account.objects.filter(kind=AccountKind.WALLET)
+    sums = wallets.aggregate(posted=Sum("posted_mcr", default=0), held=Sum("held_mcr", default=0))
+    return sums["held"], sums["posted"] - sums["held"]
+
+
+def reconciliation_latest() -> Reconciliation | None:
+    """The last check of the books that came to its end."""
+    done = Reconciliation.objects.filter(finished_at__isnull=False)
+    return done.order_by("-finished_at").first()
 
 
 def prices_list(*, workspace: Workspace | None) -> list[Price]:

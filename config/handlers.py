@@ -5,7 +5,7 @@ from django.views import defaults
 
 from api.native import errors
 
-_FOR_PROGRAMS = ("/v1/", "/api/", "/stripe/", "/livez", "/readyz")
+_FOR_PROGRAMS = ("/v1/", "/api/", "/stripe/", "/livez", "/readyz", "/metrics")
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:

@@ -1,12 +1,13 @@
 from django.urls import include, path
 
 from api.stripe_webhook import stripe_webhook
-from config import health
+from config import health, metrics
 
 # /api/ belongs to the outside APIs.
 urlpatterns = [
     path("livez", health.live, name="livez"),
     path("readyz", health.ready, name="readyz"),
+    path("metrics", metrics.metrics, name="metrics"),
     path("v1/", include("api.native.urls")),
     path("stripe/webhook", stripe_webhook, name="stripe-webhook"),
     path("", include("web.urls")),

@@ -29,6 +29,7 @@ from jobs.queue import (
 )
 from jobs.scheduling import has_waiting_jobs
 from jobs.scratch import remove_leftovers
+from jobs.tallies import tallies_roll_up
 
 log = structlog.get_logger(__name__)
 
@@ -62,6 +63,7 @@ class Command(BaseCommand):
                 attempt(wake_reconciliation_if_due)
                 attempt(remove_leftovers)
                 attempt(rate_windows_clean)
+                attempt(tallies_roll_up)
                 attempt(sign_ins_clean)
                 attempt(messages_clean)
 

@@ -1,0 +1,33 @@
+"""The web server: `gunicorn -c config/gunicorn.py config.wsgi:application -b ADDRESS`.
+
+`WEB_CONCURRENCY` sets the number of processes.
+"""
+
+import os
+import shutil
+import tempfile
+from typing import Any
+
+worker_class = "gthread"
+workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
+# A thread is taken for as long as a progress stream or a download lasts.
+threads = 16
+timeout = 60
+graceful_timeout = int(os.environ.get("STEMWRIGHT_WEB_GRACE_SECONDS", "10"))
+control_socket_disable = True
+
+# Each process counts its requests in a file here, and any of them can tell the sum. A new folder
+# for each start: the counts of an earlier one are not ours. Before prometheus_client is imported
+# anywhere, which decides then how it counts; kept when this file is read again (SIGHUP).
+_folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR") or tempfile.mkdtemp(prefix="metrics-")
+os.environ["PROMETHEUS_MULTIPROC_DIR"] = _folder
+
+
+def child_exit(server: Any, worker: Any) -> None:
+    from prometheus_client import multiprocess
+
+    multiprocess.mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
+
+
+def on_exit(server: Any) -> None:
+    shutil.rmtree(_folder, ignore_errors=True)
