@@ -275,8 +275,20 @@ OUTBOUND_ALLOW = env.networks("STEMWRIGHT_OUTBOUND_ALLOW")
 
 # A worker that is silent for this long has lost its job to the reaper.
 JOB_LEASE_SECONDS = env.integer("STEMWRIGHT_JOB_LEASE_SECONDS", 30)
-JOB_HEARTBEAT_SECONDS = 1
+# A cancel is seen with the next beat, and has to end the work within a second.
+JOB_HEARTBEAT_SECONDS = 0.4
+# How many attempts may be lost through no fault of the job's.
 JOB_MAX_ATTEMPTS = 3
+# Before the next attempt when storage, the disk or memory failed; three times as long after that.
+JOB_RETRY_PAUSE_SECONDS = 10
+# One attempt may take so long, and so many times the length of the recording on top.
+JOB_TIME_LIMIT_BASE_SECONDS = env.integer("STEMWRIGHT_JOB_TIME_LIMIT_BASE_SECONDS", 600)
+JOB_TIME_LIMIT_FACTOR = env.integer("STEMWRIGHT_JOB_TIME_LIMIT_FACTOR", 20)
+# A worker that is asked to stop goes on for so long, and then gives its job back.
+JOB_STOP_GRACE_SECONDS = env.integer("STEMWRIGHT_JOB_STOP_GRACE_SECONDS", 20)
+# Stems of longer recordings are kept part by part, so that another attempt need not begin anew.
+JOB_PARTS_FROM_SECONDS = env.integer("STEMWRIGHT_JOB_PARTS_FROM_SECONDS", 1800)
+JOB_PART_SECONDS = env.integer("STEMWRIGHT_JOB_PART_SECONDS", 600)
 # A shorter recording is a preview: it goes before others, up to those that have waited for so long.
 PREVIEW_MAX_SECONDS = 30
 PREVIEW_HEAD_START_SECONDS = 300

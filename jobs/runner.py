@@ -1,6 +1,6 @@
 """Running one job: from the claimed row to its stems in storage and its end in the database."""
 
-import threading
+import errno
 import time
 from collections.abc import Callable
 from dataclasses import asdict
@@ -11,13 +11,13 @@ from django.conf import settings
 from django.db import close_old_connections, connection
 from django.db.utils import Error as DatabaseError
 
-import separation
-from config.errors import AppError
+from jobs.engine import EngineLost, engine_separate
+from jobs.heartbeat import Heartbeat, StopRequested, TimeLimitReached
 from jobs.leases import (
     CancelRequested,
     LeaseLost,
-    job_beat,
     job_fail,
+    job_hand_back,
     job_retry_or_fail,
     job_stop,
     job_succeed,
@@ -25,9 +25,9 @@ from jobs.leases import (
 from jobs.models import Asset, AssetState, Job, JobState
 from jobs.scheduling import job_claim
 from jobs.scratch import scratch_folder
-from jobs.separating import asset_info, stem_info, translated_errors
+from jobs.separating import asset_info, code_and_text, stem_info
 from jobs.storage import local_copy, sha256_of, storage_delete_tree, storage_save
-from separation.errors import MissingFile, SeparationError
+from separation.errors import DiskFull, MissingFile, OutOfMemory, SeparationError
 
 log = structlog.get_logger(__name__)
 
@@ -49,61 +49,67 @@ def job_run(job: Job) -> None:
     """Run a claimed job to its end. Whatever goes wrong ends in the row, never in the caller."""
     log.info("job_started", stems=job.stems, model=job.model, n_samples=job.asset.n_samples)
     try:
-        with Heartbeat(job) as heartbeat:
-            outputs = _separate(job, heartbeat.report)
-            heartbeat.check()
-            _succeed(job, outputs)
+        try:
+            with Heartbeat(job) as heartbeat:
+                outputs = _separate(job, heartbeat)
+                _settle(lambda: job_succeed(job, outputs=outputs))
+        except (LeaseLost, DatabaseError):
+            raise
+        except Exception as error:
+            _end_badly(job, error)
+        else:
+            log.info("job_succeeded")
     except LeaseLost:
         _step_back(job)
     except DatabaseError:
         # Nothing can be written now. The lease will end, and another attempt will follow.
         log.exception("job_left_to_the_reaper")
-    except Exception as error:
-        _end_badly(job, error)
-    else:
-        log.info("job_succeeded")
 
 
-def _succeed(job: Job, outputs: list[Asset]) -> None:
-    """Publish finished work, also over a restart of the database in this very moment."""
+def _settle(write: Callable[[], None]) -> None:
+    """Write how the attempt ended, also over a restart of the database in this very moment."""
     # The connection has been idle for as long as the work took, and may be dead.
     if not connection.in_atomic_block:
         close_old_connections()
     for pause_s in _FINISH_PAUSES_S:
         try:
-            job_succeed(job, outputs=outputs)
+            write()
         except DatabaseError:
             log.warning("job_finish_failed", exc_info=True)
             connection.close()
             time.sleep(pause_s)
         else:
             return
-    job_succeed(job, outputs=outputs)
+    write()
 
 
-def _separate(job: Job, report: Callable[[float], None]) -> list[Asset]:
+def _separate(job: Job, heartbeat: Heartbeat) -> list[Asset]:
     """Make the stems and put them into storage under this attempt's own prefix."""
     asset = job.asset
 
     def on_progress(*, step: str, completed: int, total: int | None) -> None:
-        report(min(1.0, completed / (total or asset.n_samples or 1)))
+        heartbeat.report(min(1.0, completed / (total or asset.n_samples or 1)))
 
     with (
         scratch_folder(job) as folder,
         local_copy(key=asset.storage_key, folder=folder) as recording,
     ):
-        with translated_errors():
-            result = separation.separate(
-                recording,
-                folder,
-                stems=job.stems,
-                model=job.model,
-                output_format=job.output_format,
-                device=settings.SEPARATION_DEVICE,
-                info=asset_info(asset),
-                on_progress=on_progress,
-            )
-        return [_stem_store(job, stem=stem, path=path) for stem, path in result.stems.items()]
+        result = engine_separate(
+            recording=recording,
+            folder=folder,
+            info=asset_info(asset),
+            watch=heartbeat.check,
+            on_progress=on_progress,
+            stems=job.stems,
+            model=job.model,
+            output_format=job.output_format,
+            device=settings.SEPARATION_DEVICE,
+        )
+        outputs = []
+        for stem, path in result.stems.items():
+            heartbeat.check()
+            outputs.append(_stem_store(job, stem=stem, path=path))
+        return outputs
 
 
 def _stem_store(job: Job, *, stem: str, path: Path) -> Asset:
@@ -123,29 +129,46 @@ def _stem_store(job: Job, *, stem: str, path: Path) -> Asset:
 
 
 def _end_badly(job: Job, error: Exception) -> None:
-    try:
-        match error:
-            case CancelRequested():
-                job_stop(job)
-                log.info("job_cancelled")
-            case AppError():
-                job_fail(job, code=error.code, message=error.text)
-                log.info("job_failed", code=error.code)
-            case OSError() | MissingFile():
-                # Storage or the disk: another attempt may find it well again.
-                job_retry_or_fail(job, code="storage", message="Files could not be stored.")
-                log.error("job_attempt_failed", exc_info=error)
-            case SeparationError(retryable=True):
-                job_retry_or_fail(job, code=error.code, message=error.message)
-                log.warning("job_attempt_failed", code=error.code)
-            case SeparationError():
-                job_fail(job, code=error.code, message=error.message)
-                log.error("job_failed", code=error.code)
-            case _:
-                job_fail(job, code="internal", message="Something went wrong on our side.")
-                log.error("job_failed", exc_info=error)
-    except LeaseLost:
-        _step_back(job)
+    match error:
+        case CancelRequested():
+            _settle(lambda: job_stop(job))
+            log.info("job_cancelled")
+        case StopRequested():
+            _settle(lambda: job_hand_back(job))
+            log.info("job_handed_back")
+        case TimeLimitReached():
+            # Another attempt would take as long.
+            _fail(job, "time_limit", "This took longer than a job may take.")
+        case EngineLost():
+            log.error("engine_lost", status=error.status)
+            _retry(job, "engine_lost", "The process that worked on this was lost.", pause_s=0)
+        case DiskFull() | OSError(errno=errno.ENOSPC | errno.EDQUOT):
+            _retry(job, "disk_full", "There was no space to work on this.")
+        case OSError() | MissingFile():
+            # Storage or the disk: another attempt may find it well again.
+            log.error("job_storage_failed", exc_info=error)
+            _retry(job, "storage", "Files could not be stored.")
+        case MemoryError():
+            _retry(job, OutOfMemory.code, "There was not enough memory.")
+        case SeparationError(retryable=True):
+            _retry(job, error.code, error.message)
+        case SeparationError():
+            _fail(job, *code_and_text(error))
+        case _:
+            log.error("job_broke", exc_info=error)
+            _fail(job, "internal", "Something went wrong on our side.")
+
+
+def _fail(job: Job, code: str, message: str) -> None:
+    _settle(lambda: job_fail(job, code=code, message=message))
+    log.warning("job_failed", code=code)
+
+
+def _retry(job: Job, code: str, message: str, *, pause_s: float | None = None) -> None:
+    """For what may be well again in a while, but not at once."""
+    pause_s = settings.JOB_RETRY_PAUSE_SECONDS if pause_s is None else pause_s
+    _settle(lambda: job_retry_or_fail(job, code=code, message=message, pause_s=pause_s))
+    log.warning("job_attempt_failed", code=code)
 
 
 def _step_back(job: Job) -> None:
@@ -156,50 +179,3 @@ def _step_back(job: Job) -> None:
         return
     log.warning("job_lease_lost")
     storage_delete_tree(prefix=f"jobs/{job.uuid}/{job.attempt}")
-
-
-class Heartbeat:
-    """Beats for a job beside its work, and tells the work to stop when the job is no longer its.
-
-    Beating needs a thread: a segment may take longer than a lease. The work itself is only ever
-    interrupted in `report`, between two segments.
-    """
-
-    def __init__(self, job: Job) -> None:
-        self._job = job
-        self._progress = 0.0
-        self._stop: LeaseLost | CancelRequested | None = None
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
-
-    def __enter__(self) -> "Heartbeat":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self._ended.set()
-        self._thread.join()
-
-    def report(self, progress: float) -> None:
-        """Note the progress (0..1); raises when the work has to stop."""
-        self._progress = progress
-        self.check()
-
-    def check(self) -> None:
-        if self._stop is not None:
-            raise self._stop
-
-    def _beat(self) -> None:
-        try:
-            while not self._ended.wait(settings.JOB_HEARTBEAT_SECONDS):
-                try:
-                    job_beat(self._job, progress=self._progress)
-                except (LeaseLost, CancelRequested) as stop:
-                    self._stop = stop
-                    return
-                except DatabaseError:
-                    # The database may be back before the lease is over; if not, the reaper acts.
-                    log.warning("heartbeat_failed", exc_info=True)
-                    connection.close()
-        finally:
-            connection.close()

@@ -41,6 +41,12 @@ def translated_errors() -> Iterator[None]:
         raise translated(error.message) from error
 
 
+def code_and_text(error: engine_errors.SeparationError) -> tuple[str, str]:
+    """The code of an error, as callers know it, and its sentence."""
+    kind = _TRANSLATED.get(type(error))
+    return (error.code if kind is None else kind.code), error.message
+
+
 def recording_probe(path: Path) -> AudioInfo:
     max_duration_s = settings.RECORDING_MAX_SECONDS
     limits = separation.AudioLimits(max_duration_s=max_duration_s)

@@ -6,6 +6,7 @@ from billing.stripe_events import events_process
 from billing.top_ups import top_ups_run
 from jobs import cleaning
 from jobs.delivering import messages_deliver
+from jobs.instance import is_stop_requested
 from jobs.queue import (
     wake_cleaning,
     wake_payment_reconciling,
@@ -17,10 +18,12 @@ from jobs.runner import run_next_job
 
 
 def separation_run() -> None:
-    # One job a task, so that a worker that is asked to stop does so after the job at hand. The
-    # process stays, and with it the model.
-    if run_next_job():
-        wake_separation()
+    # The process stays, and with it the process that holds the model.
+    while not is_stop_requested():
+        if not run_next_job():
+            return
+    # There may be more: that is for other machines, or for the next start of this one.
+    wake_separation()
 
 
 def storage_clean() -> None:

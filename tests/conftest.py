@@ -9,6 +9,7 @@ from django.test import Client
 from pytest_django.plugin import blocking_manager_key
 
 import separation
+from tests.fakes.engine import separate_here
 from tests.fakes.stripe import FakeStripe, Sender
 from tests.makers import make_key, make_prices, make_shop, make_tone, make_workspace
 
@@ -101,6 +102,7 @@ def fake_separation(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
         )
 
     monkeypatch.setattr(separation, "separate", separate)
+    monkeypatch.setattr("jobs.runner.engine_separate", separate_here)
     return calls
 
 

@@ -1,8 +1,14 @@
+import errno
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
+import structlog
 from django.db.utils import OperationalError
 from django_q.models import OrmQ
 
@@ -10,14 +16,19 @@ import separation
 from billing.selectors import ledger_discrepancies, wallet_get
 from jobs import runner
 from jobs.cleaning import storage_clean
+from jobs.engine import EngineLost
+from jobs.heartbeat import time_limit_s
+from jobs.instance import FOLDER_VARIABLE, pulse_age_s, stop_request
 from jobs.leases import CancelRequested, LeaseLost, job_beat, job_succeed
 from jobs.models import Job, JobState
-from jobs.runner import Heartbeat
+from jobs.runner import Heartbeat, job_run
 from jobs.scheduling import job_claim
 from jobs.services import job_cancel
 from jobs.storage import storage_save
 from jobs.tasks import separation_run
 from separation import errors as engine_errors
+from tests.e2e.processes import ROOT
+from tests.fakes.engine import separate_here
 from tests.makers import make_asset, make_job, run_jobs
 
 pytestmark = pytest.mark.django_db
@@ -29,6 +40,21 @@ Stored = Callable[[], list[str]]
 def _beat_in_the_test(monkeypatch: pytest.MonkeyPatch) -> None:
     """A thread would not see the rows of a test's open transaction; its beats have own tests."""
     monkeypatch.setattr(Heartbeat, "_beat", lambda self: None)
+    monkeypatch.setattr(runner, "engine_separate", separate_here)
+
+
+@pytest.fixture(autouse=True)
+def _no_pauses(settings: Any) -> None:
+    settings.JOB_RETRY_PAUSE_SECONDS = 0
+
+
+@pytest.fixture
+def instance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder through which a supervisor speaks to this worker."""
+    folder = tmp_path / "instance"
+    folder.mkdir()
+    monkeypatch.setenv(FOLDER_VARIABLE, str(folder))
+    return folder
 
 
 @pytest.fixture
@@ -92,7 +118,12 @@ def test_a_permanent_error_ends_the_job_at_once(
     [
         (engine_errors.OutOfMemory("Not enough memory."), "out_of_memory"),
         (engine_errors.DiskFull("No space."), "disk_full"),
+        (engine_errors.ModelUnavailable("The weights cannot be fetched."), "model_unavailable"),
+        (engine_errors.MissingFile("There is no such file."), "storage"),
         (OSError("the storage is away"), "storage"),
+        (OSError(errno.ENOSPC, "No space left on device"), "disk_full"),
+        (MemoryError(), "out_of_memory"),
+        (EngineLost(-9), "engine_lost"),
     ],
 )
 def test_a_passing_error_gets_three_attempts(
@@ -101,7 +132,41 @@ def test_a_passing_error_gets_three_attempts(
     fail_with(error, monkeypatch)
     assert run_jobs() == 3
     job.refresh_from_db()
-    assert (job.state, job.attempt, job.error_code) == ("failed", 3, code)
+    assert (job.state, job.attempt, job.losses, job.error_code) == ("failed", 3, 3, code)
+    assert charged(job) == (0, 0)
+
+
+def test_a_full_disk_is_given_time_and_a_lost_process_is_not(
+    job: Job, monkeypatch: pytest.MonkeyPatch, settings: Any
+):
+    settings.JOB_RETRY_PAUSE_SECONDS = 10
+    fail_with(EngineLost(-9), monkeypatch)
+    assert run_jobs() == 3
+    another = make_job(job.workspace, job.asset)
+    fail_with(engine_errors.DiskFull("No space."), monkeypatch)
+    assert run_jobs() == 1
+    another.refresh_from_db()
+    assert (another.state, another.losses) == ("queued", 1)
+    assert another.not_before is not None
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (engine_errors.ModelForbidden("The licence forbids it."), "model_unavailable"),
+        (engine_errors.WeightsMismatch("Not what was pinned."), "weights_mismatch"),
+        (engine_errors.UnknownStem("There is no such stem."), "unknown_stem"),
+        (engine_errors.EmptyFile("No samples."), "empty_file"),
+    ],
+)
+def test_what_would_fail_again_gets_one_attempt(
+    job: Job, monkeypatch: pytest.MonkeyPatch, error: Exception, code: str
+):
+    fail_with(error, monkeypatch)
+    assert run_jobs() == 1
+    job.refresh_from_db()
+    assert (job.state, job.attempt, job.losses, job.error_code) == ("failed", 1, 0, code)
+    assert job.error_message == str(error)
     assert charged(job) == (0, 0)
 
 
@@ -258,20 +323,105 @@ def test_a_very_long_name_keeps_its_ending(alice: Any, tmp_path: Path, fake_sepa
     assert job.stem_assets.get().filename == "x" * 180 + " (vocals).wav"
 
 
-def test_a_task_runs_one_job_and_wakes_the_next(
-    alice: Any,
-    tmp_path: Path,
+def test_a_task_drains_the_queue(alice: Any, tmp_path: Path, fake_separation: list[Any]):
+    asset = make_asset(alice, tmp_path, seconds=0.1)
+    for _ in range(3):
+        make_job(alice, asset)
+    separation_run()
+    assert Job.objects.filter(state=JobState.SUCCEEDED).count() == 3
+
+
+def test_a_worker_that_is_to_stop_claims_nothing_and_wakes_another(
+    job: Job,
     fake_separation: list[Any],
+    instance: Path,
     django_capture_on_commit_callbacks: Any,
 ):
-    """So that a worker that is asked to stop does so after the job at hand."""
-    asset = make_asset(alice, tmp_path, seconds=0.1)
-    for _ in range(2):
-        make_job(alice, asset)
+    stop_request(instance)
     with django_capture_on_commit_callbacks(execute=True):
         separation_run()
-    assert Job.objects.filter(state=JobState.SUCCEEDED).count() == 1
-    assert OrmQ.objects.filter(key="separation").count() == 2
+    job.refresh_from_db()
+    assert (job.state, job.attempt, fake_separation) == ("queued", 0, [])
+    assert OrmQ.objects.filter(key="separation").count() == 1
+
+
+def test_a_worker_that_is_to_stop_finishes_what_it_can_in_time(
+    alice: Any, tmp_path: Path, fake_separation: list[Any], instance: Path, monkeypatch: Any
+):
+    asset = make_asset(alice, tmp_path, seconds=0.1)
+    mine, next_one = make_job(alice, asset), make_job(alice, asset)
+    real = separation.separate
+
+    def separate(*args: Any, **options: Any) -> Any:
+        stop_request(instance)
+        return real(*args, **options)
+
+    monkeypatch.setattr(separation, "separate", separate)
+    separation_run()
+    mine.refresh_from_db()
+    next_one.refresh_from_db()
+    assert (mine.state, next_one.state, next_one.attempt) == ("succeeded", "queued", 0)
+
+
+def test_a_worker_that_is_to_stop_hands_back_what_takes_longer(
+    job: Job,
+    fake_separation: list[Any],
+    instance: Path,
+    settings: Any,
+):
+    settings.JOB_STOP_GRACE_SECONDS = 0
+    claimed = job_claim()
+    assert claimed is not None
+    stop_request(instance)
+    with structlog.testing.capture_logs() as logs:
+        job_run(claimed)
+    job.refresh_from_db()
+    assert (job.state, job.attempt, job.losses) == ("queued", 1, 0)
+    assert charged(job) == (0, 1_250)
+    assert [line["event"] for line in logs] == [
+        "job_started",
+        "job_goes_on_for_now",
+        "job_handed_back",
+    ]
+    (instance / "stop").unlink()
+    assert run_jobs() == 1
+    job.refresh_from_db()
+    assert (job.state, job.attempt, job.losses, charged(job)) == ("succeeded", 2, 0, (1_250, 0))
+    kinds = [event.kind for event in job.events.order_by("pk")]
+    assert kinds == ["queued", "started", "handed_back", "started", "succeeded"]
+
+
+def test_a_job_over_its_time_ends_and_is_not_tried_again(
+    job: Job, fake_separation: list[Any], settings: Any, stored: Stored
+):
+    settings.JOB_TIME_LIMIT_BASE_SECONDS = 0
+    settings.JOB_TIME_LIMIT_FACTOR = 0
+    assert run_jobs() == 1
+    job.refresh_from_db()
+    assert (job.state, job.attempt, job.losses, job.error_code) == ("failed", 1, 0, "time_limit")
+    assert charged(job) == (0, 0)
+    assert stored() == [f"uploads/{job.asset.uuid}"]
+
+
+def test_the_time_limit_grows_with_the_recording(job: Job, settings: Any):
+    settings.JOB_TIME_LIMIT_BASE_SECONDS = 600
+    settings.JOB_TIME_LIMIT_FACTOR = 20
+    assert time_limit_s(job) == 600 + 20 * 0.5
+
+
+def test_a_worker_does_not_load_what_separates():
+    """Its memory would be there twice, and a process with threads of PyTorch's cannot be forked."""
+    program = """
+import sys, django
+django.setup()
+import jobs.tasks, jobs.runner, jobs.engine
+print(sorted({"torch", "demucs", "onnx"} & set(sys.modules)))
+"""
+    environ = {**os.environ, "DJANGO_SETTINGS_MODULE": "config.settings"}
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, env=environ, capture_output=True, check=True
+    )
+    assert done.stdout == b"[]\n"
 
 
 def beat_on_report(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -282,19 +432,49 @@ def beat_on_report(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class TestHeartbeat:
+    @pytest.fixture
+    def claimed(self, job: Job, monkeypatch: pytest.MonkeyPatch, settings: Any) -> Job:
+        monkeypatch.undo()
+        settings.JOB_HEARTBEAT_SECONDS = 0
+        claimed = job_claim()
+        assert claimed is not None
+        return claimed
+
     @pytest.mark.parametrize("stop", [LeaseLost(), CancelRequested()])
     def test_what_the_beat_learns_stops_the_work(
-        self, job: Job, stop: Exception, monkeypatch: pytest.MonkeyPatch, settings: Any
+        self, claimed: Job, stop: Exception, monkeypatch: pytest.MonkeyPatch
     ):
         def beat(*args: Any, **kwargs: Any) -> None:
             raise stop
 
-        monkeypatch.undo()
-        monkeypatch.setattr(runner, "job_beat", beat)
-        settings.JOB_HEARTBEAT_SECONDS = 0
-        claimed = job_claim()
-        assert claimed is not None
+        monkeypatch.setattr("jobs.heartbeat.job_beat", beat)
         with Heartbeat(claimed) as heartbeat:
             heartbeat._thread.join()
             with pytest.raises(type(stop)):
                 heartbeat.report(0.5)
+
+    def test_it_says_that_the_worker_lives(
+        self, claimed: Job, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ):
+        monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path))
+        beats: list[None] = []
+
+        def beat(*args: Any, **kwargs: Any) -> None:
+            beats.append(None)
+            raise LeaseLost
+
+        monkeypatch.setattr("jobs.heartbeat.job_beat", beat)
+        with Heartbeat(claimed) as heartbeat:
+            heartbeat._thread.join()
+        assert len(beats) == 1
+        assert pulse_age_s(tmp_path) is not None
+
+    def test_a_job_that_cannot_even_end_loses_its_lease(
+        self, claimed: Job, monkeypatch: pytest.MonkeyPatch, settings: Any
+    ):
+        """The work hangs where nobody asks whether it may go on."""
+        settings.JOB_TIME_LIMIT_BASE_SECONDS = settings.JOB_TIME_LIMIT_FACTOR = 0
+        monkeypatch.setattr("jobs.heartbeat._HANG_PATIENCE_S", 0)
+        monkeypatch.setattr("jobs.heartbeat.job_beat", mock.Mock(side_effect=AssertionError))
+        with Heartbeat(claimed) as heartbeat:
+            heartbeat._thread.join()

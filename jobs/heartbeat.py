@@ -1,0 +1,95 @@
+"""What keeps a job a worker's own, and what makes the worker let go of it."""
+
+import threading
+import time
+
+import structlog
+from django.conf import settings
+from django.db import connection
+from django.db.utils import Error as DatabaseError
+
+from jobs.instance import is_stop_requested, pulse_write
+from jobs.leases import CancelRequested, LeaseLost, job_beat
+from jobs.models import Job
+
+log = structlog.get_logger(__name__)
+
+# A job that is over its time ends by itself. Where even that hangs, as in a storage that does not
+# answer, the beats end, and with them the lease.
+_HANG_PATIENCE_S = 300
+
+
+class TimeLimitReached(Exception):
+    """The job took longer than any such job should."""
+
+
+class StopRequested(Exception):
+    """This worker has to stop, and has had its time to finish."""
+
+
+class Heartbeat:
+    """Beats for a job beside its work, and tells the work to stop.
+
+    Beating needs a thread: storing a file may take longer than a lease.
+    """
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        self._progress = 0.0
+        self._stop: LeaseLost | CancelRequested | None = None
+        self._over_at = time.monotonic() + time_limit_s(job)
+        self._stop_seen_at: float | None = None
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+
+    def __enter__(self) -> "Heartbeat":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def report(self, progress: float) -> None:
+        """Note the progress (0..1); raises when the work has to stop."""
+        self._progress = progress
+        self.check()
+
+    def check(self) -> None:
+        """Raise when the work has to stop; cheap enough to be asked many times a second."""
+        if self._stop is not None:
+            raise self._stop
+        now = time.monotonic()
+        if now > self._over_at:
+            raise TimeLimitReached
+        if is_stop_requested():
+            if self._stop_seen_at is None:
+                self._stop_seen_at = now
+                log.info("job_goes_on_for_now", seconds=settings.JOB_STOP_GRACE_SECONDS)
+            if now - self._stop_seen_at >= settings.JOB_STOP_GRACE_SECONDS:
+                raise StopRequested
+
+    def _beat(self) -> None:
+        try:
+            while not self._ended.wait(settings.JOB_HEARTBEAT_SECONDS):
+                if time.monotonic() > self._over_at + _HANG_PATIENCE_S:
+                    log.error("job_hangs")
+                    return
+                pulse_write()
+                try:
+                    job_beat(self._job, progress=self._progress)
+                except (LeaseLost, CancelRequested) as stop:
+                    self._stop = stop
+                    return
+                except DatabaseError:
+                    # The database may be back before the lease is over; if not, the reaper acts.
+                    log.warning("heartbeat_failed", exc_info=True)
+                    connection.close()
+        finally:
+            connection.close()
+
+
+def time_limit_s(job: Job) -> float:
+    """How long one attempt at a job may take."""
+    factor = settings.JOB_TIME_LIMIT_FACTOR
+    return settings.JOB_TIME_LIMIT_BASE_SECONDS + factor * job.asset.duration_s

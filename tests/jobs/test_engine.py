@@ -1,0 +1,206 @@
+"""The resident process as workers use it: the real one, with the real library in it."""
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+import separation
+from jobs.engine import EngineLost, EngineProcess, engine_separate
+from separation import errors
+from tests.makers import make_wav
+
+MODEL = "spleeter-2stems"
+
+
+class Enough(Exception):
+    """What a heartbeat raises."""
+
+
+@pytest.fixture
+def engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[EngineProcess]:
+    process = EngineProcess()
+    monkeypatch.setattr("jobs.engine._resident", process)
+    yield process
+    process.close()
+
+
+@pytest.fixture
+def recording(tmp_path: Path) -> Path:
+    path = tmp_path / "recording.wav"
+    path.write_bytes(make_wav(seconds=3))
+    return path
+
+
+@pytest.fixture
+def separate(engine: EngineProcess, recording: Path, tmp_path: Path) -> Callable[..., Any]:
+    info = separation.probe(recording)
+
+    def run(**options: Any) -> separation.SeparationResult:
+        defaults: dict[str, Any] = {
+            "recording": recording,
+            "folder": tmp_path / "out",
+            "info": info,
+            "watch": lambda: None,
+            "on_progress": lambda **_: None,
+            "stems": ["vocals"],
+            "model": MODEL,
+        }
+        return engine_separate(**(defaults | options))
+
+    return run
+
+
+def is_gone(pid: int) -> bool:
+    return not psutil.pid_exists(pid)
+
+
+def left_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.rglob("*"))
+
+
+def test_it_separates_as_the_library_does_and_keeps_the_model(
+    engine: EngineProcess, separate: Callable[..., Any], recording: Path, tmp_path: Path
+):
+    steps: list[list[str]] = [[], []]
+    first = separate(on_progress=lambda step, **_: steps[0].append(step))
+    pid = engine.pid
+    second = separate(folder=tmp_path / "2", on_progress=lambda step, **_: steps[1].append(step))
+    assert pid is not None
+    assert engine.pid == pid
+    assert steps[0][0] == "load"
+    expected = separation.separate(recording, tmp_path / "3", stems=["vocals"], model=MODEL)
+    for result in (first, second):
+        assert result.stems["vocals"].read_bytes() == expected.stems["vocals"].read_bytes()
+        assert (result.n_samples, result.model) == (3 * 44_100, MODEL)
+
+
+@pytest.mark.parametrize(
+    ("options", "kind"),
+    [
+        ({"stems": ["nothing"]}, errors.UnknownStem),
+        ({"stems": ["vocals", "vocals"]}, errors.InvalidRequest),
+        ({"stems": ["drums"]}, errors.IncompatibleStems),
+        ({"model": "nothing"}, errors.UnknownModel),
+        ({"output_format": "nothing"}, errors.UnsupportedFormat),
+        ({"device": "cuda:99"}, errors.InvalidRequest),
+        ({"recording": Path("nothing.wav")}, errors.MissingFile),
+    ],
+)
+def test_an_error_of_the_library_is_the_same_here(
+    engine: EngineProcess,
+    separate: Callable[..., Any],
+    options: dict[str, Any],
+    kind: type[errors.SeparationError],
+):
+    with pytest.raises(errors.SeparationError) as caught:
+        separate(**options)
+    assert type(caught.value) is kind
+    assert caught.value.message
+    assert engine.pid is not None
+
+
+def test_a_recording_that_cannot_be_decoded_is_told_by_name(
+    separate: Callable[..., Any], recording: Path
+):
+    recording.write_bytes(b"RIFF no wave follows" * 100)
+    with pytest.raises(errors.MediaError):
+        separate()
+
+
+def test_what_stops_the_work_leaves_no_work_behind(
+    engine: EngineProcess, separate: Callable[..., Any], tmp_path: Path
+):
+    """The real engine, in the middle of a model's pass: it is idle afterwards, or gone."""
+    pids: list[int | None] = []
+    looks: list[bool] = []
+
+    def on_progress(*, step: str, **_: Any) -> None:
+        if step == "separate":
+            pids.append(engine.pid)
+
+    def watch() -> None:
+        looks.append(bool(pids))
+        if pids:
+            raise Enough
+
+    with pytest.raises(Enough):
+        separate(watch=watch, on_progress=on_progress)
+    assert looks.count(True) == 1
+    # It does one thing at a time: an answer says that it does nothing else.
+    with pytest.raises(errors.UnknownStem):
+        separate(stems=["nothing"])
+    assert pids[0] is not None
+    if engine.pid == pids[0]:
+        assert left_in(tmp_path / "out") == []
+    else:
+        assert is_gone(pids[0])
+
+
+def test_a_process_that_answers_nothing_is_killed(
+    engine: EngineProcess, separate: Callable[..., Any]
+):
+    """As one that hangs in a library's code: no request to stop can reach it."""
+    pids: list[int] = []
+    looks_after_the_stop = 0
+
+    def on_progress(**_: Any) -> None:
+        assert engine.pid is not None
+        if not pids:
+            os.kill(engine.pid, signal.SIGSTOP)
+        pids.append(engine.pid)
+
+    def watch() -> None:
+        nonlocal looks_after_the_stop
+        looks_after_the_stop += bool(pids)
+        if looks_after_the_stop == 10:
+            raise Enough
+
+    with pytest.raises(Enough):
+        separate(watch=watch, on_progress=on_progress)
+    assert looks_after_the_stop == 10
+    assert engine.pid is None
+    assert is_gone(pids[0])
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])
+def test_a_process_that_dies_is_a_loss_and_the_next_job_has_another(
+    engine: EngineProcess, separate: Callable[..., Any], number: signal.Signals
+):
+    pids: list[int] = []
+
+    def on_progress(**_: Any) -> None:
+        assert engine.pid is not None
+        pids.append(engine.pid)
+        os.kill(engine.pid, number)
+
+    with pytest.raises(EngineLost) as caught:
+        separate(on_progress=on_progress)
+    assert caught.value.status == -number
+    assert is_gone(pids[0])
+    with pytest.raises(errors.UnknownStem):
+        separate(stems=["nothing"])
+    assert engine.pid not in (None, pids[0])
+
+
+def test_one_that_died_while_idle_costs_no_job(engine: EngineProcess, separate: Callable[..., Any]):
+    for _ in range(2):
+        with pytest.raises(errors.UnknownStem):
+            separate(stems=["nothing"])
+        assert engine.pid is not None
+        os.kill(engine.pid, signal.SIGKILL)
+        psutil.Process(engine.pid).wait(60)
+
+
+def test_it_hands_down_no_open_files(engine: EngineProcess, separate: Callable[..., Any]):
+    reading, writing = os.pipe()
+    os.set_inheritable(writing, True)
+    with pytest.raises(errors.UnknownStem):
+        separate(stems=["nothing"])
+    os.close(writing)
+    assert os.read(reading, 1) == b""
+    os.close(reading)
