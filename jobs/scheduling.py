@@ -38,37 +38,41 @@ _LOCK_TIMEOUT_MS = 3000
 _LOCK_TRIES = 4
 _LOCK_NOT_AVAILABLE = "55P03"
 
-# Heads are locked in their order, and one that somebody else holds (its owner cancels it) is
-# skipped; so many are looked at. The time is only ever that of `statement_timestamp()`.
+# The first job of each workspace that waits costs one probe of the index job_turns, however many jobs
+# it has (a "loose index scan"); its order by `-is_preview` shows whether there are previews. Heads
+# are locked in their order, and one that somebody else holds (its owner cancels it) is skipped; so
+# many are looked at. The time is only ever that of `statement_timestamp()`.
 _NEXT_SQL = f"""
-WITH RECURSIVE
--- One index probe for each workspace, however many jobs it has (a "loose index scan").
-waiting (workspace_id) AS (
-  (SELECT workspace_id FROM jobs_job WHERE state = 'queued' ORDER BY workspace_id LIMIT 1)
+WITH RECURSIVE first (workspace_id, id, is_preview, queued_at, is_paused) AS (
+  (SELECT workspace_id, id, is_preview, queued_at,
+          COALESCE(not_before > statement_timestamp(), false)
+     FROM jobs_job WHERE state = 'queued'
+     ORDER BY workspace_id, is_preview DESC, queued_at, id LIMIT 1)
   UNION ALL
-  SELECT (SELECT j.workspace_id FROM jobs_job j
-            WHERE j.state = 'queued' AND j.workspace_id > w.workspace_id
-            ORDER BY j.workspace_id LIMIT 1)
-    FROM waiting w WHERE w.workspace_id IS NOT NULL
+  SELECT f.* FROM first CROSS JOIN LATERAL (
+    SELECT workspace_id, id, is_preview, queued_at,
+           COALESCE(not_before > statement_timestamp(), false)
+      FROM jobs_job WHERE state = 'queued' AND workspace_id > first.workspace_id
+      ORDER BY workspace_id, is_preview DESC, queued_at, id LIMIT 1
+  ) f
 ),
 running (workspace_id, jobs) AS (
   SELECT workspace_id, count(*) FROM jobs_job WHERE state = 'running' GROUP BY workspace_id
 ),
 plan (workspace_id, parallel_jobs) AS ({PARALLEL_JOBS_SQL}),
 admitted AS (
-  SELECT w.workspace_id, COALESCE(r.jobs, 0) AS running,
+  SELECT first.*, COALESCE(r.jobs, 0) AS running,
          last.claimed_at AS last_turn_at, COALESCE(last.is_preview, false) AS last_was_preview
-    FROM waiting w
-    LEFT JOIN running r ON r.workspace_id = w.workspace_id
-    LEFT JOIN plan p ON p.workspace_id = w.workspace_id
+    FROM first
+    LEFT JOIN running r ON r.workspace_id = first.workspace_id
+    LEFT JOIN plan p ON p.workspace_id = first.workspace_id
     LEFT JOIN LATERAL (
       SELECT claimed_at, is_preview FROM jobs_job
-        WHERE workspace_id = w.workspace_id AND claimed_at IS NOT NULL
+        WHERE workspace_id = first.workspace_id AND claimed_at IS NOT NULL
         ORDER BY claimed_at DESC LIMIT 1
     ) last ON true
-    WHERE w.workspace_id IS NOT NULL
-      AND (CASE WHEN p.workspace_id IS NULL THEN COALESCE(r.jobs, 0) < %(parallel_jobs)s
-                ELSE COALESCE(COALESCE(r.jobs, 0) < p.parallel_jobs, true) END)
+    WHERE CASE WHEN p.workspace_id IS NULL THEN COALESCE(r.jobs, 0) < %(parallel_jobs)s
+               ELSE COALESCE(COALESCE(r.jobs, 0) < p.parallel_jobs, true) END
 ),
 heads AS (
   SELECT head.id, row_number() OVER (
@@ -79,13 +83,17 @@ heads AS (
          ) AS place
     FROM admitted a
     CROSS JOIN LATERAL (
-      (SELECT id, queued_at, is_preview FROM jobs_job
-         WHERE workspace_id = a.workspace_id AND state = 'queued' AND is_preview
+      SELECT a.id, a.queued_at, a.is_preview WHERE NOT a.is_paused
+      UNION ALL
+      (SELECT id, queued_at, true FROM jobs_job
+         WHERE a.is_preview AND a.is_paused
+           AND workspace_id = a.workspace_id AND state = 'queued' AND is_preview
            AND (not_before IS NULL OR not_before <= statement_timestamp())
          ORDER BY queued_at, id LIMIT 1)
       UNION ALL
-      (SELECT id, queued_at, is_preview FROM jobs_job
-         WHERE workspace_id = a.workspace_id AND state = 'queued' AND NOT is_preview
+      (SELECT id, queued_at, false FROM jobs_job
+         WHERE (a.is_preview OR a.is_paused)
+           AND workspace_id = a.workspace_id AND state = 'queued' AND NOT is_preview
            AND (not_before IS NULL OR not_before <= statement_timestamp())
          ORDER BY queued_at, id LIMIT 1)
     ) head

@@ -172,6 +172,15 @@ def test_a_job_that_has_to_pause_is_not_there_yet(alice: Any):
     assert claim_all() == [paused]
 
 
+def test_a_job_that_has_to_pause_holds_up_none_behind_it(alice: Any):
+    for is_preview in (True, False):
+        make_waiting(
+            alice, waited_s=1000, is_preview=is_preview, not_before=Now() + timedelta(hours=1)
+        )
+    long, preview = make_waiting(alice), make_waiting(alice, is_preview=True)
+    assert claim_all() == [preview, long]
+
+
 def test_without_a_plan_the_setting_limits(alice: Any, bob: Workspace, settings: Any):
     settings.PARALLEL_JOBS = 2
     for workspace in (alice, alice, alice, bob):
