@@ -1,52 +1,75 @@
-"""Removing files that nobody needs any more. Every step may be repeated."""
+"""Removing files that nobody needs any more, and proving it. Every step may be repeated."""
 
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from typing import TypeVar
 
 import structlog
-from django.db.models import Model, Q, QuerySet
+from django.db import transaction
+from django.db.models import Model, QuerySet
 from django.db.models.functions import Now
 
-from jobs.models import Asset, AssetState, Job, JobState
-from jobs.storage import storage_delete, storage_delete_tree
+from jobs.deletions import assets_due, assets_expire
+from jobs.models import Asset, AssetState, Deletion, Ingest, Job, JobState
+from jobs.storage import StorageFailed, storage_delete, storage_delete_tree, storage_has
 
 log = structlog.get_logger(__name__)
 Row = TypeVar("Row", bound=Model)
 
 # Longer than any upload lasts.
 _STORING_PATIENCE = timedelta(hours=6)
-# Enough for a task of a few seconds.
+# Enough for a task of a few seconds; storage that answers slowly must not make it much longer.
 _AT_ONCE = 100
+_AT_MOST_S = 20.0
 
 
 def storage_clean() -> int:
-    """Remove deleted files and what failed attempts left; returns how many rows are done with."""
-    return _each(_assets_to_purge(), _purge) + _each(_jobs_to_sweep(), _sweep)
+    """Remove what is deleted, due or left over; returns how many rows are done with."""
+    done = assets_expire()
+    _abandoned().update(state=AssetState.DELETED)
+    return (
+        done
+        + _each(_assets_to_purge(), _purge)
+        + _each(_jobs_to_sweep(), _sweep)
+        + _each(_ingests_to_sweep(), _sweep_ingest)
+    )
 
 
 def has_files_to_clean() -> bool:
-    return _assets_to_purge().exists() or _jobs_to_sweep().exists()
+    work = (assets_due, _abandoned, _assets_to_purge, _jobs_to_sweep, _ingests_to_sweep)
+    return any(rows().exists() for rows in work)
+
+
+def _abandoned() -> QuerySet[Asset]:
+    """Uploads whose process was killed, or takes too long: it will find that out."""
+    return Asset.objects.filter(state=AssetState.STORING, created_at__lt=Now() - _STORING_PATIENCE)
 
 
 def _assets_to_purge() -> QuerySet[Asset]:
-    abandoned = Q(state=AssetState.STORING, created_at__lt=Now() - _STORING_PATIENCE)
-    return Asset.objects.filter(Q(state=AssetState.DELETED) | abandoned)
+    return Asset.objects.filter(state=AssetState.DELETED)
 
 
 def _jobs_to_sweep() -> QuerySet[Job]:
     return Job.objects.filter(finished_at__isnull=False, swept_at=None)
 
 
+def _ingests_to_sweep() -> QuerySet[Ingest]:
+    return Ingest.objects.filter(finished_at__isnull=False, swept_at=None)
+
+
 def _each(rows: QuerySet[Row], work: Callable[[Row], None]) -> int:
     """Do some rows; one that fails is left for another time and does not hold up the others."""
     done = 0
+    until = time.monotonic() + _AT_MOST_S
     # At random, so that rows that fail for good do not fill every round.
     for row in rows.order_by("?")[:_AT_ONCE]:
+        if time.monotonic() > until:
+            break
         try:
             work(row)
         except Exception:
-            # Each storage has exceptions of its own.
+            # Whatever it is: the next round tries again.
             log.exception("cleaning_failed", row=repr(row))
         else:
             done += 1
@@ -54,13 +77,30 @@ def _each(rows: QuerySet[Row], work: Callable[[Row], None]) -> int:
 
 
 def _purge(asset: Asset) -> None:
+    """Remove a deleted file, look for it, and only then write that it is gone."""
+    deletion = Deletion.objects.filter(asset=asset)
     storage_delete(key=asset.storage_key)
-    # After the file: a kill in between repeats the deletion, which does no harm.
-    Asset.objects.filter(pk=asset.pk).update(state=AssetState.PURGED, filename="", sha256="")
+    removed_at = deletion.values_list(Now(), flat=True).first()
+    if storage_has(key=asset.storage_key):
+        raise StorageFailed(f"{asset.storage_key} is still there after it was deleted")
+    # A kill before this repeats the deletion, which does no harm.
+    with transaction.atomic():
+        deletion.update(removed_at=removed_at, verified_at=Now())
+        gone = Asset.objects.filter(pk=asset.pk, state=AssetState.DELETED)
+        gone.update(state=AssetState.PURGED, filename="", sha256="")
 
 
 def _sweep(job: Job) -> None:
+    """Remove what attempts left that came to nothing, and the parts of a long recording."""
     is_kept = job.state == JobState.SUCCEEDED and job.deleted_at is None
     storage_delete_tree(prefix=f"jobs/{job.uuid}", keep=str(job.attempt) if is_kept else None)
+    job.parts.all().delete()
     # Unless the job was deleted just now: then it is to be swept once more.
     Job.objects.filter(pk=job.pk, deleted_at=job.deleted_at).update(swept_at=Now())
+
+
+def _sweep_ingest(ingest: Ingest) -> None:
+    """Remove the parts of an upload that has become a recording, or never will."""
+    storage_delete_tree(prefix=f"ingests/{ingest.uuid}")
+    ingest.parts.all().delete()
+    Ingest.objects.filter(pk=ingest.pk).update(swept_at=Now())

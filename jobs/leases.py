@@ -14,6 +14,7 @@ from django.db.models import F, QuerySet
 from django.db.models.functions import Greatest, Now
 
 from billing.ledger import hold_capture, hold_release
+from jobs.deletions import stem_expires_at
 from jobs.models import Asset, Job, JobEvent, JobPart, JobState
 from jobs.outbox import job_ended
 from jobs.queue import wake_cleaning, wake_separation
@@ -61,6 +62,8 @@ def job_succeed(job: Job, *, outputs: Sequence[Asset]) -> None:
         raise CancelRequested
     _end(job, JobState.SUCCEEDED, progress=1, charged_mcr=job.price_mcr)
     Asset.objects.bulk_create(outputs)
+    expires_at = stem_expires_at(workspace=job.workspace)
+    Asset.objects.filter(job=job).update(expires_at=expires_at)
     hold_capture(job_uuid=job.uuid, amount_mcr=job.price_mcr)
     job_ended(job)
 

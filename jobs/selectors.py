@@ -4,7 +4,7 @@ from django.db.models import Prefetch, QuerySet
 
 from accounts.models import Workspace
 from config.errors import NotFound
-from jobs.models import Asset, AssetState, Job
+from jobs.models import Asset, AssetState, Deletion, Job
 
 # Money that nobody would ever free: the end of a job takes or frees its hold in the same step.
 HOLDS_OF_ENDED_JOBS = """
@@ -60,3 +60,14 @@ def job_get_for_workspace(*, workspace: Workspace, job_uuid: UUID) -> Job:
     if job is None:
         raise NotFound("There is no such job.")
     return job
+
+
+def deletion_list(*, workspace: Workspace) -> QuerySet[Deletion]:
+    return Deletion.objects.filter(workspace=workspace).select_related("asset").order_by("-pk")
+
+
+def deletion_get_for_workspace(*, workspace: Workspace, asset_uuid: UUID) -> Deletion:
+    deletion = deletion_list(workspace=workspace).filter(asset__uuid=asset_uuid).first()
+    if deletion is None:
+        raise NotFound("No file of this id was deleted.")
+    return deletion

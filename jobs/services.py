@@ -9,7 +9,6 @@ from uuid import UUID, uuid4
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from accounts.models import ApiKey, Workspace
@@ -17,6 +16,7 @@ from billing.ledger import credits_hold, hold_release
 from billing.pricing import price_mcr
 from billing.selectors import rate_get
 from config.errors import EmptyFile, IdempotencyConflict, NotFound, Unavailable, WrongState
+from jobs.deletions import assets_delete, upload_expires_at
 from jobs.models import ENDED, Asset, AssetState, Job, JobEvent, JobState, Service
 from jobs.outbox import job_ended
 from jobs.queue import wake_cleaning, wake_separation
@@ -78,7 +78,8 @@ def asset_create(*, workspace: Workspace, filename: str, path: Path) -> Asset:
     try:
         storage_save(key=asset.storage_key, path=path)
         storing = Asset.objects.filter(pk=asset.pk, state=AssetState.STORING)
-        if not storing.update(state=AssetState.READY):
+        expires_at = upload_expires_at(workspace=workspace)
+        if not storing.update(state=AssetState.READY, expires_at=expires_at):
             raise Unavailable("Storing the file took too long; send it again.")
     except BaseException:
         # A row that a kill leaves in STORING is cleaned up after some hours.
@@ -93,7 +94,7 @@ def asset_create(*, workspace: Workspace, filename: str, path: Path) -> Asset:
 def asset_delete(*, workspace: Workspace, asset_uuid: UUID) -> None:
     """Delete a recording or a stem for good; stems that were made of it stay."""
     asset = asset_get_for_workspace(workspace=workspace, asset_uuid=asset_uuid)
-    _delete_unless_at_work(Asset.objects.filter(pk=asset.pk))
+    assets_delete(Asset.objects.filter(pk=asset.pk))
 
 
 def job_estimate(*, workspace: Workspace, order: Order) -> Quote:
@@ -205,13 +206,6 @@ def job_delete(*, workspace: Workspace, job_uuid: UUID) -> None:
     )
     if not deleted:
         raise WrongState("The job has not ended; cancel it first.")
-    _delete_unless_at_work(Asset.objects.filter(job=job))
-
-
-def _delete_unless_at_work(assets: QuerySet[Asset]) -> None:
-    # The locks keep a job from being made of one in this very moment (job_create takes them too).
-    locked = list(assets.filter(state=AssetState.READY).select_for_update().order_by("pk"))
-    if Job.objects.filter(asset__in=locked).exclude(state__in=ENDED).exists():
-        raise WrongState("A job still works on this recording; cancel that job first.")
-    assets.filter(state=AssetState.READY).update(state=AssetState.DELETED)
+    # Also for what its attempts left behind, should all its stems be gone already.
     wake_cleaning()
+    assets_delete(Asset.objects.filter(job=job))

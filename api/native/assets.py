@@ -35,7 +35,11 @@ class AssetSerializer(serializers.ModelSerializer[Asset]):
             "n_samples",
             "duration_s",
             "created_at",
+            "expires_at",
         ]
+        extra_kwargs = {
+            "expires_at": {"help_text": "When it is deleted by itself, unless a job works on it."}
+        }
 
 
 class AssetsApi(NativeApi):

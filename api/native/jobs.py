@@ -80,6 +80,9 @@ class OutputSerializer(serializers.Serializer[Asset]):
     sample_rate = serializers.IntegerField()
     channels = serializers.IntegerField()
     n_samples = serializers.IntegerField()
+    expires_at = serializers.DateTimeField(
+        allow_null=True, help_text="When it is deleted by itself, unless a job works on it."
+    )
     download_url = serializers.SerializerMethodField()
 
     def get_format(self, asset: Asset) -> str:
@@ -111,7 +114,11 @@ class JobSerializer(serializers.Serializer[Job]):
     charged_mcr = serializers.IntegerField(help_text="0 unless the job succeeded.")
     credits_charged = serializers.SerializerMethodField()
     error = serializers.SerializerMethodField()
-    outputs = OutputSerializer(many=True)
+    outputs = OutputSerializer(
+        many=True,
+        help_text="What is still kept: stems that expired or were deleted are not listed "
+        "(`/v1/deletions` lists them).",
+    )
     cancel_requested_at = serializers.DateTimeField(allow_null=True)
     created_at = serializers.DateTimeField()
     started_at = serializers.DateTimeField(allow_null=True)

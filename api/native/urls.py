@@ -21,6 +21,7 @@ from api.native.billing import (
 )
 from api.native.catalog import CatalogApi
 from api.native.credits import CreditsApi, LedgerApi
+from api.native.deletions import DeletionApi, DeletionsApi
 from api.native.docs import DocsApi, OpenApi
 from api.native.downloads import DownloadApi
 from api.native.events import JobEventsApi
@@ -58,6 +59,8 @@ urlpatterns = [
         name="native-multipart-complete",
     ),
     path("upload-parts/<str:token>", UploadPartApi.as_view(), name="native-upload-part"),
+    path("deletions", DeletionsApi.as_view(), name="native-deletion-list"),
+    path("deletions/<uuid:deleted_uuid>", DeletionApi.as_view(), name="native-deletion-detail"),
     path("jobs", JobsApi.as_view(), name="native-job-list"),
     path("jobs/estimate", JobEstimateApi.as_view(), name="native-job-estimate"),
     path("jobs/<uuid:job_uuid>", JobApi.as_view(), name="native-job-detail"),

@@ -22,6 +22,7 @@ from accounts.models import ApiKey, Invitation, Role, User, Workspace
 from accounts.tokens import sign_in_create
 from billing.ledger import hold_release
 from jobs.models import Job, JobState
+from jobs.services import asset_delete
 from jobs.storage import download_token
 from tests.makers import (
     PASSWORD,
@@ -108,12 +109,15 @@ def make_world(folder: Path) -> World:
     waiting, ended = make_job(workspace, asset), make_job(workspace, asset)
     Job.objects.filter(pk=ended.pk).update(state=JobState.FAILED, finished_at=Now())
     hold_release(job_uuid=ended.uuid)
+    deleted = make_asset(workspace, folder)
+    asset_delete(workspace=workspace, asset_uuid=deleted.uuid)
     invitation, invitation_token = _invitation(workspace, owner, people["stranger"].email)
     tus, multipart = make_upload(workspace), make_multipart_upload(workspace, b"12345")
     sign_in = sign_in_create(user=owner, workspace=workspace, user_agent="test", ip=None)
     ids = {
         "asset_uuid": make_asset(workspace, folder).uuid,
         "job_uuid": ended.uuid,
+        "deleted_uuid": deleted.uuid,
         "token": download_token(str(asset.uuid)),
         "key_uuid": key.uuid,
         "user_uuid": people["viewer"].uuid,

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -42,6 +43,8 @@ def test_it_works(alice_client: Client, stored: Stored):
     asset = Asset.objects.get()
     created_at = body.pop("created_at")
     assert created_at.startswith("20")
+    kept_for = datetime.fromisoformat(body.pop("expires_at")) - datetime.fromisoformat(created_at)
+    assert timedelta(days=3) <= kept_for < timedelta(days=3, minutes=1)
     assert body == {
         "id": str(asset.uuid),
         "filename": "Lied für Elise.wav",

@@ -35,6 +35,8 @@ OF_PEOPLE = {
 }
 # Their tests are in test_auth.py, test_api_keys.py and test_audit.py.
 OF_ACCESS = {"native-auth-me", "native-sign-in-list", "native-key-list", "native-audit"}
+# Its test is in test_deletions.py.
+OF_DELETIONS = {"native-deletion-list"}
 # Their tests are in test_billing.py.
 OF_BILLING = {
     "native-billing-checkout",
@@ -68,7 +70,15 @@ def stem(job: Job) -> Asset:
 
 def test_every_route_is_covered():
     plain = {route.name for route in native_routes() if not route.ids}
-    assert plain == OPEN | OF_UPLOADS | OF_BILLING | OF_THE_WORKSPACE | OF_PEOPLE | OF_ACCESS
+    assert plain == (
+        OPEN
+        | OF_UPLOADS
+        | OF_DELETIONS
+        | OF_BILLING
+        | OF_THE_WORKSPACE
+        | OF_PEOPLE
+        | OF_ACCESS
+    )
     assert {(route.name, method) for route, method in WITH_AN_ID} >= {
         ("native-asset-detail", "delete"),
         ("native-job-cancel", "post"),
