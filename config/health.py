@@ -1,7 +1,14 @@
-"""Liveness says that the process answers; readiness, that it can do its work."""
+"""Liveness says that the process answers; readiness, that it can do its work.
+
+Each check runs in a thread with a time limit: storage that hangs must not hang the probe, nor pile
+up threads. What was found holds for a moment, so that probes cannot be used to load storage.
+"""
+
+import threading
+import time
+from collections.abc import Callable
 
 import structlog
-from django.db import Error as DatabaseError
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, JsonResponse
@@ -11,8 +18,59 @@ from jobs.storage import storage_probe
 
 log = structlog.get_logger(__name__)
 
+# Well below what a probe waits for (deploy/ says 10 s).
+_LIMIT_S = 4.0
+_HOLDS_S = 1.0
 # Once true it stays so, and finding out reads every migration.
 _is_migrated = False
+
+
+class Check:
+    """Something that may fail, looked at by one thread at a time."""
+
+    def __init__(self, name: str, look: Callable[[], None]) -> None:
+        self.name = name
+        self._look = look
+        self._lock = threading.Lock()
+        self._run: _Run | None = None
+
+    def start(self) -> "_Run":
+        """The look that is under way, or has just been taken; else a new one."""
+        with self._lock:
+            if self._run is None or self._run.is_stale():
+                self._run = _Run(self.name, self._look)
+            return self._run
+
+
+class _Run:
+    def __init__(self, name: str, look: Callable[[], None]) -> None:
+        self._name, self._look = name, look
+        self._is_well = False
+        self._ended_at: float | None = None
+        # Not waited for when the process ends.
+        self._thread = threading.Thread(target=self._work, name=f"readiness-{name}", daemon=True)
+        self._thread.start()
+
+    def is_stale(self) -> bool:
+        return self._ended_at is not None and time.monotonic() > self._ended_at + _HOLDS_S
+
+    def wait(self, until: float) -> bool:
+        self._thread.join(max(0.0, until - time.monotonic()))
+        if self._thread.is_alive():
+            log.error("readiness_check_hangs", check=self._name)
+            return False
+        return self._is_well
+
+    def _work(self) -> None:
+        try:
+            self._look()
+            self._is_well = True
+        except Exception:
+            # Each storage, and each broker, has exceptions of its own.
+            log.exception("readiness_check_failed", check=self._name)
+        finally:
+            connection.close()
+            self._ended_at = time.monotonic()
 
 
 @require_safe
@@ -22,33 +80,25 @@ def live(request: HttpRequest) -> JsonResponse:
 
 @require_safe
 def ready(request: HttpRequest) -> JsonResponse:
-    checks = {"database": _database_is_migrated(), "storage": _storage_works()}
-    status = 200 if all(checks.values()) else 503
+    until = time.monotonic() + _LIMIT_S
+    runs = [(check.name, check.start()) for check in _CHECKS]
+    found = {name: run.wait(until) for name, run in runs}
+    status = 200 if all(found.values()) else 503
     return JsonResponse(
-        {"status": "ok" if status == 200 else "unavailable", **checks}, status=status
+        {"status": "ok" if status == 200 else "unavailable", **found}, status=status
     )
 
 
-def _database_is_migrated() -> bool:
+def _check_database() -> None:
     global _is_migrated
-    try:
-        if _is_migrated:
-            with connection.cursor() as cursor:
-                cursor.execute("SELECT 1")
-        else:
-            executor = MigrationExecutor(connection)
-            _is_migrated = not executor.migration_plan(executor.loader.graph.leaf_nodes())
-    except DatabaseError:
-        log.exception("readiness_database_failed")
-        return False
-    return _is_migrated
+    if _is_migrated:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+        return
+    executor = MigrationExecutor(connection)
+    if executor.migration_plan(executor.loader.graph.leaf_nodes()):
+        raise RuntimeError("migrations are missing: run `manage.py migrate`")
+    _is_migrated = True
 
 
-def _storage_works() -> bool:
-    try:
-        storage_probe()
-    except Exception:
-        # Whatever it is: no storage, no work.
-        log.exception("readiness_storage_failed")
-        return False
-    return True
+_CHECKS = (Check("database", _check_database), Check("storage", storage_probe))
