@@ -210,7 +210,7 @@ def _prepare(message: WebhookMessage) -> Delivery | None:
         return None
     content = json.dumps(message.body, separators=(",", ":"))
     claimed_at: datetime = message.now  # type: ignore[attr-defined]
-    headers = {"content-type": "application/json", "user-agent": "Stemwright-Webhooks/1"}
+    headers = {"Content-Type": "application/json"}
     # An endpoint that moved takes its messages with it.
     url = endpoint.url if endpoint else message.url
     signer: SigningSecrets = endpoint or callback_secret_get(workspace=message.workspace)
