@@ -257,6 +257,14 @@ class TooLong(MediaError):
     code, message = "too_long", "The recording is too long."
 
 
+class MediaTooSlow(MediaError):
+    code, message = "takes_too_long", "Decoding the recording takes too long."
+
+
+class MediaTooDemanding(MediaError):
+    code, message = "media_too_demanding", "Decoding the recording takes more than it may."
+
+
 class AddressRefused(AppError):
     """The same words for every reason: what a name leads to is not told."""
 

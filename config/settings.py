@@ -244,6 +244,11 @@ UPLOAD_SPARE_BYTES = env.integer("STEMWRIGHT_UPLOAD_SPARE_BYTES", 256 * 1024**2)
 UPLOAD_IDLE_SECONDS = env.integer("STEMWRIGHT_UPLOAD_IDLE_SECONDS", 30)
 UPLOAD_REQUEST_SECONDS = env.integer("STEMWRIGHT_UPLOAD_REQUEST_SECONDS", 3600)
 RECORDING_MAX_SECONDS = env.integer("STEMWRIGHT_RECORDING_MAX_SECONDS", 3 * 3600)
+# Of all channels together: three hours of 48 kHz in eight, say.
+RECORDING_MAX_SAMPLES = env.integer("STEMWRIGHT_RECORDING_MAX_SAMPLES", 3 * 3600 * 48_000 * 8)
+# A recording is decoded once before anything is made of it, by a process that may take so much.
+PROBE_SECONDS = env.integer("STEMWRIGHT_PROBE_SECONDS", 120)
+PROBE_MEMORY_BYTES = env.integer("STEMWRIGHT_PROBE_MEMORY_BYTES", 2 * 1024**3)
 # A link to a file lasts so long, at most an hour.
 DOWNLOAD_URL_SECONDS = min(3600, env.integer("STEMWRIGHT_DOWNLOAD_URL_SECONDS", 3600))
 # What a workspace has whose plan does not say otherwise.

@@ -1,18 +1,20 @@
 """The one door to the `separation` library: its values in, its errors turned into ours."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, replace
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from django.conf import settings
 
 import separation
 from config import errors
 from jobs.models import Asset, Job
+from jobs.probing import probe_confined
 from separation import AudioInfo
 from separation import errors as engine_errors
 from separation.audio import formats
+from separation.audio.container import HEADERLESS
 
 _TRANSLATED: dict[type[engine_errors.SeparationError], type[errors.AppError]] = {
     engine_errors.EmptyFile: errors.EmptyFile,
@@ -47,14 +49,21 @@ def code_and_text(error: engine_errors.SeparationError) -> tuple[str, str]:
     return (error.code if kind is None else kind.code), error.message
 
 
-def recording_probe(path: Path) -> AudioInfo:
-    max_duration_s = settings.RECORDING_MAX_SECONDS
-    limits = separation.AudioLimits(max_duration_s=max_duration_s)
+def recording_probe(
+    path: Path, *, filename: str = "", on_tick: Callable[[], None] = lambda: None
+) -> AudioInfo:
+    """What a recording is, by decoding it. Its name may only tell formats without a header apart.
+
+    `on_tick` is called about once a second and may raise to stop.
+    """
+    claimed = PurePath(filename or path).suffix.lower().removeprefix(".")
+    guess = claimed if claimed in HEADERLESS else None
     try:
         with translated_errors():
-            return separation.probe(path, limits=limits)
+            return probe_confined(path, guess=guess, on_tick=on_tick)
     except errors.TooLong as error:
-        raise errors.TooLong(error.text, data={"max_duration_s": max_duration_s}) from error
+        data = {"max_duration_s": settings.RECORDING_MAX_SECONDS}
+        raise errors.TooLong(error.text, data=data) from error
 
 
 def separation_plan(

@@ -9,9 +9,13 @@ from django.test import Client
 from pytest_django.plugin import blocking_manager_key
 
 import separation
+from jobs import separating
 from tests.fakes.engine import separate_here
 from tests.fakes.stripe import FakeStripe, Sender
 from tests.makers import make_key, make_prices, make_shop, make_tone, make_workspace
+
+# Fixtures `s3_server` and `bucket`.
+pytest_plugins = ["tests.servers.plugin"]
 
 
 @pytest.hookimpl(wrapper=True)
@@ -44,6 +48,20 @@ def media_dir(tmp_path: Path, settings: Any) -> Path:
 def _quick_passwords(settings: Any) -> None:
     """The real hash takes half a second, by intent."""
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+@pytest.fixture(autouse=True)
+def _quick_probes(monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:
+    """A process for each recording takes a quarter of a second; tests/jobs/test_probing.py does."""
+
+    def probe(path: Path, *, guess: str | None, on_tick: Any) -> separation.AudioInfo:
+        limits = separation.AudioLimits(
+            max_duration_s=settings.RECORDING_MAX_SECONDS,
+            max_samples=settings.RECORDING_MAX_SAMPLES,
+        )
+        return separation.probe(path, guess=guess, limits=limits)
+
+    monkeypatch.setattr(separating, "probe_confined", probe)
 
 
 @pytest.fixture

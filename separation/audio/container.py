@@ -6,6 +6,9 @@ from pathlib import Path
 
 import av
 import av.error
+
+# PyAV loads it with the first file, when a confined process may not be able to any more.
+import av.subtitles.stream
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 
@@ -23,11 +26,22 @@ from separation.errors import (
 _CONTAINERS = "wav,w64,aiff,caf,au,mp3,aac,flac,ogg,mov,matroska,asf,avi,wv,tta,ape,amr,mpegts,mpeg"
 _OPTIONS = {"format_whitelist": _CONTAINERS, "protocol_whitelist": "file"}
 
+# Formats without a header, which a claim may tell from noise.
+HEADERLESS = frozenset({"mp3", "aac"})
+
 _MAGIC = (b"fLaC", b"OggS", b"ID3", b"\x1aE\xdf\xa3", b"0&\xb2u\x8ef\xcf\x11", b"FORM", b"RF64")
 
 
-def open_recording(path: Path) -> InputContainer:
+def open_recording(path: Path, guess: str | None = None) -> InputContainer:
     """Open a local file with the demuxers that are on the list.
+
+    Parameters
+    ----------
+    path : path
+        Local file.
+    guess : str, optional
+        The kind of file that its name or its owner claims, as in ``mp3``; the path's own suffix
+        when left out. It matters only to files that do not show what they are.
 
     Raises
     ------
@@ -44,7 +58,7 @@ def open_recording(path: Path) -> InputContainer:
         return _open_as(path, None)
     except av.error.FFmpegError as error:
         reraise_resource_error(error)
-        second = _second_guess(path) if isinstance(error, av.error.ArgumentError) else None
+        second = _second_guess(path, guess) if isinstance(error, av.error.ArgumentError) else None
         if second is None:
             raise undecodable(path) from error
     try:
@@ -64,7 +78,7 @@ def _open_as(path: Path, container: str | None) -> InputContainer:
     )
 
 
-def _second_guess(path: Path) -> str | None:
+def _second_guess(path: Path, guess: str | None) -> str | None:
     """Name a headerless format that FFmpeg took for one that is not on the list.
 
     A very short MP3 looks like some video stream to it as much as like MP3.
@@ -72,8 +86,8 @@ def _second_guess(path: Path) -> str | None:
     with path.open("rb") as file:
         if file.read(3) == b"ID3":
             return "mp3"
-    suffix = path.suffix.lower().removeprefix(".")
-    return suffix if suffix in {"mp3", "aac"} else None
+    claimed = guess or path.suffix.lower().removeprefix(".")
+    return claimed if claimed in HEADERLESS else None
 
 
 def reraise_resource_error(error: av.error.FFmpegError) -> None:

@@ -27,7 +27,7 @@ from separation.audio.container import (
     undecodable,
 )
 from separation.audio.info import layout_name
-from separation.errors import EmptyFile, MediaError
+from separation.errors import EmptyFile, MediaError, UnsupportedMedia
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -35,6 +35,9 @@ _LOSSLESS = {"flac", "alac", "wavpack", "tta", "ape", "mlp", "truehd"}
 _COMPANDED = {"pcm_alaw", "pcm_mulaw", "pcm_vidc"}
 
 _HEADER_MAX_BYTES = 1 << 14
+
+# A frame that claims 1 Hz would become as many seconds as it has samples, all at once.
+_MAX_STRETCH = 32
 
 _INTEGER_SCALE = {"s16": 2.0**-15, "s32": 2.0**-31, "s64": 2.0**-63}
 
@@ -60,6 +63,8 @@ class AudioReader:
     ----------
     path : path
         Local file.
+    guess : str, optional
+        See `open_recording`.
 
     Raises
     ------
@@ -67,9 +72,9 @@ class AudioReader:
         If it holds nothing that can be decoded.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, *, guess: str | None = None) -> None:
         self._path = Path(path)
-        self._container = open_recording(self._path)
+        self._container = open_recording(self._path, guess)
         self.n_packets_decoded = 0
         self.n_packets_refused = 0
         try:
@@ -185,6 +190,8 @@ class _Adapter:
         if parameters != self._current:
             yield from self.rest()
             self._current = parameters
+            if self._wanted[0] > _MAX_STRETCH * parameters[0]:
+                raise UnsupportedMedia("The recording's sample rate changes too much on the way.")
             if parameters != self._wanted:
                 self._resampler = AudioResampler("fltp", self._layout, self._wanted[0])
         if self._resampler is None:

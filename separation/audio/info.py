@@ -7,9 +7,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class AudioLimits:
-    """What is accepted; `max_duration_s` counts decoded samples, never what a header claims."""
+    """What is accepted, counted in decoded samples, never in what a header claims.
+
+    `max_samples` counts those of all channels together: three hours of eight channels are more
+    work than three hours of two.
+    """
 
     max_duration_s: float | None = None
+    max_samples: int | None = None
     min_sample_rate: int = 8_000
     max_sample_rate: int = 192_000
     max_channels: int = 8

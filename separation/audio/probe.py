@@ -19,6 +19,7 @@ def probe(
     path: str | Path,
     *,
     limits: AudioLimits | None = None,
+    guess: str | None = None,
     on_decoded: Callable[[int], None] = _ignore,
 ) -> AudioInfo:
     """Decode a recording once, in bounded memory, and return its exact length and format.
@@ -29,6 +30,8 @@ def probe(
         Local file.
     limits : AudioLimits, optional
         What to accept; decoding stops as soon as a limit is passed.
+    guess : str, optional
+        The kind of file that is claimed, as in ``mp3``; the path's suffix when left out.
     on_decoded : callable
         Takes the number of samples so far, about once a second of audio; may raise to stop.
 
@@ -38,7 +41,7 @@ def probe(
         If the file is not a recording that can be taken apart.
     """
     limits = limits or AudioLimits()
-    with AudioReader(path) as reader:
+    with AudioReader(path, guess=guess) as reader:
         _check_format(reader.format, limits)
         n_samples = _count(reader, limits, on_decoded)
         reader.check_health()
@@ -47,11 +50,13 @@ def probe(
 
 def _count(reader: AudioReader, limits: AudioLimits, on_decoded: Callable[[int], None]) -> int:
     n_samples = reported = 0
-    rate = reader.format.sample_rate
+    rate, n_channels = reader.format.sample_rate, reader.format.channels
     for block in reader.blocks():
         n_samples += block.shape[1]
         if limits.max_duration_s is not None and n_samples > limits.max_duration_s * rate:
             raise TooLong(f"The recording is longer than {limits.max_duration_s:g} seconds.")
+        if limits.max_samples is not None and n_samples * n_channels > limits.max_samples:
+            raise TooLong("The recording has too many samples, counted over all its channels.")
         if n_samples >= reported + rate:
             reported = n_samples
             on_decoded(n_samples)

@@ -1,0 +1,98 @@
+"""`probe` in a process of its own that may use little and reach nothing.
+
+``python -m separation.confined_probe REQUEST`` takes one JSON object (`Request`) and prints one:
+the `AudioInfo`, or the name and the message of a `SeparationError`. Whoever starts it keeps the
+time, and passes the recording as an open file: its name is of no consequence.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import json
+import os
+import resource
+import signal
+import sys
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from separation.audio.info import AudioLimits
+from separation.audio.probe import probe
+from separation.errors import OutOfMemory, SeparationError
+
+# Enough for what is open already, the recording and its second look.
+_MAX_FILES = 16
+
+_CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000
+_PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What to probe, and within which limits.
+
+    `descriptor` is an open file; `guess` the kind of recording that is claimed; `memory_bytes`
+    limits the whole address space, `cpu_s` the time that the process computes; `parent` is the
+    process that waits for the answer.
+    """
+
+    descriptor: int
+    guess: str | None
+    max_duration_s: float | None
+    max_samples: int | None
+    memory_bytes: int
+    cpu_s: int
+    parent: int
+
+
+def main(request: Request) -> dict[str, Any]:
+    """Probe, and say how it went."""
+    confine(memory_bytes=request.memory_bytes, cpu_s=request.cpu_s, parent=request.parent)
+    limits = AudioLimits(max_duration_s=request.max_duration_s, max_samples=request.max_samples)
+    try:
+        info = probe(f"/dev/fd/{request.descriptor}", limits=limits, guess=request.guess)
+    except SeparationError as error:
+        return {"error": type(error).__name__, "message": error.message}
+    except (MemoryError, OSError) as error:
+        if isinstance(error, OSError) and error.errno != errno.ENOMEM:
+            raise
+        return {"error": OutOfMemory.__name__, "message": "The recording needs too much memory."}
+    return {"info": asdict(info)}
+
+
+def confine(*, memory_bytes: int, cpu_s: int, parent: int) -> None:
+    """Give up, for good, what decoding does not need: memory, time, files, network."""
+    for what, limit in (
+        (resource.RLIMIT_AS, memory_bytes),
+        (resource.RLIMIT_CPU, cpu_s),
+        (resource.RLIMIT_FSIZE, 0),
+        (resource.RLIMIT_NOFILE, _MAX_FILES),
+        (resource.RLIMIT_CORE, 0),
+    ):
+        _, hard = resource.getrlimit(what)
+        lowered = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
+        # A second more until SIGKILL, so that SIGXCPU tells why.
+        spare = 1 if what == resource.RLIMIT_CPU and lowered != hard else 0
+        resource.setrlimit(what, (lowered, lowered + spare))
+    if sys.platform == "linux":
+        system = ctypes.CDLL(None, use_errno=True)
+        system.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+        # A worker that is killed takes its probe along.
+        system.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        # A network of its own, which has nothing in it. Root may have one; others only where the
+        # system lets them. Elsewhere the list of allowed protocols must do: files only.
+        if system.unshare(_CLONE_NEWNET) != 0:
+            system.unshare(_CLONE_NEWUSER | _CLONE_NEWNET)
+    if os.getppid() != parent:
+        # It was killed before it could take us along.
+        os._exit(1)
+
+
+if __name__ == "__main__":
+    # What the decoders say of damaged packets is of no interest.
+    with suppress(BrokenPipeError):
+        answer = main(Request(**json.loads(sys.argv[1])))
+        sys.stdout.write(json.dumps(answer))
+        sys.stdout.flush()
