@@ -8,6 +8,7 @@ one of `errors`.
 from separation import catalog, errors
 from separation.audio.info import AudioInfo, AudioLimits
 from separation.audio.probe import probe
+from separation.parts import Part, parts_in
 from separation.pipeline import SeparationResult, separate
 from separation.planning import Plan, plan
 from separation.progress import OnProgress
@@ -16,10 +17,12 @@ __all__ = [
     "AudioInfo",
     "AudioLimits",
     "OnProgress",
+    "Part",
     "Plan",
     "SeparationResult",
     "catalog",
     "errors",
+    "parts_in",
     "plan",
     "probe",
     "separate",

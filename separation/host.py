@@ -142,7 +142,7 @@ class _Progress:
         if self._stop.is_set():
             raise SeparationCancelled("The separation was cancelled.")
         now = time.monotonic()
-        if step == self._last_step and now - self._last_at < _PROGRESS_EVERY_S:
+        if step == self._last_step != "part" and now - self._last_at < _PROGRESS_EVERY_S:
             return
         self._last_step, self._last_at = step, now
         values = {"step": step, "completed": completed, "total": total}

@@ -15,6 +15,7 @@ from separation.audio.encode import raise_if_disk_full
 from separation.audio.info import AudioInfo, AudioLimits
 from separation.audio.probe import probe
 from separation.errors import InvalidRequest, OutOfMemory
+from separation.parts import PartedFiles, PartFolder
 from separation.planning import Plan, plan
 from separation.progress import OnProgress, ignore_progress
 from separation.stem_files import StemFiles
@@ -54,6 +55,8 @@ def separate(
     device: str = "cpu",
     limits: AudioLimits | None = None,
     info: AudioInfo | None = None,
+    parts_dir: str | Path | None = None,
+    part_seconds: float = 600,
     on_progress: OnProgress = ignore_progress,
 ) -> SeparationResult:
     """Take one recording apart into files, one a stem, as long as the recording to the sample.
@@ -79,28 +82,42 @@ def separate(
         What to accept.
     info : AudioInfo, optional
         What `probe` returned for this very file, to spare a second probe.
+    parts_dir : path, optional
+        Folder in which finished parts are kept, each as soon as it is complete, and from which
+        the same call goes on after a crash. The caller copies (`parts.parts_in`) and removes it.
+    part_seconds : float
+        Length of a part.
     on_progress : callable
-        Called with keywords `step`, `completed` and `total`, both in samples.
+        Called with keywords `step`, `completed` and `total`, both in samples; with step `part`
+        whenever a part is complete.
 
     Raises
     ------
     SeparationError
-        Any of `separation.errors`; nothing that was written is left behind.
+        Any of `separation.errors`; nothing that was written is left behind, but finished parts.
     """
     started = time.monotonic()
     path, folder = Path(input), Path(output_dir)
     _check_overlap(overlap)
+    if not part_seconds > 0:
+        raise InvalidRequest("A part must be longer than 0 seconds.")
     formats.check_name(output_format)
     with _named_resource_errors():
         chosen = plan(stems, model)
         _check_output(path, folder, chosen)
         known = info or _probe(path, limits, on_progress)
         form = formats.resolve(output_format, known)
-        on_progress(step="load", completed=0, total=None)
-        engine = engines.load_engine(chosen.model, device)
-        on_progress(step="separate", completed=0, total=known.n_samples)
-        with StemFiles(folder, chosen, form, known) as files:
-            Stream(engine, chosen, known, files, overlap, on_progress).run(path)
+        share = chosen.model.overlap if overlap is None else overlap
+        files = StemFiles(folder, chosen, form, known)
+        if parts_dir is not None:
+            parts = PartFolder(Path(parts_dir), chosen, form, known, share, part_seconds)
+            files = PartedFiles(folder, chosen, form, known, parts, on_progress)
+        with files:
+            if not files.is_complete:
+                on_progress(step="load", completed=0, total=None)
+                engine = engines.load_engine(chosen.model, device)
+                on_progress(step="separate", completed=0, total=known.n_samples)
+                Stream(engine, chosen, known, files, share, on_progress).run(path)
             files.commit()
     return SeparationResult(
         stems=files.paths,

@@ -54,6 +54,16 @@ class StemFiles:
         return {name: self._path(name) for name in self._plan.stems}
 
     @property
+    def n_done(self) -> int:
+        """Samples from the start that need not be made, since an earlier attempt made them."""
+        return 0
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether nothing is left to be made."""
+        return self.n_done == self._info.n_samples
+
+    @property
     def clipped_samples(self) -> Mapping[str, int]:
         """How many samples of each stem were beyond the format's full scale."""
         return {name: writer.n_clipped for name, writer in self._writers.items()}
@@ -140,13 +150,19 @@ class StemFiles:
     def _open(self) -> None:
         self._make_folders()
         for name in self._plan.stems:
-            self._writers[name] = StemWriter(
-                self._path(name),
-                self._form,
-                sample_rate=self._info.sample_rate,
-                n_channels=self._info.channels,
-                layout=self._info.layout,
-            )
+            self._writers[name] = self._final_writer(name)
+
+    def _final_writer(self, name: str) -> StemWriter:
+        return self._writer(self._path(name), self._form)
+
+    def _writer(self, path: Path, form: OutputFormat) -> StemWriter:
+        return StemWriter(
+            path,
+            form,
+            sample_rate=self._info.sample_rate,
+            n_channels=self._info.channels,
+            layout=self._info.layout,
+        )
 
     def _make_folders(self) -> None:
         missing = [p for p in (self._folder, *self._folder.parents) if not p.exists()]

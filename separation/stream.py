@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+
 from separation.apart import Apart
 from separation.audio.decode import AudioReader, StreamFormat
 from separation.audio.info import AudioInfo
@@ -16,11 +18,16 @@ from separation.planning import Plan
 from separation.progress import OnProgress
 from separation.stem_files import StemFiles
 
+# What comes before the samples that are needed, so that the resampler's filter is filled with the
+# same as ever: several times its length.
+_CONTEXT_S = 1.0
+
 
 class Stream:
     """Decodes, converts to the model's rate, separates, converts back and writes.
 
-    Everything between is buffered for one or two segments at most.
+    Everything between is buffered for one or two segments at most. What `files` has already is
+    decoded and passed over: the model does not see it.
 
     Parameters
     ----------
@@ -31,8 +38,8 @@ class Stream:
         What probing the recording said.
     files : StemFiles
         Takes the recording's samples and those of its native stems.
-    overlap : float, optional
-        Share of a segment, 0..0.5; the model's own default when left out.
+    overlap : float
+        Share of a segment, 0..0.5.
     on_progress : callable
     """
 
@@ -42,7 +49,7 @@ class Stream:
         plan: Plan,
         info: AudioInfo,
         files: StemFiles,
-        overlap: float | None,
+        overlap: float,
         on_progress: OnProgress,
     ) -> None:
         model = plan.model
@@ -52,12 +59,14 @@ class Stream:
         self._shape = (len(plan.native), info.channels, -1)
         self._n_flat = len(plan.native) * info.channels
         self._n_written = 0
+        self._segment_ends_at = model.segment_samples
+        self._needed_from = _needed_from(files.n_done, info.sample_rate, model.sample_rate)
         self._apart = Apart(engine, plan.native)
         self._overlap_add = OverlapAdd(
             self._separate,
             n_channels=info.channels,
             segment_samples=model.segment_samples,
-            overlap=model.overlap if overlap is None else overlap,
+            overlap=overlap,
         )
         self._to_model = Resampler(info.sample_rate, model.sample_rate, info.channels)
         self._to_input = Resampler(model.sample_rate, info.sample_rate, self._n_flat)
@@ -82,6 +91,12 @@ class Stream:
         self._report()
 
     def _separate(self, segment: FloatArray) -> FloatArray:
+        # The last segment may be moved left; it is needed always.
+        ends_at = self._segment_ends_at
+        self._segment_ends_at += self._overlap_add.stride
+        if ends_at <= self._needed_from:
+            self._report()
+            return np.zeros((self._shape[0], *segment.shape), np.float32)
         stems = self._apart.segment(segment, on_pass=self._report)
         self._report()
         return stems
@@ -98,3 +113,10 @@ class Stream:
         info = self._info
         if (form.sample_rate, form.channels) != (info.sample_rate, info.channels):
             raise BrokenMedia("The recording is not the one that was probed.")
+
+
+def _needed_from(n_done: int, sample_rate: int, model_rate: int) -> int:
+    """Return the first sample, at the model's rate, that the rest of the stems depends on."""
+    if sample_rate == model_rate:
+        return n_done
+    return int((n_done / sample_rate - _CONTEXT_S) * model_rate)

@@ -39,7 +39,7 @@ class OverlapAdd:
         self._process = process
         self._segment = segment_samples
         self._fade = int(overlap * segment_samples)
-        self._stride = segment_samples - self._fade
+        self.stride = segment_samples - self._fade  # from one segment's start to the next one's
         self._rising = (np.arange(1, self._fade + 1) / (self._fade + 1)).astype(np.float32)
         self._buffer = SampleBuffer(n_channels)
         self._behind = 0  # buffered samples before the next segment's start
@@ -57,11 +57,11 @@ class OverlapAdd:
         while len(self._buffer) > self._behind + self._segment:
             start = self._behind
             stems = self._process(self._buffer.peek(start, start + self._segment).copy())
-            yield from self._faded(stems[..., : self._stride])
-            self._tail = stems[..., self._stride :]
+            yield from self._faded(stems[..., : self.stride])
+            self._tail = stems[..., self.stride :]
             # The samples of the last stride stay, in case the next segment has to move left.
             self._buffer.drop(self._behind)
-            self._behind = self._stride
+            self._behind = self.stride
 
     def finish(self) -> Iterator[FloatArray]:
         """Yield what is left, up to exactly as many samples as were pushed."""

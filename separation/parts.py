@@ -1,0 +1,258 @@
+"""A long separation in parts: what one attempt finished, the next need not do again."""
+
+from __future__ import annotations
+
+import errno
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from separation.audio import formats
+from separation.audio.decode import AudioReader
+from separation.audio.encode import StemWriter
+from separation.audio.formats import OutputFormat
+from separation.audio.info import AudioInfo
+from separation.engines import FloatArray
+from separation.errors import MediaError
+from separation.planning import Plan
+from separation.progress import OnProgress
+from separation.stem_files import StemFiles
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A stretch of all stems, complete in a folder.
+
+    `files` are names in that folder, one a stem and the marker that says it is complete last: in
+    that order they can be copied elsewhere.
+    """
+
+    number: int
+    n_samples: int
+    files: tuple[str, ...]
+    clipped_samples: Mapping[str, int]
+
+
+class PartFolder:
+    """The finished parts of one separation, from its beginning on.
+
+    Parts of another request, damaged ones and those behind a gap are not seen.
+
+    Parameters
+    ----------
+    folder : path
+        Made if missing. The caller removes it when the separation is done with.
+    plan : Plan
+    form : OutputFormat
+        Of the stems; parts are lossless in the same depth.
+    info : AudioInfo
+    overlap : float
+        Share of a segment.
+    part_seconds : float
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        plan: Plan,
+        form: OutputFormat,
+        info: AudioInfo,
+        overlap: float,
+        part_seconds: float,
+    ) -> None:
+        self.folder = folder
+        self.form = form if form.bits is not None else formats.resolve("wav32f", info)
+        self._stems = plan.stems
+        self._n_samples = info.n_samples
+        self._part_samples = max(1, round(part_seconds * info.sample_rate))
+        self._request = {
+            "model": plan.model.name,
+            "stems": list(plan.stems),
+            "overlap": overlap,
+            "form": self.form.name,
+            "part_samples": self._part_samples,
+            "recording": asdict(info),
+        }
+        folder.mkdir(parents=True, exist_ok=True)
+        for draft in folder.glob(".*.part"):
+            draft.unlink()
+        self.parts = [part for part in parts_in(folder) if self._is_ours(part)]
+
+    @property
+    def n_done(self) -> int:
+        """Samples that are in parts, counted from the recording's start."""
+        return sum(part.n_samples for part in self.parts)
+
+    @property
+    def end_of_next(self) -> int:
+        """Where the next part ends."""
+        return min(self.n_done + self._part_samples, self._n_samples)
+
+    def path(self, stem: str, number: int) -> Path:
+        return self.folder / f"{number:05d}.{stem}.{self.form.extension}"
+
+    def add(self, clipped_samples: Mapping[str, int]) -> None:
+        """Declare the next part complete; its files have their names already."""
+        number = len(self.parts)
+        files = [self.path(stem, number) for stem in self._stems]
+        marker = {
+            "number": number,
+            "n_samples": self.end_of_next - self.n_done,
+            "sizes": {path.name: path.stat().st_size for path in files},
+            "clipped_samples": dict(clipped_samples),
+            "request": self._request,
+        }
+        path = _marker(self.folder, number)
+        draft = path.with_name(f".{path.name}.part")
+        draft.write_text(json.dumps(marker))
+        draft.replace(path)
+        self.parts.append(_part(marker))
+
+    def _is_ours(self, part: Part) -> bool:
+        marker = _read_marker(self.folder, part.number)
+        first = part.number * self._part_samples
+        n_samples = min(self._part_samples, self._n_samples - first)
+        return (
+            marker is not None
+            and marker["request"] == self._request
+            and part.n_samples == n_samples
+        )
+
+
+class PartedFiles(StemFiles):
+    """Writes stems part by part, and joins the parts at the end.
+
+    Parameters
+    ----------
+    folder, plan, form, info
+        See `StemFiles`.
+    parts : PartFolder
+        Samples that are in it already are dropped when they come.
+    on_progress : callable
+        Called with step `part` after each part, and with step `join` at the end.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        plan: Plan,
+        form: OutputFormat,
+        info: AudioInfo,
+        parts: PartFolder,
+        on_progress: OnProgress,
+    ) -> None:
+        super().__init__(folder, plan, form, info)
+        self._parts = parts
+        self._on_progress = on_progress
+
+    @property
+    def n_done(self) -> int:
+        return self._parts.n_done
+
+    @property
+    def clipped_samples(self) -> Mapping[str, int]:
+        parts = self._parts.parts
+        return {name: sum(p.clipped_samples[name] for p in parts) for name in self._plan.stems}
+
+    def write(self, stems: FloatArray) -> int:
+        start = 0
+        while start < stems.shape[-1]:
+            before = self._n_written
+            if before < self.n_done:
+                self._skip(min(stems.shape[-1] - start, self.n_done - before))
+            else:
+                room = self._parts.end_of_next - before
+                super().write(stems[..., start : start + room])
+            if self._n_written == before:
+                break
+            start += self._n_written - before
+            if self._n_written == self._parts.end_of_next:
+                self._finish_part()
+        return self._n_written
+
+    def commit(self) -> None:
+        self._writers = {name: self._final_writer(name) for name in self._plan.stems}
+        for index, (name, writer) in enumerate(self._writers.items()):
+            for part in self._parts.parts:
+                self._join(name, part, writer, before=index * self._info.n_samples)
+        super().commit()
+
+    def _open(self) -> None:
+        self._make_folders()
+        self._open_part()
+
+    def _open_part(self) -> None:
+        if not self.is_complete:
+            number = len(self._parts.parts)
+            self._writers = {
+                name: self._writer(self._parts.path(name, number), self._parts.form)
+                for name in self._plan.stems
+            }
+
+    def _skip(self, n: int) -> None:
+        n = min(n, len(self._mixture))
+        self._mixture.drop(n)
+        self._n_written += n
+
+    def _finish_part(self) -> None:
+        for writer in self._writers.values():
+            writer.commit()
+        self._parts.add({name: writer.n_clipped for name, writer in self._writers.items()})
+        self._writers = {}
+        self._on_progress(step="part", completed=self.n_done, total=self._info.n_samples)
+        self._open_part()
+
+    def _join(self, name: str, part: Part, writer: StemWriter, *, before: int) -> None:
+        n_read = 0
+        try:
+            with AudioReader(self._parts.path(name, part.number)) as reader:
+                for block in reader.blocks():
+                    writer.write(block)
+                    n_read += block.shape[1]
+        except MediaError as error:
+            raise _unreadable() from error
+        if n_read != part.n_samples:
+            raise _unreadable()
+        done = before + sum(p.n_samples for p in self._parts.parts[: part.number + 1])
+        total = self._info.n_samples * len(self._plan.stems)
+        self._on_progress(step="join", completed=done, total=total)
+
+
+def parts_in(folder: Path) -> list[Part]:
+    """Return the parts in a folder that are complete, up to the first that is not."""
+    parts: list[Part] = []
+    while (marker := _read_marker(folder, len(parts))) is not None:
+        for name, size_bytes in marker["sizes"].items():
+            path = folder / name
+            if not path.is_file() or path.stat().st_size != size_bytes:
+                return parts
+        parts.append(_part(marker))
+    return parts
+
+
+def _part(marker: Mapping[str, Any]) -> Part:
+    return Part(
+        number=marker["number"],
+        n_samples=marker["n_samples"],
+        files=(*marker["sizes"], _marker(Path(), marker["number"]).name),
+        clipped_samples=marker["clipped_samples"],
+    )
+
+
+def _marker(folder: Path, number: int) -> Path:
+    return folder / f"{number:05d}.json"
+
+
+def _read_marker(folder: Path, number: int) -> dict[str, Any] | None:
+    try:
+        marker: dict[str, Any] = json.loads(_marker(folder, number).read_text())
+    except (FileNotFoundError, ValueError):
+        return None
+    return marker
+
+
+def _unreadable() -> OSError:
+    # Not the recording's fault, as an error of media would say.
+    return OSError(errno.EIO, "A finished part cannot be read back.")
