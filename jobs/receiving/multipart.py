@@ -51,8 +51,7 @@ class PartPlan:
 
     @property
     def part_size(self) -> int:
-        mebibytes = -(-self.size_bytes // (MAX_PARTS * 1024**2))
-        return max(MIN_PART_BYTES, mebibytes * 1024**2)
+        return max(MIN_PART_BYTES, -(-self.size_bytes // MAX_PARTS))
 
     @property
     def n_parts(self) -> int:
@@ -201,6 +200,11 @@ def _complete_in_bucket(upload: Ingest, sent: list[SentPart]) -> None:
             IngestPart.objects.create(
                 ingest=upload, position=1, size_bytes=size_bytes, storage_key=in_bucket.key
             )
+            return
+    upload.refresh_from_db()
+    if upload.state == IngestState.CANCELLED:
+        # It may have been swept before the parts were put together.
+        piece_remove(in_bucket.key)
 
 
 def _in_bucket(upload: Ingest) -> "BucketUpload":
