@@ -143,7 +143,9 @@ def deliveries_claim(*, limit: int) -> list[Delivery]:
         claimed = WebhookMessage.objects.filter(pk__in=pks)
         claimed.update(attempts=F("attempts") + 1, lease_until=Now() + _LEASE)
         messages = list(
-            claimed.select_related("workspace", "endpoint").annotate(now=Now()).order_by("pk")
+            claimed.select_related("workspace", "endpoint", "job")
+            .annotate(now=Now())
+            .order_by("pk")
         )
     return [delivery for delivery in map(_prepare, messages) if delivery is not None]
 
@@ -263,11 +265,26 @@ def _error_of_status(status: int) -> str:
 
 
 def _record_or_leave(delivery: Delivery, outcome: Outcome) -> None:
+    message = delivery.message
     try:
         delivery_record(delivery, outcome)
     except Exception:
         # It is sent again when its lease is over; what the others answered must be kept.
-        log.exception("webhook_not_recorded", message=str(delivery.message.uuid))
+        log.exception("webhook_not_recorded", message=str(message.uuid))
+        return
+    log.info(
+        "webhook_tried",
+        message=str(message.uuid),
+        type=message.event,
+        workspace=str(message.workspace.uuid),
+        job=str(message.job.uuid) if message.job else None,
+        request_id=message.job.request_id if message.job else None,
+        attempt=message.attempts,
+        is_delivered=outcome.is_delivered,
+        status_code=outcome.status_code,
+        cause=outcome.error_code,
+        duration_ms=outcome.duration_ms,
+    )
 
 
 def _end(messages: QuerySet[WebhookMessage], state: MessageState) -> None:

@@ -15,6 +15,7 @@ from django.db.models.functions import Greatest, Now
 
 from billing.ledger import hold_capture, hold_release
 from jobs.deletions import stem_expires_at
+from jobs.logs import job_log_end
 from jobs.models import Asset, Job, JobEvent, JobPart, JobState
 from jobs.outbox import job_ended
 from jobs.queue import wake_cleaning, wake_separation
@@ -153,6 +154,7 @@ def _end(job: Job, state: JobState, *, detail: str = "", **values: object) -> No
     if not _mine(job).update(state=state, lease_until=None, finished_at=Now(), **values):
         raise LeaseLost
     _event(job, state.value, detail)
+    job_log_end(job)
     wake_cleaning()
 
 

@@ -22,6 +22,7 @@ from jobs.leases import (
     job_stop,
     job_succeed,
 )
+from jobs.logs import job_context
 from jobs.models import Asset, AssetState, Job, JobState
 from jobs.scheduling import job_claim
 from jobs.scratch import scratch_folder
@@ -40,7 +41,7 @@ def run_next_job() -> bool:
     job = job_claim()
     if job is None:
         return False
-    with structlog.contextvars.bound_contextvars(job=str(job.uuid), attempt=job.attempt):
+    with job_context(job):
         job_run(job)
     return True
 

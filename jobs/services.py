@@ -17,6 +17,7 @@ from billing.pricing import price_mcr
 from billing.selectors import rate_get
 from config.errors import EmptyFile, IdempotencyConflict, NotFound, Unavailable, WrongState
 from jobs.deletions import assets_delete, upload_expires_at
+from jobs.logs import job_log_end, request_id
 from jobs.models import ENDED, Asset, AssetState, Job, JobEvent, JobState, Service
 from jobs.outbox import job_ended
 from jobs.queue import wake_cleaning, wake_separation
@@ -168,6 +169,7 @@ def _job_create(
         order_sha256=order.sha256,
         price_mcr=quote.price_mcr,
         callback_url=order.callback_url,
+        request_id=request_id(),
         is_preview=quote.asset.duration_s <= settings.PREVIEW_MAX_SECONDS,
     )
     credits_hold(workspace=workspace, job_uuid=job.uuid, amount_mcr=job.price_mcr, api_key=api_key)
@@ -187,6 +189,7 @@ def job_cancel(*, workspace: Workspace, job_uuid: UUID) -> Job:
     if waiting:
         hold_release(job_uuid=job.uuid)
         JobEvent.objects.create(job=job, kind="cancelled", attempt=job.attempt)
+        job_log_end(job)
         job_ended(job)
     elif jobs.filter(state=JobState.RUNNING, cancel_requested_at=None).update(
         cancel_requested_at=Now()

@@ -11,6 +11,7 @@ from django.db.models.functions import Now
 
 from accounts.models import ApiKey, Workspace
 from config.errors import EmptyFile, LimitReached, NotFound, TooLarge, UploadGone, WrongState
+from jobs.logs import request_id
 from jobs.models import Ingest, IngestKind, IngestState
 
 _KINDS = (IngestKind.TUS, IngestKind.MULTIPART)
@@ -43,6 +44,7 @@ def upload_create(
         state=IngestState.RECEIVING,
         filename=PurePath(filename).name[:255] or "recording",
         size_bytes=size_bytes,
+        request_id=request_id(),
         expires_at=Now() + timedelta(hours=settings.UPLOAD_HOURS),
     )
     ingest.refresh_from_db()

@@ -62,6 +62,24 @@ def test_an_address_within_a_query_is_masked(slash: str):
     assert mask_tokens(None, "info", event)["request"] == masked
 
 
+@pytest.mark.parametrize(
+    ("said", "logged"),
+    [
+        (f"PUT /v1/upload-parts/{SECRET}?x=1", "PUT /v1/upload-parts/***?x=1"),
+        (
+            "GET https://s3.example/b/k?X-Amz-Credential=AKIA%2F1&X-Amz-Date=1&X-Amz-Signature=ab12",
+            "GET https://s3.example/b/k?X-Amz-Credential=***&X-Amz-Date=1&X-Amz-Signature=***",
+        ),
+        ("https://cdn.example/a.wav?id=7&sig=x%2By", "https://cdn.example/a.wav?id=7&sig=***"),
+        ("secret whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw.", "secret whsec_***."),
+        (f"key ap_{'a1B2c3D4' + 'x' * 38} sent", "key ap_a1B2c3D4*** sent"),
+        ("design=7&signature_version=4", "design=7&signature_version=4"),
+    ],
+)
+def test_secrets_are_masked_wherever_they_stand(said: str, logged: str):
+    assert mask_tokens(None, "info", {"x": said}) == {"x": logged}
+
+
 def test_a_traceback_is_logged_without_it(output: io.StringIO):
     try:
         raise ValueError(f"cannot serve /v1/downloads/{SECRET}")
