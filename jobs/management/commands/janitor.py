@@ -28,6 +28,7 @@ from jobs.queue import (
     wake_webhooks,
 )
 from jobs.scheduling import has_waiting_jobs
+from jobs.receiving import ingests_expire
 from jobs.scratch import remove_leftovers
 from jobs.tallies import tallies_roll_up
 
@@ -58,6 +59,7 @@ class Command(BaseCommand):
             self.round()
             if time.monotonic() - cleaned_at > _CLEAN_EVERY_S:
                 cleaned_at = time.monotonic()
+                attempt(ingests_expire)
                 attempt(wake_cleaning_if_needed)
                 attempt(wake_payment_reconciling_if_needed)
                 attempt(wake_reconciliation_if_due)
