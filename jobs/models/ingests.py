@@ -55,6 +55,8 @@ class Ingest(models.Model):
 
     attempt = models.IntegerField(default=0)
     losses = models.IntegerField(default=0)
+    # After a loss, nobody claims it before this.
+    not_before = models.DateTimeField(null=True)
     lease_until = models.DateTimeField(null=True)
     worker = models.CharField(max_length=100, blank=True)
 
