@@ -40,6 +40,11 @@ class OrderSerializer(StrictSerializer):
         help_text="`wav` (in the recording's own depth), `wav16`, `wav24`, `wav32f`, `flac`, "
         "`flac16`, `flac24` or `mp3`.",
     )
+    callback_url = serializers.CharField(
+        required=False,
+        max_length=2000,
+        help_text="Told when the job ends, besides the webhooks of the workspace.",
+    )
 
     def order(self) -> Order:
         values = self.validated_data
@@ -49,6 +54,7 @@ class OrderSerializer(StrictSerializer):
             stems=values.get("stems"),
             model=values.get("model"),
             output_format=values["format"],
+            callback_url=values.get("callback_url", ""),
         )
 
 

@@ -34,6 +34,19 @@ from api.native.multipart_uploads import (
     UploadPartApi,
 )
 from api.native.uploads import UploadApi, UploadsApi
+from api.native.webhooks import (
+    CallbackSecretApi,
+    CallbackSecretRollApi,
+    DeliveriesApi,
+    DeliveryApi,
+    DeliveryResendApi,
+    EventTypesApi,
+    WebhookApi,
+    WebhookDeliveriesApi,
+    WebhookRollApi,
+    WebhooksApi,
+    WebhookTestApi,
+)
 from api.native.workspace import (
     InvitationAcceptApi,
     InvitationApi,
@@ -79,6 +92,29 @@ urlpatterns = [
     path("downloads/<str:token>", DownloadApi.as_view(), name="native-download"),
     path("credits", CreditsApi.as_view(), name="native-credits"),
     path("credits/ledger", LedgerApi.as_view(), name="native-ledger"),
+    path("webhooks", WebhooksApi.as_view(), name="native-webhook-list"),
+    path("webhooks/events", EventTypesApi.as_view(), name="native-webhook-events"),
+    path("webhooks/callback-secret", CallbackSecretApi.as_view(), name="native-callback-secret"),
+    path(
+        "webhooks/callback-secret/roll",
+        CallbackSecretRollApi.as_view(),
+        name="native-callback-secret-roll",
+    ),
+    path("webhooks/<uuid:webhook_uuid>", WebhookApi.as_view(), name="native-webhook-detail"),
+    path("webhooks/<uuid:webhook_uuid>/roll", WebhookRollApi.as_view(), name="native-webhook-roll"),
+    path("webhooks/<uuid:webhook_uuid>/test", WebhookTestApi.as_view(), name="native-webhook-test"),
+    path(
+        "webhooks/<uuid:webhook_uuid>/deliveries",
+        WebhookDeliveriesApi.as_view(),
+        name="native-webhook-deliveries",
+    ),
+    path("deliveries", DeliveriesApi.as_view(), name="native-delivery-list"),
+    path("deliveries/<uuid:delivery_uuid>", DeliveryApi.as_view(), name="native-delivery-detail"),
+    path(
+        "deliveries/<uuid:delivery_uuid>/resend",
+        DeliveryResendApi.as_view(),
+        name="native-delivery-resend",
+    ),
     path("workspaces", WorkspacesApi.as_view(), name="native-workspace-list"),
     path("workspace", WorkspaceApi.as_view(), name="native-workspace"),
     path("workspace/members", MembersApi.as_view(), name="native-member-list"),

@@ -16,14 +16,15 @@ from django.test import Client, TestCase
 from django.test.client import BOUNDARY, MULTIPART_CONTENT, encode_multipart
 from django.urls import reverse
 
-from accounts.audit import Actor
+from accounts.audit import OPERATOR, Actor
 from accounts.invitations import invitation_create
 from accounts.models import ApiKey, Invitation, Role, User, Workspace
 from accounts.tokens import sign_in_create
 from billing.ledger import hold_release
-from jobs.models import Job, JobState
+from jobs.models import Job, JobState, WebhookEndpoint, WebhookMessage
 from jobs.services import asset_delete
 from jobs.storage import download_token
+from jobs.webhooks import endpoint_create, endpoint_test
 from tests.makers import (
     PASSWORD,
     make_asset,
@@ -114,7 +115,10 @@ def make_world(folder: Path) -> World:
     invitation, invitation_token = _invitation(workspace, owner, people["stranger"].email)
     tus, multipart = make_upload(workspace), make_multipart_upload(workspace, b"12345")
     sign_in = sign_in_create(user=owner, workspace=workspace, user_agent="test", ip=None)
+    webhook, delivery = _webhook(workspace)
     ids = {
+        "webhook_uuid": webhook.uuid,
+        "delivery_uuid": delivery.uuid,
         "asset_uuid": make_asset(workspace, folder).uuid,
         "job_uuid": ended.uuid,
         "deleted_uuid": deleted.uuid,
@@ -153,6 +157,8 @@ def make_world(folder: Path) -> World:
         ("native-auth-revoke", "POST"): {"refresh_token": sign_in.refresh_token},
         ("native-key-list", "POST"): {"name": "new", "scopes": ["jobs:read"]},
         ("native-key-detail", "PATCH"): {"name": "renamed"},
+        ("native-webhook-list", "POST"): {"url": "https://hooks.example.org"},
+        ("native-webhook-detail", "PATCH"): {"description": "renamed"},
         ("native-workspace-list", "POST"): {"name": "Another"},
         ("native-workspace", "PATCH"): {"name": "Renamed"},
         ("native-member-detail", "PATCH"): {"role": "billing"},
@@ -191,6 +197,15 @@ def _invitation(workspace: Workspace, owner: User, email: str) -> tuple[Invitati
     found = re.search(r"/invitations/([\w-]+)/", str(mail.outbox[-1].body))
     assert found
     return invitation, found[1]
+
+
+def _webhook(workspace: Workspace) -> tuple[WebhookEndpoint, WebhookMessage]:
+    """An endpoint, and a message to it that nobody wanted."""
+    url = "https://hooks.example.org"
+    endpoint, _ = endpoint_create(workspace=workspace, actor=OPERATOR, url=url)
+    message = endpoint_test(workspace=workspace, endpoint_uuid=endpoint.uuid)
+    WebhookMessage.objects.filter(pk=message.pk).update(state="failed", finished_at=Now())
+    return endpoint, message
 
 
 def _key(workspace: Workspace, **values: Any) -> str:

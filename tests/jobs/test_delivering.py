@@ -301,9 +301,9 @@ def test_410_disables_the_endpoint_and_says_so(
     assert event.data == {"host": "127.0.0.1", "reason": "It answered 410 Gone."}
     # Enabled again, it starts with a clean record.
     endpoint_update(workspace=alice, endpoint_uuid=endpoint.uuid, actor=OPERATOR, is_enabled=True)
-    endpoint.refresh_from_db()
+    endpoint = WebhookEndpoint.objects.get(pk=endpoint.pk)
     assert (endpoint.is_enabled, endpoint.disabled_reason) == (True, "")
-    assert (endpoint.disabled_at, endpoint.failing_since) == (None, None)
+    assert endpoint.disabled_at is endpoint.failing_since is None
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,14 @@ OF_THE_WORKSPACE = {
 }
 # Their tests are in test_uploads.py and test_multipart_uploads.py.
 OF_UPLOADS = {"native-upload-list", "native-multipart-list"}
+# Their tests are in test_webhooks.py.
+OF_WEBHOOKS = {
+    "native-webhook-list",
+    "native-webhook-events",
+    "native-callback-secret",
+    "native-callback-secret-roll",
+    "native-delivery-list",
+}
 # Their tests are in test_workspace.py.
 OF_PEOPLE = {
     "native-workspace-list",
@@ -74,6 +82,7 @@ def test_every_route_is_covered():
         OPEN
         | OF_UPLOADS
         | OF_DELETIONS
+        | OF_WEBHOOKS
         | OF_BILLING
         | OF_THE_WORKSPACE
         | OF_PEOPLE
