@@ -24,7 +24,6 @@ import queue
 import signal
 import sys
 import threading
-import time
 import traceback
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -39,7 +38,6 @@ from separation.pipeline import SeparationResult
 
 Message = Mapping[str, Any]
 
-_PROGRESS_EVERY_S = 0.1
 _PR_SET_PDEATHSIG = 1
 # Where memory runs out, this process goes, and not the database beside it.
 _OOM_SCORE = "500"
@@ -129,22 +127,20 @@ class Host:
 
 
 class _Progress:
-    """Passes on how far one separation is, a few times a second; ends it when it is to stop."""
+    """Passes on how far one separation is; ends it when it is to stop."""
 
     def __init__(self, host: Host, number: int, stop: threading.Event) -> None:
         self._host = host
         self._number = number
         self._stop = stop
-        self._last_step = ""
-        self._last_at = 0.0
+        self._last: tuple[str, int] | None = None
 
     def __call__(self, *, step: str, completed: int, total: int | None) -> None:
         if self._stop.is_set():
             raise SeparationCancelled("The separation was cancelled.")
-        now = time.monotonic()
-        if step == self._last_step != "part" and now - self._last_at < _PROGRESS_EVERY_S:
+        if (step, completed) == self._last:
             return
-        self._last_step, self._last_at = step, now
+        self._last = step, completed
         values = {"step": step, "completed": completed, "total": total}
         self._host.send(self._number, event="progress", **values)
 
