@@ -11,6 +11,7 @@ from django.conf import settings
 from django.db import close_old_connections, connection
 from django.db.utils import Error as DatabaseError
 
+from jobs.checkpoints import Checkpoints
 from jobs.engine import EngineLost, engine_separate
 from jobs.heartbeat import Heartbeat, StopRequested, TimeLimitReached
 from jobs.leases import (
@@ -88,23 +89,32 @@ def _separate(job: Job, heartbeat: Heartbeat) -> list[Asset]:
     """Make the stems and put them into storage under this attempt's own prefix."""
     asset = job.asset
 
+    def watch() -> None:
+        heartbeat.check()
+        checkpoints.look()
+
     def on_progress(*, step: str, completed: int, total: int | None) -> None:
+        if step == "part":
+            checkpoints.add(completed)
         heartbeat.report(min(1.0, completed / (total or asset.n_samples or 1)))
 
     with (
         scratch_folder(job) as folder,
         local_copy(key=asset.storage_key, folder=folder) as recording,
+        Checkpoints(job, folder) as checkpoints,
     ):
+        checkpoints.fetch(heartbeat)
         result = engine_separate(
             recording=recording,
             folder=folder,
             info=asset_info(asset),
-            watch=heartbeat.check,
+            watch=watch,
             on_progress=on_progress,
             stems=job.stems,
             model=job.model,
             output_format=job.output_format,
             device=settings.SEPARATION_DEVICE,
+            **checkpoints.options,
         )
         outputs = []
         for stem, path in result.stems.items():

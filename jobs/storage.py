@@ -39,6 +39,11 @@ def storage_open(*, key: str) -> IO[bytes]:
     return _store().open(key)
 
 
+def storage_fetch(*, key: str, path: Path) -> None:
+    """Copy a stored file to this machine."""
+    _store().fetch(key, path)
+
+
 def storage_delete(*, key: str) -> None:
     """Delete a file, and all versions that storage keeps; one that is gone already is fine."""
     _store().delete(key)

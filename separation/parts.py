@@ -6,6 +6,7 @@ import errno
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +79,7 @@ class PartFolder:
         folder.mkdir(parents=True, exist_ok=True)
         for draft in folder.glob(".*.part"):
             draft.unlink()
-        self.parts = [part for part in parts_in(folder) if self._is_ours(part)]
+        self.parts = list(takewhile(self._is_ours, parts_in(folder)))
 
     @property
     def n_done(self) -> int:

@@ -129,7 +129,7 @@ class JobPart(models.Model):
     number = models.IntegerField()
     # The recording's samples that this part holds.
     n_samples = models.BigIntegerField()
-    # Stem to storage key.
+    # Name of the file, as the library needs it, to storage key.
     keys = models.JSONField()
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
