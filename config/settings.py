@@ -309,6 +309,9 @@ WEBHOOK_DISABLE_AFTER_TRIES = 10
 # Messages that ended, and the log of their tries, are kept so long.
 WEBHOOK_LOG_DAYS = env.integer("STEMWRIGHT_WEBHOOK_LOG_DAYS", 30)
 
+_SEPARATION_TASK_SECONDS = (
+    2 * 3600 + JOB_TIME_LIMIT_BASE_SECONDS + JOB_TIME_LIMIT_FACTOR * RECORDING_MAX_SECONDS
+)
 Q_CLUSTER: dict[str, Any] = {
     "name": "default",
     "orm": "default",
@@ -332,9 +335,10 @@ Q_CLUSTER: dict[str, Any] = {
         "separation": {
             # One process for the device; the model stays in it.
             "workers": 1,
-            # A task runs one job, which may last; it has a lease of its own.
-            "timeout": 24 * 3600,
-            "retry": 25 * 3600,
+            # A task runs jobs for an hour and then ends the one at hand. Jobs have leases and time
+            # limits of their own: this must never be what ends one.
+            "timeout": _SEPARATION_TASK_SECONDS,
+            "retry": _SEPARATION_TASK_SECONDS + 3600,
             "queue_limit": 1,
             "recycle": 1_000_000_000,
             # Schedules belong to the default cluster.

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from contextlib import suppress
 
 import structlog
 from django.conf import settings
@@ -75,7 +76,9 @@ class Heartbeat:
                 if time.monotonic() > self._over_at + _HANG_PATIENCE_S:
                     log.error("job_hangs")
                     return
-                pulse_write()
+                with suppress(OSError):
+                    # A full disk must not cost the lease.
+                    pulse_write()
                 try:
                     job_beat(self._job, progress=self._progress)
                 except (LeaseLost, CancelRequested) as stop:

@@ -1,5 +1,7 @@
 """What workers are woken for. Each may run twice, or not at all: the janitor sees to the rest."""
 
+import time
+
 from billing import payment_reconciling
 from billing.reconciling import ledger_reconcile_if_due
 from billing.stripe_events import events_process
@@ -16,13 +18,17 @@ from jobs.queue import (
 )
 from jobs.runner import run_next_job
 
+# After that a new task begins: django-q2 ends one that takes too long, whatever it does.
+_DRAIN_S = 3600
+
 
 def separation_run() -> None:
     # The process stays, and with it the process that holds the model.
-    while not is_stop_requested():
+    until = time.monotonic() + _DRAIN_S
+    while not is_stop_requested() and time.monotonic() < until:
         if not run_next_job():
             return
-    # There may be more: that is for other machines, or for the next start of this one.
+    # There may be more: for the next task, other machines, or the next start of this one.
     wake_separation()
 
 
