@@ -15,6 +15,7 @@ from typing import IO, Any, Final
 from uuid import uuid4
 
 from boto3.exceptions import Boto3Error
+from botocore import UNSIGNED
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from django.conf import settings
@@ -29,6 +30,7 @@ _DELETE_AT_ONCE = 1000
 _READ_BLOCK_BYTES = 1024 * 1024
 # Probes must answer in a few seconds, whatever storage does.
 _PROBE = Config(connect_timeout=2, read_timeout=3, retries={"total_max_attempts": 1})
+_SMALL = b"ready"
 # Never what the name suggests: a browser must not run what somebody uploaded.
 _CONTENT_TYPE = "application/octet-stream"
 
@@ -130,19 +132,29 @@ class BucketStore:
         return str(url)
 
     def probe(self) -> None:
-        client = _client(self._backend, self._backend.endpoint_url, _PROBE)
-        content = b"ready"
-        place: dict[str, Any] = {"Bucket": self.name, "Key": f"readyz/{uuid4()}"}
+        client = _client(self._backend, None, _PROBE)
+        with self.small_object(client) as place, storage_errors():
+            if client.get_object(**place)["Body"].read() != _SMALL:
+                raise StorageFailed("storage gave back something else than it was given")
+
+    @contextmanager
+    def small_object(self, client: Any = None) -> Iterator[dict[str, str]]:
+        """Bucket and key of something small, that is there for as long as the block runs."""
+        client = client or self.client
+        place = {"Bucket": self.name, "Key": f"readyz/{uuid4()}"}
         with storage_errors():
-            saved = client.put_object(**place, Body=content, **self.write_parameters)
-            # Where versions are kept, this one must go for good.
-            version = {"VersionId": saved["VersionId"]} if saved.get("VersionId") else {}
-            try:
-                found = client.get_object(**place)["Body"].read()
-            finally:
+            saved = client.put_object(**place, Body=_SMALL, **self.write_parameters)
+        # Where versions are kept, this one must go for good.
+        version = {"VersionId": saved["VersionId"]} if saved.get("VersionId") else {}
+        try:
+            yield place
+        finally:
+            with storage_errors():
                 client.delete_object(**place, **version)
-        if found != content:
-            raise StorageFailed("storage gave back something else than it was given")
+
+    def stranger(self) -> Any:
+        """A client of somebody who has no rights."""
+        return _client(self._backend, None, Config(signature_version=UNSIGNED))
 
     def _versions(self, prefix: str) -> Iterator[dict[str, Any]]:
         """All that stands in the bucket under a prefix: versions, and marks of deletions."""
