@@ -11,6 +11,11 @@ bootstrap = @command -v "$(PYTHON)" >/dev/null || \
 	{ echo "There is no $(PYTHON): name CPython 3.11 with 'make PYTHON=/path/to/python3.11'." >&2; exit 1; }; \
 	exec "$(PYTHON)" scripts/bootstrap.py
 run = @exec .venv/bin/python
+resolve = .venv/bin/uv pip compile pyproject.toml \
+	--python-version 3.11 --python-platform x86_64-manylinux_2_28 \
+	$(if $(PIP_FIND_LINKS),--find-links "$(PIP_FIND_LINKS)") \
+	--no-emit-package torch --no-emit-index-url --no-emit-find-links \
+	--generate-hashes --no-annotate --no-header -q
 
 .PHONY: help demo serve test lint lock clean
 
@@ -39,13 +44,10 @@ lint: ## style, types, import contracts, migrations, API description
 	$(run) manage.py makemigrations --check --dry-run
 	$(run) manage.py spectacular --validate --fail-on-warn --file /dev/null
 
-lock: ## resolve pyproject.toml anew into requirements.lock
+lock: ## resolve pyproject.toml anew into requirements.lock, and what runs of it
 	$(bootstrap)
-	@exec .venv/bin/uv pip compile pyproject.toml --group dev \
-		--python-version 3.11 --python-platform x86_64-manylinux_2_28 \
-		$(if $(PIP_FIND_LINKS),--find-links "$(PIP_FIND_LINKS)") \
-		--no-emit-package torch --no-emit-index-url --no-emit-find-links \
-		--generate-hashes --no-annotate --no-header -q -o requirements.lock
+	@$(resolve) --group dev -o requirements.lock
+	@$(resolve) --constraint requirements.lock -o requirements-runtime.lock
 
 clean: ## remove what make has made, database and results included; keep the environment
 	@rm -rf var .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
