@@ -65,24 +65,46 @@ _LOOK_EVERY_S = 1.0
 # Two workers that choose at the same moment would each give a receiver its full share.
 _CLAIM_LOCK = 0x776562686F6F6B
 
-# What is being sent counts towards the shares, then whoever waits longest; workspaces take turns.
+# One index probe for each receiver, however many messages wait for it (a "loose index scan"). What
+# is being sent counts towards the shares; workspaces take turns, then whoever waits longest.
 _CHOOSE = """
-WITH ripe AS (
-  SELECT id, workspace_id, host, next_attempt_at,
-         COALESCE(lease_until > statement_timestamp(), false) AS is_flying
-  FROM jobs_webhookmessage
-  WHERE state = 'pending' AND next_attempt_at <= statement_timestamp()
-), ranked AS (
-  SELECT *, row_number() OVER (
-    PARTITION BY workspace_id, host ORDER BY is_flying DESC, next_attempt_at, id
-  ) AS of_host FROM ripe
-), capped AS (
-  SELECT *, row_number() OVER (
-    PARTITION BY workspace_id ORDER BY is_flying DESC, of_host, next_attempt_at, id
-  ) AS of_workspace FROM ranked WHERE of_host <= %(of_host)s
+WITH RECURSIVE receiver AS (
+  (SELECT workspace_id, host FROM jobs_webhookmessage WHERE state = 'pending'
+     ORDER BY workspace_id, host LIMIT 1)
+  UNION ALL
+  SELECT next.workspace_id, next.host FROM receiver r CROSS JOIN LATERAL (
+    SELECT workspace_id, host FROM jobs_webhookmessage
+      WHERE state = 'pending' AND (workspace_id, host) > (r.workspace_id, r.host)
+      ORDER BY workspace_id, host LIMIT 1
+  ) next
+), flying AS (
+  SELECT workspace_id, host, count(*) AS n FROM jobs_webhookmessage
+    WHERE state = 'pending' AND lease_until > statement_timestamp()
+    GROUP BY workspace_id, host
+), of_host AS (
+  SELECT r.workspace_id, due.id, due.next_attempt_at, COALESCE(f.n, 0) + row_number() OVER (
+      PARTITION BY r.workspace_id, r.host ORDER BY due.next_attempt_at, due.id
+    ) AS place
+  FROM receiver r
+  LEFT JOIN flying f ON f.workspace_id = r.workspace_id AND f.host = r.host
+  CROSS JOIN LATERAL (
+    SELECT id, next_attempt_at FROM jobs_webhookmessage m
+      WHERE m.workspace_id = r.workspace_id AND m.host = r.host AND state = 'pending'
+        AND next_attempt_at <= statement_timestamp()
+        AND (lease_until IS NULL OR lease_until <= statement_timestamp())
+      ORDER BY next_attempt_at LIMIT %(of_host)s
+  ) due
+), of_workspace AS (
+  SELECT h.id, h.next_attempt_at, COALESCE(f.n, 0) + row_number() OVER (
+      PARTITION BY h.workspace_id ORDER BY h.place, h.next_attempt_at, h.id
+    ) AS place
+  FROM of_host h
+  LEFT JOIN (SELECT workspace_id, sum(n) AS n FROM flying GROUP BY workspace_id) f
+    ON f.workspace_id = h.workspace_id
+  WHERE h.place <= %(of_host)s
 )
-SELECT id FROM capped WHERE NOT is_flying AND of_workspace <= %(of_workspace)s
-ORDER BY of_workspace, next_attempt_at, id LIMIT %(limit)s
+SELECT id FROM of_workspace WHERE place <= %(of_workspace)s
+ORDER BY place, next_attempt_at, id LIMIT %(limit)s
 """
 
 
@@ -143,7 +165,7 @@ def deliveries_claim(*, limit: int) -> list[Delivery]:
         claimed = WebhookMessage.objects.filter(pk__in=pks)
         claimed.update(attempts=F("attempts") + 1, lease_until=Now() + _LEASE)
         messages = list(
-            claimed.select_related("workspace", "endpoint", "job")
+            claimed.select_related("workspace__callback_secret", "endpoint", "job")
             .annotate(now=Now())
             .order_by("pk")
         )

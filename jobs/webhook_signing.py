@@ -27,9 +27,11 @@ def signing_secret_make() -> tuple[str, str]:
 
 def callback_secret_get(*, workspace: Workspace) -> CallbackSecret:
     """What signs messages to the addresses that single jobs name; made when first needed."""
-    _, kept = signing_secret_make()
-    signer, _ = CallbackSecret.objects.get_or_create(workspace=workspace, defaults={"secret": kept})
-    return signer
+    try:
+        return workspace.callback_secret
+    except CallbackSecret.DoesNotExist:
+        values = {"secret": signing_secret_make()[1]}
+        return CallbackSecret.objects.get_or_create(workspace=workspace, defaults=values)[0]
 
 
 def rolled(kept: str, *, overlap: timedelta) -> dict[str, Any]:

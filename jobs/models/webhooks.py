@@ -101,6 +101,16 @@ class WebhookMessage(models.Model):
                 condition=Q(state=MessageState.PENDING),
             ),
             models.Index(
+                fields=["workspace", "host", "next_attempt_at"],
+                name="webhook_message_turns",
+                condition=Q(state=MessageState.PENDING),
+            ),
+            models.Index(
+                fields=["lease_until"],
+                name="webhook_message_leases",
+                condition=Q(state=MessageState.PENDING, lease_until__isnull=False),
+            ),
+            models.Index(
                 fields=["finished_at"],
                 name="webhook_message_old",
                 condition=Q(finished_at__isnull=False),
