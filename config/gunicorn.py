@@ -13,7 +13,7 @@ workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
 # A thread is taken for as long as a progress stream or a download lasts.
 threads = 16
 timeout = 60
-graceful_timeout = int(os.environ.get("STEMWRIGHT_WEB_GRACE_SECONDS", "10"))
+graceful_timeout = 10
 control_socket_disable = True
 
 # Each process counts its requests in a file here, and any of them can tell the sum. A new folder

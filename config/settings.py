@@ -102,6 +102,11 @@ DATABASES = {
 DATABASES["default"].setdefault("OPTIONS", {}).update(
     {
         "connect_timeout": 5,
+        # A database whose machine has gone without a word: calls to it end within 20 s.
+        "keepalives_idle": 10,
+        "keepalives_interval": 3,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 20_000,
         # A process that was stopped in the middle of a transaction must not hold its locks for
         # ever: others wait for them to take its work over.
         "options": "-c idle_in_transaction_session_timeout=10s",
@@ -371,7 +376,7 @@ RATE_LIMIT_PER_MINUTE = env.integer("STEMWRIGHT_RATE_LIMIT_PER_MINUTE", 100)
 # the database: secrets of 190 bits are not found by guessing.
 FAILED_AUTHENTICATIONS_PER_MINUTE = 600
 # A progress stream holds a server thread for minutes. Must stay well below the threads of a process
-# (`--threads` in scripts/serve.py), else nothing else is answered.
+# (config/gunicorn.py), else nothing else is answered.
 PROGRESS_STREAMS_PER_PROCESS = env.integer("STEMWRIGHT_PROGRESS_STREAMS_PER_PROCESS", 8)
 # Counted in each process too.
 PROGRESS_STREAMS_PER_WORKSPACE = env.integer("STEMWRIGHT_PROGRESS_STREAMS_PER_WORKSPACE", 4)

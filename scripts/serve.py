@@ -99,10 +99,8 @@ class Service(honcho.manager.Manager):  # type: ignore[misc]
         self._while_stdin_open = while_stdin_open
         self._procmgr = LeaderFirst()
         python, manage = sys.executable, [sys.executable, "manage.py"]
-        web = f"-m gunicorn config.wsgi:application -b {HOST}:{port} --worker-class gthread"
-        # A thread is taken for as long as a progress stream or a download lasts.
-        web += f" --workers 2 --threads 16 --timeout 60 --graceful-timeout {GRACE_S - 5}"
-        web += " --no-control-socket"
+        web = f"-m gunicorn -c config/gunicorn.py config.wsgi:application -b {HOST}:{port}"
+        web += f" --graceful-timeout {GRACE_S - 5}"
         self._add("web", [python, *web.split()])
         self._add("separation", [*manage, "qcluster"], Q_CLUSTER_NAME="separation")
         self._add("default", [*manage, "qcluster"], Q_CLUSTER_NAME="default")

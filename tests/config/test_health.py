@@ -95,7 +95,7 @@ def test_an_answer_holds_for_a_moment(client: Client, monkeypatch: pytest.Monkey
         thread.join()
     assert len(asked) == 1
     later = time.monotonic() + health._HOLDS_S + 1
-    monkeypatch.setattr(health.time, "monotonic", lambda: later)
+    monkeypatch.setattr("config.health.time.monotonic", lambda: later)
     assert client.get("/readyz").status_code == 200
     assert len(asked) == 2
 

@@ -22,8 +22,8 @@ def test_in_production_only_probes_are_answered_over_plain_http(
 
 
 def test_progress_streams_leave_threads_for_the_rest():
-    serve = (Path(configured.BASE_DIR) / "scripts" / "serve.py").read_text()
-    (threads,) = re.findall(r"--threads (\d+)", serve)
+    server = (Path(configured.BASE_DIR) / "config" / "gunicorn.py").read_text()
+    (threads,) = re.findall(r"^threads = (\d+)$", server, re.MULTILINE)
     assert configured.PROGRESS_STREAMS_PER_PROCESS < int(threads)
 
 
