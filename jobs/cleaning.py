@@ -19,6 +19,9 @@ Row = TypeVar("Row", bound=Model)
 
 # Longer than any upload lasts.
 _STORING_PATIENCE = timedelta(hours=6)
+# Whoever was just storing a piece of an upload that has ended finds that out within this, and takes
+# the piece back. After a kill, the sweep finds it.
+_SENDERS_PATIENCE = timedelta(minutes=1)
 # Enough for a task of a few seconds; storage that answers slowly must not make it much longer.
 _AT_ONCE = 100
 _AT_MOST_S = 20.0
@@ -55,7 +58,7 @@ def _jobs_to_sweep() -> QuerySet[Job]:
 
 
 def _ingests_to_sweep() -> QuerySet[Ingest]:
-    return Ingest.objects.filter(finished_at__isnull=False, swept_at=None)
+    return Ingest.objects.filter(finished_at__lt=Now() - _SENDERS_PATIENCE, swept_at=None)
 
 
 def _each(rows: QuerySet[Row], work: Callable[[Row], None]) -> int:

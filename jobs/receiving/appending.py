@@ -6,8 +6,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F
-from django.db.models.functions import Now
+from django.db.models import F, QuerySet
 
 from accounts.models import Workspace
 from config.errors import (
@@ -20,7 +19,7 @@ from config.errors import (
 )
 from jobs.models import Ingest, IngestKind, IngestPart, IngestState
 from jobs.queue import wake_imports
-from jobs.receiving.rows import upload_get_receiving
+from jobs.receiving.rows import receiving, upload_get_receiving
 from jobs.receiving.spool import Body, Piece, Source, piece_remove, piece_store, spooled
 
 CHECKSUMS: Final = ("sha256", "sha1")
@@ -52,7 +51,7 @@ def upload_append(
     if ingest.kind != IngestKind.TUS:
         raise WrongState("This upload takes numbered parts.")
     if offset != ingest.received_bytes:
-        raise _conflict(ingest.received_bytes)
+        raise _conflict(ingest)
     if length > int(ingest.size_bytes or 0) - offset:
         raise TooLarge("The body goes beyond the announced length.")
     body = Body(source, length=length)
@@ -80,6 +79,9 @@ def _append_slice(ingest: Ingest, offset: int, body: Body, checksum: Checksum | 
 
 
 def _keep(ingest: Ingest, offset: int, piece: Piece) -> None:
+    # Looked at before: the body may have taken long, and others may have sent the same.
+    if not _taking(ingest, offset).exists():
+        raise _conflict(ingest)
     key = piece_store(piece, upload_uuid=ingest.uuid, name=str(offset))
     try:
         _record(ingest, offset, piece.size_bytes, key)
@@ -93,17 +95,12 @@ def _keep(ingest: Ingest, offset: int, piece: Piece) -> None:
 def _record(ingest: Ingest, offset: int, size_bytes: int, key: str) -> None:
     end = offset + size_bytes
     is_complete = end == ingest.size_bytes
-    taken = Ingest.objects.filter(
-        pk=ingest.pk,
-        state=IngestState.RECEIVING,
-        received_bytes=offset,
-        expires_at__gt=Now(),
-    ).update(
+    taken = _taking(ingest, offset).update(
         received_bytes=F("received_bytes") + size_bytes,
         state=IngestState.WAITING if is_complete else IngestState.RECEIVING,
     )
     if not taken:
-        raise _conflict(Ingest.objects.values_list("received_bytes", flat=True).get(pk=ingest.pk))
+        raise _conflict(ingest)
     if not is_complete and ingest.parts.count() >= MAX_PIECES - 1:
         raise LimitReached(f"An upload comes in at most {MAX_PIECES} pieces; send larger ones.")
     IngestPart.objects.create(
@@ -113,5 +110,11 @@ def _record(ingest: Ingest, offset: int, size_bytes: int, key: str) -> None:
         wake_imports()
 
 
-def _conflict(offset: int) -> OffsetConflict:
+def _taking(ingest: Ingest, offset: int) -> QuerySet[Ingest]:
+    return receiving(ingest).filter(received_bytes=offset)
+
+
+def _conflict(ingest: Ingest) -> OffsetConflict:
+    ingest.refresh_from_db(fields=["received_bytes"])
+    offset = ingest.received_bytes
     return OffsetConflict(headers={"Upload-Offset": str(offset)}, data={"offset": offset})

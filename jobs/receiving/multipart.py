@@ -29,7 +29,12 @@ from config.errors import (
 )
 from jobs.models import Ingest, IngestKind, IngestPart, IngestState
 from jobs.queue import wake_imports
-from jobs.receiving.rows import upload_create, upload_get_alive, upload_get_receiving
+from jobs.receiving.rows import (
+    receiving,
+    upload_create,
+    upload_get_alive,
+    upload_get_receiving,
+)
 from jobs.receiving.spool import Body, Source, piece_remove, piece_store, spooled
 from jobs.storage import storage_bucket
 
@@ -137,6 +142,8 @@ def part_store(*, token: str, source: Source, length: int) -> str:
     with spooled(body, max_bytes=length, algorithm="md5") as piece:
         if body.left:
             raise UploadInterrupted("The body ended early or came too slowly; send it again.")
+        if not receiving(upload).exists():
+            raise _closed()
         etag = piece.digest.hex()
         key = piece_store(piece, upload_uuid=upload.uuid, name=f"{number}.{etag}")
     replaced = _part_record(upload, number, length, key)
@@ -218,9 +225,7 @@ def _in_bucket(upload: Ingest) -> "BucketUpload":
 
 
 def _finish_receiving(upload: Ingest) -> bool:
-    finished = Ingest.objects.filter(
-        pk=upload.pk, state=IngestState.RECEIVING, expires_at__gt=Now()
-    ).update(state=IngestState.WAITING, received_bytes=upload.size_bytes)
+    finished = receiving(upload).update(state=IngestState.WAITING, received_bytes=upload.size_bytes)
     if finished:
         wake_imports()
     return bool(finished)
@@ -262,11 +267,9 @@ def _part_record(upload: Ingest, number: int, size_bytes: int, key: str) -> str 
     """Note down a part; returns the key of the one that it replaces."""
     try:
         with transaction.atomic():
-            taking = Ingest.objects.filter(
-                pk=upload.pk, state=IngestState.RECEIVING, expires_at__gt=Now()
-            )
+            taking = receiving(upload)
             if not taking.select_for_update(no_key=True).exists():
-                raise WrongState("The upload takes no parts any more.")
+                raise _closed()
             old = upload.parts.filter(position=number).first()
             if old is not None:
                 old.delete()
@@ -279,6 +282,10 @@ def _part_record(upload: Ingest, number: int, size_bytes: int, key: str) -> str 
         piece_remove(key)
         raise
     return old.storage_key if old is not None else None
+
+
+def _closed() -> WrongState:
+    return WrongState("The upload takes no parts any more.")
 
 
 def _etag(key: str) -> str:

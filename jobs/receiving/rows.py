@@ -83,16 +83,22 @@ def upload_get_receiving(*, upload_uuid: UUID, workspace: Workspace | None = Non
 
 @transaction.atomic
 def upload_cancel(*, workspace: Workspace, upload_uuid: UUID) -> None:
-    """Give an upload up; what came of it is thrown away. A second time is as good as once."""
+    """Give an upload up, also one that a worker is at: it will notice. What came is thrown away."""
     upload = upload_get_for_workspace(workspace=workspace, upload_uuid=upload_uuid)
     cancelled = Ingest.objects.filter(
-        pk=upload.pk, state__in=[IngestState.RECEIVING, IngestState.WAITING]
-    ).update(state=IngestState.CANCELLED, finished_at=Now())
+        pk=upload.pk,
+        state__in=[IngestState.RECEIVING, IngestState.WAITING, IngestState.RUNNING],
+    ).update(state=IngestState.CANCELLED, lease_until=None, finished_at=Now())
     if not cancelled:
         upload.refresh_from_db()
         if upload.state == IngestState.CANCELLED:
             raise UploadGone
-        raise WrongState("The upload is complete and being made an asset; delete that instead.")
+        raise WrongState("The upload has ended already; delete the asset that was made of it.")
+
+
+def receiving(upload: Ingest) -> QuerySet[Ingest]:
+    """The row, if it takes bytes at this moment."""
+    return Ingest.objects.filter(pk=upload.pk, state=IngestState.RECEIVING, expires_at__gt=Now())
 
 
 def _refuse_above_limits(workspace: Workspace, size_bytes: int) -> None:

@@ -10,8 +10,9 @@ import pytest
 
 from accounts.models import Workspace
 from config.errors import AppError, LimitReached, OffsetConflict, UploadGone
+from jobs.cleaning import storage_clean
 from jobs.models import Ingest, IngestPart, IngestState
-from jobs.receiving import ingest_collect, ingests_expire, multipart
+from jobs.receiving import ingest_collect, ingests_expire, multipart, spool
 from jobs.receiving.appending import upload_append
 from jobs.receiving.multipart import SentPart, multipart_complete, part_store
 from jobs.receiving.rows import upload_cancel
@@ -169,6 +170,27 @@ def test_what_storage_lost_is_not_passed_on(
             part.delete()
     with pytest.raises(OSError, match=words):
         ingest_collect(upload, path=tmp_path / "recording")
+
+
+@pytest.mark.django_db
+def test_an_upload_that_has_ended_is_swept_when_its_senders_are_done(
+    alice: Workspace, stored: Stored
+):
+    cancelled, going_on = make_upload(alice), make_upload(alice)
+    for upload in (cancelled, going_on):
+        append(upload, 0, b"ab")
+    # A process that is killed here leaves a file that no row knows.
+    spool.piece_store(
+        spool.Piece(Path("/etc/hostname"), 1, b""), upload_uuid=cancelled.uuid, name="2"
+    )
+    upload_cancel(workspace=alice, upload_uuid=cancelled.uuid)
+    assert (storage_clean(), len(stored())) == (0, 3)
+    Ingest.objects.filter(pk=cancelled.pk).update(finished_at="2026-01-01T00:00:00Z")
+    assert (storage_clean(), len(stored())) == (1, 1)
+    cancelled.refresh_from_db()
+    assert cancelled.swept_at is not None
+    assert IngestPart.objects.get().ingest == going_on
+    assert storage_clean() == 0
 
 
 @pytest.mark.django_db

@@ -282,13 +282,22 @@ def test_a_cancelled_upload_is_gone(alice_client: Client):
     assert (body["state"], body["received_bytes"], body["error"]) == ("cancelled", 3, None)
 
 
-@pytest.mark.parametrize("state", [IngestState.RUNNING, IngestState.FAILED])
-def test_what_is_past_cancelling_is_said(alice: Workspace, alice_client: Client, state: str):
-    lease = Now() if state == IngestState.RUNNING else None
-    upload = make_upload(alice, state=state, lease_until=lease)
+def test_a_worker_does_not_keep_an_upload_from_being_cancelled(
+    alice: Workspace, alice_client: Client
+):
+    upload = make_upload(alice, state=IngestState.RUNNING, lease_until=Now())
+    assert alice_client.delete(url_of(upload)).status_code == 204
+    upload.refresh_from_db()
+    assert (upload.state, upload.lease_until) == (IngestState.CANCELLED, None)
+    assert upload.finished_at is not None
+
+
+def test_what_has_ended_cannot_be_cancelled(alice: Workspace, alice_client: Client):
+    upload = make_upload(alice, state=IngestState.FAILED, finished_at=LONG_AGO)
     response = alice_client.delete(url_of(upload))
     assert (response.status_code, response.json()["error"]["code"]) == (409, "wrong_state")
-    assert Ingest.objects.get().state == state
+    upload.refresh_from_db()
+    assert (upload.state, upload.finished_at) == (IngestState.FAILED, LONG_AGO)
 
 
 def test_an_upload_expires(alice: Workspace, alice_client: Client):
