@@ -211,7 +211,10 @@ def _give_up_lost() -> None:
         lease_until__lte=Now(),
         attempts__gte=TRIES,
     )
-    _end(lost, MessageState.FAILED)
+    with transaction.atomic():
+        # In no particular order, hence never waiting for a row that somebody else holds.
+        pks = list(lost.select_for_update(skip_locked=True).values_list("pk", flat=True))
+        _end(WebhookMessage.objects.filter(pk__in=pks), MessageState.FAILED)
 
 
 def _choose(limit: int) -> list[int]:

@@ -27,6 +27,7 @@ from jobs.delivering import (
     has_messages_due,
     messages_deliver,
 )
+from jobs.instance import FOLDER_VARIABLE, stop_request
 from jobs.management.commands.janitor import Command as Janitor
 from jobs.models import MessageState, WebhookAttempt, WebhookEndpoint, WebhookMessage
 from jobs.outbox import host_of
@@ -450,6 +451,16 @@ def test_a_last_try_that_is_lost_with_its_worker_is_not_repeated_for_ever(
     assert (only().state, server.n_connections) == ("failed", 0)
 
 
+def test_a_worker_that_is_asked_to_stop_begins_nothing(
+    alice: Workspace, server: Receiver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    write(alice, server.url)
+    monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path))
+    stop_request(tmp_path)
+    assert messages_deliver() is True
+    assert (only().attempts, server.n_connections) == (0, 0)
+
+
 def test_a_worker_that_lost_its_lease_decides_nothing(alice: Workspace, settings: Any):
     """It was stopped while it waited; another has delivered the message since."""
     with receiver(settings) as server:
@@ -530,6 +541,34 @@ def _most_at_once(server: Receiver) -> Any:
 
     server.answer = answer
     return lambda: most[0]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_disabling_while_everything_fails_stops_nobody(settings: Any):
+    """Both want the endpoint and its messages, and must not wait for each other in a circle."""
+    workspace = make_workspace(credits=0)
+    with receiver(settings, DOWN) as server:
+        endpoint, _ = make_endpoint(workspace, server.url)
+        write(workspace, endpoint.url, endpoint=endpoint, count=20)
+
+        def switch() -> None:
+            for is_enabled in [False, True] * 5:
+                endpoint_update(
+                    workspace=workspace,
+                    endpoint_uuid=endpoint.uuid,
+                    actor=OPERATOR,
+                    is_enabled=is_enabled,
+                )
+                make_due()
+
+        def deliver() -> None:
+            for _ in range(5):
+                messages_deliver()
+
+        assert together(3, switch, deliver) == [None] * 3
+    endpoint.refresh_from_db()
+    assert endpoint.is_enabled
+    assert set(WebhookMessage.objects.values_list("state", flat=True)) == {"failed"}
 
 
 @pytest.mark.django_db(transaction=True)

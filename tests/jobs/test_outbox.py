@@ -1,10 +1,12 @@
 """Messages are written with what they tell, or not at all."""
 
+import hashlib
 import json
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from django.db import transaction
@@ -292,6 +294,22 @@ def test_recordings_that_came_or_failed_to_are_told(
                 "finished_at": zulu(ingest.finished_at),
             },
         }
+
+
+def test_an_order_without_an_address_keeps_the_hash_that_it_always_had():
+    order = Order(
+        asset_uuid=UUID("00000000-0000-4000-8000-000000000000"),
+        service="separation",
+        stems=["vocals"],
+        model="htdemucs",
+        output_format="wav",
+    )
+    text = (
+        '{"asset_uuid": "00000000-0000-4000-8000-000000000000", "service": "separation", '
+        '"stems": ["vocals"], "model": "htdemucs", "output_format": "wav"}'
+    )
+    assert order.sha256 == hashlib.sha256(text.encode()).hexdigest()
+    assert replace(order, callback_url=URL).sha256 != order.sha256
 
 
 def test_a_worker_is_woken_after_the_commit_if_there_is_something_to_send(
