@@ -1,7 +1,7 @@
 """What a long job has finished so far, kept in storage for an attempt that may follow."""
 
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -11,7 +11,7 @@ from django.conf import settings
 from django.db import close_old_connections, connection
 from django.db.utils import Error as DatabaseError
 
-from jobs.heartbeat import Heartbeat
+from jobs.heartbeat import Heartbeat, StopRequested
 from jobs.leases import LeaseLost, job_part_add
 from jobs.models import Job
 from jobs.storage import storage_fetch, storage_save
@@ -21,6 +21,7 @@ log = structlog.get_logger(__name__)
 
 # After storage or the database failed; the work goes on without them.
 _PAUSE_S = 10
+_STOP_PATIENCE_S = 5
 
 
 class Checkpoints:
@@ -48,8 +49,12 @@ class Checkpoints:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        # Its files are about to go.
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        is_stopping = isinstance(error, StopRequested)
+        if self._storing is not None:
+            # Its files are about to go, and storage is swept soon after the job has ended: nothing
+            # may arrive there later. A job that is handed back has not ended, and has no time.
+            wait([self._storing], timeout=_STOP_PATIENCE_S if is_stopping else None)
+        self._pool.shutdown(wait=not is_stopping, cancel_futures=True)
         if error is not None and self._storing is not None:
             try:
                 self.look()

@@ -17,6 +17,7 @@ from itertools import count
 from pathlib import Path
 from typing import IO, Any
 
+import psutil
 import structlog
 
 import separation
@@ -32,6 +33,7 @@ _LOOK_EVERY_S = 0.05
 # models are read again in some seconds.
 _STOP_PATIENCE_S = 0.5
 _KILL_PATIENCE_S = 5
+_CHECK_EVERY_S = 5
 _READ_BYTES = 1 << 16
 
 
@@ -178,6 +180,7 @@ class EngineProcess:
         _, output = self._streams()
         with selectors.DefaultSelector() as selector:
             selector.register(output, selectors.EVENT_READ)
+            next_check = time.monotonic() + _CHECK_EVERY_S
             while True:
                 watch()
                 line, newline, rest = self._received.partition(b"\n")
@@ -189,6 +192,10 @@ class EngineProcess:
                     if not chunk:
                         return
                     self._received += chunk
+                elif time.monotonic() >= next_check:
+                    next_check = time.monotonic() + _CHECK_EVERY_S
+                    if self._is_stopped():
+                        raise EngineLost(None)
 
     def _send(self, number: int, **values: Any) -> None:
         requests, _ = self._streams()
@@ -202,6 +209,14 @@ class EngineProcess:
         if process is None or process.stdin is None or process.stdout is None:
             raise EngineLost(None)
         return process.stdin, process.stdout
+
+    def _is_stopped(self) -> bool:
+        """Whether somebody stopped it (SIGSTOP): it would use up the time of the job."""
+        try:
+            status = psutil.Process(self.pid).status() if self.pid else None
+        except psutil.NoSuchProcess:
+            return False
+        return bool(status == psutil.STATUS_STOPPED)
 
     def _exit_status(self) -> int | None:
         if self._process is None:

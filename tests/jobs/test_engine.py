@@ -187,6 +187,20 @@ def test_a_process_that_dies_is_a_loss_and_the_next_job_has_another(
     assert engine.pid not in (None, pids[0])
 
 
+def test_a_process_that_somebody_stopped_is_a_loss(
+    engine: EngineProcess, separate: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("jobs.engine._CHECK_EVERY_S", 0)
+
+    def on_progress(**_: Any) -> None:
+        assert engine.pid is not None
+        os.kill(engine.pid, signal.SIGSTOP)
+
+    with pytest.raises(EngineLost):
+        separate(on_progress=on_progress)
+    assert engine.pid is None
+
+
 def test_one_that_died_while_idle_costs_no_job(engine: EngineProcess, separate: Callable[..., Any]):
     for _ in range(2):
         with pytest.raises(errors.UnknownStem):
