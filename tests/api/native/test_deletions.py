@@ -8,10 +8,17 @@ from django.db.models.functions import Now
 from django.test import Client
 
 from jobs.cleaning import storage_clean
+from jobs.heartbeat import Heartbeat
 from jobs.models import Asset
 from tests.makers import make_asset, make_job, run_jobs
 
 pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def _no_beats(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They come on a connection of their own, which sees nothing of a test's transaction."""
+    monkeypatch.setattr(Heartbeat, "_beat", lambda self: None)
 
 
 def test_a_deletion_is_proven_step_by_step(alice: Any, alice_client: Client, tmp_path: Path):
