@@ -1,42 +1,78 @@
 """This cluster of workers, as its supervisor sees it: whether it still works, and shall stop.
 
 The supervisor (`manage.py cluster`) shares a folder with the processes that it started. Not the
-database: an outage of that must not look like a hung cluster.
+database: an outage of that must not look like a hung cluster. A file is touched, never written to:
+that works on a full disk too, and the supervisor goes by its own clock.
 """
 
 import os
-import time
+from contextlib import suppress
+from enum import StrEnum
 from pathlib import Path
 
 FOLDER_VARIABLE = "STEMWRIGHT_INSTANCE_DIR"
+BUSY_PREFIX = "busy."
 
 
-def pulse_write() -> None:
-    """Say that a worker of this cluster lives: it took a task, or is busy with a job."""
+class Pulse(StrEnum):
+    """Who says that it lives."""
+
+    # A worker: it took a task, or is busy with a job.
+    WORKER = "pulse"
+    # A worker that ran the canary; the process that notes outcomes, which then heard of it.
+    CANARY = "canary"
+    MONITOR = "monitor"
+    # The process that replaces others that died.
+    SENTINEL = "sentinel"
+
+
+def folder_prepare(folder: Path) -> None:
+    """Make the files that are to be touched, while there is room for them."""
+    for pulse in Pulse:
+        os.utime(_touch(folder / pulse), (0, 0))
+
+
+def is_supervised() -> bool:
+    return _folder() is not None
+
+
+def pulse_write(pulse: Pulse = Pulse.WORKER) -> None:
+    """Say that this part of the cluster lives."""
     folder = _folder()
     if folder is not None:
-        draft = folder / f"pulse.{os.getpid()}"
-        # The clock that all processes of a machine share, and nobody sets.
-        draft.write_text(str(time.monotonic()))
-        draft.replace(folder / "pulse")
+        # Never a reason for work to fail.
+        with suppress(OSError):
+            _touch(folder / pulse)
 
 
-def pulse_age_s(folder: Path) -> float | None:
-    """How long ago that was; None if it never was."""
-    try:
-        return time.monotonic() - float((folder / "pulse").read_text())
-    except FileNotFoundError:
-        return None
+def busy_write() -> None:
+    """Say that this worker begins a task, and will take no other until it has ended."""
+    folder = _folder()
+    if folder is not None:
+        with suppress(OSError):
+            _touch(folder / f"{BUSY_PREFIX}{os.getpid()}")
+
+
+def busy_end() -> None:
+    folder = _folder()
+    if folder is not None:
+        with suppress(OSError):
+            (folder / f"{BUSY_PREFIX}{os.getpid()}").unlink()
 
 
 def stop_request(folder: Path) -> None:
     """Ask the workers to claim nothing more and to finish, or give back, what they have."""
-    (folder / "stop").touch()
+    _touch(folder / "stop")
 
 
 def is_stop_requested() -> bool:
     folder = _folder()
     return folder is not None and (folder / "stop").exists()
+
+
+def _touch(path: Path) -> Path:
+    path.touch()
+    return path
 
 
 def _folder() -> Path | None:

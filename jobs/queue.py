@@ -1,20 +1,31 @@
-"""Waking workers. The only module that knows django-q2.
+"""Waking workers.
 
 A task carries no state: it says that there is work, and may be lost or delivered twice. What is to
 be done stands in the rows that a worker claims.
 """
 
+import threading
+import time
+from typing import Any
+
+import structlog
 from django.db import transaction
-from django.db.models.functions import Now
-from django_q.models import OrmQ
+from django_q.brokers import get_broker
 from django_q.tasks import async_task
+
+log = structlog.get_logger(__name__)
 
 SEPARATION = "separation"
 IMPORTS = "imports"
 DEFAULT = "default"
 
-# A worker that ran a job wakes the next by itself, so a few are as good as many.
-_ENOUGH_WAITING = 3
+# A broker that lets callers wait is left alone for a while; the janitor wakes instead.
+_SLOW_S = 0.5
+_REST_S = 5.0
+_rest_until = 0.0
+
+# One connection for each thread: that of SQS must not be shared.
+_local = threading.local()
 
 
 def wake_separation() -> None:
@@ -53,14 +64,30 @@ def wake_payment_reconciling() -> None:
 
 
 def _wake(function: str, *, cluster: str) -> None:
-    def enqueue() -> None:
-        # Fetched tasks stay in the table, locked, until they are done; those of a killed cluster
-        # stay locked for long. Only tasks that a worker can still fetch count as waiting.
-        waiting = OrmQ.objects.filter(key=cluster, lock__lte=Now()).count()
-        if waiting < _ENOUGH_WAITING:
-            # `save=False`: the outcome is in the rows; a second account of it would only grow.
-            async_task(function, cluster=cluster, save=False)
+    # A wake-up may be lost, the janitor sends another. It must never make a call fail whose work is
+    # committed.
+    transaction.on_commit(lambda: _enqueue(function, cluster), robust=True)
 
-    # Robust: a wake-up may be lost, the janitor sends another. It must never make a call fail
-    # whose work is committed.
-    transaction.on_commit(enqueue, robust=True)
+
+def _enqueue(function: str, cluster: str) -> None:
+    global _rest_until
+    started = time.monotonic()
+    if started < _rest_until:
+        return
+    try:
+        broker = _broker(cluster)
+        # Tasks that wait now are fetched later, and find what was committed before.
+        if broker.queue_size() < broker.enough_waiting:
+            # `save=False`: the outcome is in the rows; a second account of it would only grow.
+            async_task(function, broker=broker, cluster=cluster, save=False)
+    except Exception:
+        log.warning("wake_failed", task=function, exc_info=True)
+        if time.monotonic() - started > _SLOW_S:
+            _rest_until = time.monotonic() + _REST_S
+
+
+def _broker(cluster: str) -> Any:
+    brokers: dict[str, Any] = _local.__dict__.setdefault("brokers", {})
+    if cluster not in brokers:
+        brokers[cluster] = get_broker(cluster)
+    return brokers[cluster]

@@ -38,10 +38,10 @@ _LOCK_TIMEOUT_MS = 3000
 _LOCK_TRIES = 4
 _LOCK_NOT_AVAILABLE = "55P03"
 
-# The first job of each workspace that waits costs one probe of the index job_turns, however many jobs
-# it has (a "loose index scan"); its order by `-is_preview` shows whether there are previews. Heads
-# are locked in their order, and one that somebody else holds (its owner cancels it) is skipped; so
-# many are looked at. The time is only ever that of `statement_timestamp()`.
+# The first job of each workspace that waits costs one probe of the index job_turns, however many
+# jobs it has (a "loose index scan"); its order by `-is_preview` shows whether there are previews.
+# Heads are locked in their order, and one that somebody else holds (its owner cancels it) is
+# skipped; so many are looked at. The time is only ever that of `statement_timestamp()`.
 _NEXT_SQL = f"""
 WITH RECURSIVE first (workspace_id, id, is_preview, queued_at, is_paused) AS (
   (SELECT workspace_id, id, is_preview, queued_at,
@@ -77,7 +77,7 @@ admitted AS (
 heads AS (
   SELECT head.id, row_number() OVER (
            ORDER BY head.is_preview OR head.queued_at
-                      < statement_timestamp() - %(head_start)s DESC,
+                      < statement_timestamp() - make_interval(secs => %(head_start_s)s) DESC,
                     a.running, a.last_turn_at NULLS FIRST,
                     head.is_preview = a.last_was_preview, head.queued_at, head.id
          ) AS place
@@ -139,7 +139,7 @@ def _claim_next() -> Job | None:
             _NEXT_SQL,
             {
                 "parallel_jobs": settings.PARALLEL_JOBS,
-                "head_start": timedelta(seconds=settings.PREVIEW_HEAD_START_SECONDS),
+                "head_start_s": settings.PREVIEW_HEAD_START_SECONDS,
             },
         )
         row = cursor.fetchone()

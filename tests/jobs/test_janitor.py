@@ -10,6 +10,7 @@ from django_q.models import OrmQ
 from billing.ledger import credits_grant
 from billing.selectors import wallet_get
 from jobs import leases, queue
+from jobs.brokers import Database
 from jobs.cleaning import storage_clean
 from jobs.management.commands.janitor import Command as Janitor
 from jobs.management.commands.janitor import wake_cleaning_if_needed
@@ -28,8 +29,12 @@ def waiting_tasks() -> list[str]:
 
 
 def test_a_new_job_wakes_a_worker_but_not_without_end(
-    alice: Any, tmp_path: Path, django_capture_on_commit_callbacks: Any
+    alice: Any,
+    tmp_path: Path,
+    django_capture_on_commit_callbacks: Any,
+    monkeypatch: pytest.MonkeyPatch,
 ):
+    monkeypatch.setattr(Database, "enough_waiting", 3)
     asset = make_asset(alice, tmp_path)
     with django_capture_on_commit_callbacks(execute=True):
         for _ in range(5):

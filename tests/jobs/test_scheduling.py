@@ -205,7 +205,7 @@ def test_the_plan_limits(
     assert len(claim_all()) == expected
 
 
-def test_shipped_plans_say_what_they_allow(db: None):
+def test_shipped_plans_say_what_they_allow():
     plans = Plan.objects.order_by("code").values_list(
         "code", "parallel_jobs", "results_days", "uploads_days"
     )
