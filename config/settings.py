@@ -11,7 +11,6 @@ import structlog
 from cryptography.fernet import Fernet, MultiFernet
 
 from config import env
-from config.broker import broker_settings, sqs_queue_prefix
 from config.buckets import bucket_storage_from_environment
 from config.localdb import ensure_database_url
 from config.logs import mask_tokens
@@ -249,6 +248,12 @@ UPLOAD_SPARE_BYTES = env.integer("STEMWRIGHT_UPLOAD_SPARE_BYTES", 256 * 1024**2)
 # holds a server thread.
 UPLOAD_IDLE_SECONDS = env.integer("STEMWRIGHT_UPLOAD_IDLE_SECONDS", 30)
 UPLOAD_REQUEST_SECONDS = env.integer("STEMWRIGHT_UPLOAD_REQUEST_SECONDS", 3600)
+# Imports that a workspace may have open at a time, and that workers see to at the same time.
+IMPORTS_OPEN = env.integer("STEMWRIGHT_IMPORTS_OPEN", 20)
+PARALLEL_IMPORTS = env.integer("STEMWRIGHT_PARALLEL_IMPORTS", 2)
+# Fetching a recording takes so long at most; storing it, so much more.
+IMPORT_FETCH_SECONDS = env.integer("STEMWRIGHT_IMPORT_FETCH_SECONDS", 900)
+IMPORT_STORE_SECONDS = 600
 RECORDING_MAX_SECONDS = env.integer("STEMWRIGHT_RECORDING_MAX_SECONDS", 3 * 3600)
 # Of all channels together: three hours of 48 kHz in eight, say.
 RECORDING_MAX_SAMPLES = env.integer("STEMWRIGHT_RECORDING_MAX_SAMPLES", 3 * 3600 * 48_000 * 8)
@@ -318,20 +323,9 @@ WEBHOOK_LOG_DAYS = env.integer("STEMWRIGHT_WEBHOOK_LOG_DAYS", 30)
 _SEPARATION_TASK_SECONDS = (
     2 * 3600 + JOB_TIME_LIMIT_BASE_SECONDS + JOB_TIME_LIMIT_FACTOR * RECORDING_MAX_SECONDS
 )
-# --- Workers ----------------------------------------------------------------------------------
-
-# What carries the wake-ups between machines: PostgreSQL, Redis or SQS (config/broker.py).
-BROKER_URL = env.text("STEMWRIGHT_BROKER_URL", "")
-SQS_QUEUE_PREFIX = sqs_queue_prefix(BROKER_URL)
-# A canary goes through each cluster so often. A cluster that shows no life for longer than its
-# patience is killed and started anew (docs/adr/0009-supervision.md).
-CLUSTER_CANARY_SECONDS = env.integer("STEMWRIGHT_CLUSTER_CANARY_SECONDS", 5)
-CLUSTER_PATIENCE_SECONDS = env.integer("STEMWRIGHT_CLUSTER_PATIENCE_SECONDS", 30)
-CLUSTER_START_PATIENCE_SECONDS = env.integer("STEMWRIGHT_CLUSTER_START_PATIENCE_SECONDS", 60)
-
 Q_CLUSTER: dict[str, Any] = {
     "name": "default",
-    **broker_settings(BROKER_URL),
+    "orm": "default",
     "workers": 2,
     # Light work only. `retry` counts from the moment that a task is fetched, not started: it must
     # exceed (prefetched + 1) x the longest task, else tasks run twice.
@@ -341,8 +335,8 @@ Q_CLUSTER: dict[str, Any] = {
     "queue_limit": 1,
     "max_attempts": 3,
     "ack_failures": True,
-    # The janitor sees to what is due; schedules would hang with their cluster.
-    "scheduler": False,
+    # A schedule that was missed runs once, not once for each time that it was missed.
+    "catch_up": False,
     # Database polls: 0.2 s keeps the wait of a new job under half a second.
     "poll": 0.2,
     # Must divide timeout + 3: the guard compares the remaining time with 0 exactly.
@@ -367,6 +361,7 @@ Q_CLUSTER: dict[str, Any] = {
             "timeout": 3600,
             "retry": 3700,
             "queue_limit": 1,
+            "scheduler": False,
         },
     },
 }

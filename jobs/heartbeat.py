@@ -9,9 +9,10 @@ from django.conf import settings
 from django.db import connection
 from django.db.utils import Error as DatabaseError
 
+from jobs.ingest_leases import ingest_beat
 from jobs.instance import is_stop_requested, pulse_write
 from jobs.leases import CancelRequested, LeaseLost, job_beat
-from jobs.models import Job
+from jobs.models import Ingest, Job
 
 log = structlog.get_logger(__name__)
 
@@ -29,16 +30,16 @@ class StopRequested(Exception):
 
 
 class Heartbeat:
-    """Beats for a job beside its work, and tells the work to stop.
+    """Beats for a job, or for what comes in, beside the work, and tells the work to stop.
 
     Beating needs a thread: storing a file may take longer than a lease.
     """
 
-    def __init__(self, job: Job) -> None:
-        self._job = job
+    def __init__(self, work: Job | Ingest) -> None:
+        self._work = work
         self._progress = 0.0
         self._stop: LeaseLost | CancelRequested | None = None
-        self._over_at = time.monotonic() + time_limit_s(job)
+        self._over_at = time.monotonic() + time_limit_s(work)
         self._stop_seen_at: float | None = None
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
@@ -80,7 +81,7 @@ class Heartbeat:
                     # A full disk must not cost the lease.
                     pulse_write()
                 try:
-                    job_beat(self._job, progress=self._progress)
+                    self._keep_lease()
                 except (LeaseLost, CancelRequested) as stop:
                     self._stop = stop
                     return
@@ -91,8 +92,18 @@ class Heartbeat:
         finally:
             connection.close()
 
+    def _keep_lease(self) -> None:
+        if isinstance(self._work, Ingest):
+            ingest_beat(self._work)
+        else:
+            job_beat(self._work, progress=self._progress)
 
-def time_limit_s(job: Job) -> float:
-    """How long one attempt at a job may take."""
+
+def time_limit_s(work: Job | Ingest) -> float:
+    """How long one attempt may take."""
+    if isinstance(work, Ingest):
+        return (
+            settings.IMPORT_FETCH_SECONDS + settings.PROBE_SECONDS + settings.IMPORT_STORE_SECONDS
+        )
     factor = settings.JOB_TIME_LIMIT_FACTOR
-    return settings.JOB_TIME_LIMIT_BASE_SECONDS + factor * job.asset.duration_s
+    return settings.JOB_TIME_LIMIT_BASE_SECONDS + factor * work.asset.duration_s

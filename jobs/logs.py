@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager
 import structlog
 from django.db import transaction
 
-from jobs.models import Job, JobState
+from jobs.models import Ingest, Job, JobState
 
 log = structlog.get_logger(__name__)
 
@@ -23,6 +23,16 @@ def job_context(job: Job) -> AbstractContextManager[None]:
         attempt=job.attempt,
         workspace=str(job.workspace.uuid),
         request_id=job.request_id,
+    )
+
+
+def ingest_context(ingest: Ingest) -> AbstractContextManager[None]:
+    """As for a job; never with its address, which may hold secrets."""
+    return structlog.contextvars.bound_contextvars(
+        ingest=str(ingest.uuid),
+        attempt=ingest.attempt,
+        workspace=str(ingest.workspace.uuid),
+        request_id=ingest.request_id,
     )
 
 

@@ -1,14 +1,11 @@
 """Running one job: from the claimed row to its stems in storage and its end in the database."""
 
 import errno
-import time
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
 import structlog
 from django.conf import settings
-from django.db import close_old_connections, connection
 from django.db.utils import Error as DatabaseError
 
 from jobs.checkpoints import Checkpoints
@@ -28,13 +25,11 @@ from jobs.models import Asset, AssetState, Job, JobState
 from jobs.scheduling import job_claim
 from jobs.scratch import scratch_folder
 from jobs.separating import asset_info, code_and_text, stem_info
+from jobs.settling import settle
 from jobs.storage import local_copy, sha256_of, storage_delete_tree, storage_save
 from separation.errors import DiskFull, MissingFile, OutOfMemory, SeparationError
 
 log = structlog.get_logger(__name__)
-
-# A restart of PostgreSQL takes seconds; within these the heartbeat keeps the lease if it can.
-_FINISH_PAUSES_S = (0.5, 2, 5, 10)
 
 
 def run_next_job() -> bool:
@@ -54,7 +49,7 @@ def job_run(job: Job) -> None:
         try:
             with Heartbeat(job) as heartbeat:
                 outputs = _separate(job, heartbeat)
-                _settle(lambda: job_succeed(job, outputs=outputs))
+                settle(lambda: job_succeed(job, outputs=outputs))
         except (LeaseLost, DatabaseError):
             raise
         except Exception as error:
@@ -66,23 +61,6 @@ def job_run(job: Job) -> None:
     except DatabaseError:
         # Nothing can be written now. The lease will end, and another attempt will follow.
         log.exception("job_left_to_the_reaper")
-
-
-def _settle(write: Callable[[], None]) -> None:
-    """Write how the attempt ended, also over a restart of the database in this very moment."""
-    # The connection has been idle for as long as the work took, and may be dead.
-    if not connection.in_atomic_block:
-        close_old_connections()
-    for pause_s in _FINISH_PAUSES_S:
-        try:
-            write()
-        except DatabaseError:
-            log.warning("job_finish_failed", exc_info=True)
-            connection.close()
-            time.sleep(pause_s)
-        else:
-            return
-    write()
 
 
 def _separate(job: Job, heartbeat: Heartbeat) -> list[Asset]:
@@ -142,10 +120,10 @@ def _stem_store(job: Job, *, stem: str, path: Path) -> Asset:
 def _end_badly(job: Job, error: Exception) -> None:
     match error:
         case CancelRequested():
-            _settle(lambda: job_stop(job))
+            settle(lambda: job_stop(job))
             log.info("job_cancelled")
         case StopRequested():
-            _settle(lambda: job_hand_back(job))
+            settle(lambda: job_hand_back(job))
             log.info("job_handed_back")
         case TimeLimitReached():
             # Another attempt would take as long.
@@ -171,14 +149,14 @@ def _end_badly(job: Job, error: Exception) -> None:
 
 
 def _fail(job: Job, code: str, message: str) -> None:
-    _settle(lambda: job_fail(job, code=code, message=message))
+    settle(lambda: job_fail(job, code=code, message=message))
     log.warning("job_failed", code=code)
 
 
 def _retry(job: Job, code: str, message: str, *, pause_s: float | None = None) -> None:
     """For what may be well again in a while, but not at once."""
     pause_s = settings.JOB_RETRY_PAUSE_SECONDS if pause_s is None else pause_s
-    _settle(lambda: job_retry_or_fail(job, code=code, message=message, pause_s=pause_s))
+    settle(lambda: job_retry_or_fail(job, code=code, message=message, pause_s=pause_s))
     log.warning("job_attempt_failed", code=code)
 
 

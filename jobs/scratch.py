@@ -7,14 +7,14 @@ from pathlib import Path
 
 from django.conf import settings
 
-from jobs.models import Job, JobState
+from jobs.models import Ingest, IngestState, Job, JobState
 
 
 @contextmanager
-def scratch_folder(job: Job) -> Iterator[Path]:
+def scratch_folder(work: Job | Ingest) -> Iterator[Path]:
     """A folder of this attempt's own, on this machine, for as long as the block runs."""
     remove_leftovers()
-    folder = settings.SCRATCH_DIR / f"{job.uuid}.{job.attempt}"
+    folder = settings.SCRATCH_DIR / f"{work.uuid}.{work.attempt}"
     folder.mkdir(parents=True)
     try:
         yield folder
@@ -30,9 +30,11 @@ def remove_leftovers() -> None:
     folders = list(settings.SCRATCH_DIR.iterdir())
     running = {
         f"{uuid}.{attempt}"
-        for uuid, attempt in Job.objects.filter(state=JobState.RUNNING).values_list(
-            "uuid", "attempt"
+        for rows in (
+            Job.objects.filter(state=JobState.RUNNING),
+            Ingest.objects.filter(state=IngestState.RUNNING),
         )
+        for uuid, attempt in rows.values_list("uuid", "attempt")
     }
     for folder in folders:
         if folder.name not in running:

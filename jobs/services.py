@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePath
 from uuid import UUID, uuid4
@@ -59,12 +59,23 @@ class Quote:
     price_mcr: int
 
 
-def asset_create(*, workspace: Workspace, filename: str, path: Path) -> Asset:
-    """Keep an uploaded recording. A file that is not one leaves nothing behind."""
+def asset_create(
+    *,
+    workspace: Workspace,
+    filename: str,
+    path: Path,
+    on_tick: Callable[[], None] = lambda: None,
+    on_ready: Callable[[Asset], None] = lambda asset: None,
+) -> Asset:
+    """Keep an uploaded recording. A file that is not one leaves nothing behind.
+
+    `on_tick` is called about once a second while the recording is decoded, `on_ready` in the
+    transaction that makes it an asset; either may raise to undo all of it.
+    """
     size_bytes = path.stat().st_size
     if size_bytes == 0:
         raise EmptyFile
-    info = recording_probe(path, filename=filename)
+    info = recording_probe(path, filename=filename, on_tick=on_tick)
     asset_uuid = uuid4()
     asset = Asset.objects.create(
         uuid=asset_uuid,
@@ -80,11 +91,14 @@ def asset_create(*, workspace: Workspace, filename: str, path: Path) -> Asset:
         storage_save(key=asset.storage_key, path=path)
         storing = Asset.objects.filter(pk=asset.pk, state=AssetState.STORING)
         expires_at = upload_expires_at(workspace=workspace)
-        if not storing.update(state=AssetState.READY, expires_at=expires_at):
-            raise Unavailable("Storing the file took too long; send it again.")
+        with transaction.atomic():
+            if not storing.update(state=AssetState.READY, expires_at=expires_at):
+                raise Unavailable("Storing the file took too long; send it again.")
+            on_ready(asset)
     except BaseException:
-        # A row that a kill leaves in STORING is cleaned up after some hours.
-        Asset.objects.filter(pk=asset.pk).update(state=AssetState.DELETED)
+        # A row that a kill leaves in STORING is cleaned up after some hours. One that is READY was
+        # committed, though the answer to that was lost.
+        Asset.objects.filter(pk=asset.pk, state=AssetState.STORING).update(state=AssetState.DELETED)
         wake_cleaning()
         raise
     asset.refresh_from_db()

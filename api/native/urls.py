@@ -25,6 +25,7 @@ from api.native.deletions import DeletionApi, DeletionsApi
 from api.native.docs import DocsApi, OpenApi
 from api.native.downloads import DownloadApi
 from api.native.events import JobEventsApi
+from api.native.imports import ImportApi, ImportsApi
 from api.native.jobs import JobApi, JobCancelApi, JobEstimateApi, JobsApi
 from api.native.keys import KeyApi, KeyRollApi, KeysApi
 from api.native.multipart_uploads import (
@@ -74,6 +75,8 @@ urlpatterns = [
     path("upload-parts/<str:token>", UploadPartApi.as_view(), name="native-upload-part"),
     path("deletions", DeletionsApi.as_view(), name="native-deletion-list"),
     path("deletions/<uuid:deleted_uuid>", DeletionApi.as_view(), name="native-deletion-detail"),
+    path("imports", ImportsApi.as_view(), name="native-import-list"),
+    path("imports/<uuid:import_uuid>", ImportApi.as_view(), name="native-import-detail"),
     path("jobs", JobsApi.as_view(), name="native-job-list"),
     path("jobs/estimate", JobEstimateApi.as_view(), name="native-job-estimate"),
     path("jobs/<uuid:job_uuid>", JobApi.as_view(), name="native-job-detail"),

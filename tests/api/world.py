@@ -21,7 +21,8 @@ from accounts.invitations import invitation_create
 from accounts.models import ApiKey, Invitation, Role, User, Workspace
 from accounts.tokens import sign_in_create
 from billing.ledger import hold_release
-from jobs.models import Job, JobState, WebhookEndpoint, WebhookMessage
+from jobs.importing import import_create
+from jobs.models import Ingest, Job, JobState, WebhookEndpoint, WebhookMessage
 from jobs.services import asset_delete
 from jobs.storage import download_token
 from jobs.webhooks import endpoint_create, endpoint_test
@@ -128,6 +129,7 @@ def make_world(folder: Path) -> World:
         "invitation_uuid": invitation.uuid,
         "sign_in_uuid": owner.sign_ins.get().uuid,
         "upload_uuid": tus.uuid,
+        "import_uuid": _import(workspace).uuid,
         # Of allauth's pages: a passkey, a confirmation and a reset that nobody asked for.
         "pk": 1,
         "key": "unknown",
@@ -150,6 +152,7 @@ def make_world(folder: Path) -> World:
             "parts": [{"number": 1, "etag": multipart.etags[1]}]
         },
         ("native-upload-part", "PUT"): Raw(b"12345", "application/octet-stream", {}),
+        ("native-import-list", "POST"): {"url": "https://media.example.org/a.wav"},
         ("native-job-list", "POST"): order,
         ("native-job-estimate", "POST"): order,
         ("native-auth-token", "POST"): {"email": owner.email, "password": PASSWORD},
@@ -206,6 +209,10 @@ def _webhook(workspace: Workspace) -> tuple[WebhookEndpoint, WebhookMessage]:
     message = endpoint_test(workspace=workspace, endpoint_uuid=endpoint.uuid)
     WebhookMessage.objects.filter(pk=message.pk).update(state="failed", finished_at=Now())
     return endpoint, message
+
+
+def _import(workspace: Workspace) -> Ingest:
+    return import_create(workspace=workspace, api_key=None, url="https://media.example.org/a.wav")
 
 
 def _key(workspace: Workspace, **values: Any) -> str:

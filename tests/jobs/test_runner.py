@@ -18,8 +18,8 @@ from jobs import runner
 from jobs.cleaning import storage_clean
 from jobs.engine import EngineLost
 from jobs.heartbeat import time_limit_s
-from jobs.instance import FOLDER_VARIABLE, Pulse, stop_request
-from jobs.leases import CancelRequested, LeaseLost, job_beat, job_succeed
+from jobs.instance import FOLDER_VARIABLE, pulse_age_s, stop_request
+from jobs.leases import CancelRequested, LeaseLost, job_succeed
 from jobs.models import Job, JobState
 from jobs.runner import Heartbeat, job_run
 from jobs.scheduling import job_claim
@@ -245,8 +245,8 @@ def test_a_failed_wake_up_after_the_end_does_not_undo_it(
         raise OperationalError("the connection was lost during the commit")
 
     monkeypatch.setattr(runner, "job_succeed", succeed_but_say_otherwise)
-    monkeypatch.setattr("jobs.runner.time.sleep", lambda _: None)
-    monkeypatch.setattr("jobs.runner.connection.close", lambda: None)
+    monkeypatch.setattr("jobs.settling.time.sleep", lambda _: None)
+    monkeypatch.setattr("jobs.settling.connection.close", lambda: None)
     assert run_jobs() == 1
     job.refresh_from_db()
     assert (job.state, job.attempt, charged(job)) == ("succeeded", 1, (1_250, 0))
@@ -263,8 +263,8 @@ def test_a_database_that_stays_away_leaves_the_job_to_the_reaper(
         raise OperationalError("the server is restarting")
 
     monkeypatch.setattr(runner, "job_succeed", fail)
-    monkeypatch.setattr("jobs.runner.time.sleep", pauses.append)
-    monkeypatch.setattr("jobs.runner.connection.close", lambda: None)
+    monkeypatch.setattr("jobs.settling.time.sleep", pauses.append)
+    monkeypatch.setattr("jobs.settling.connection.close", lambda: None)
     assert run_jobs() == 1
     job.refresh_from_db()
     assert (job.state, job.attempt, charged(job)) == ("running", 1, (0, 1_250))
@@ -426,7 +426,8 @@ print(sorted({"torch", "demucs", "onnx"} & set(sys.modules)))
 
 def beat_on_report(monkeypatch: pytest.MonkeyPatch) -> None:
     def report(self: Heartbeat, progress: float) -> None:
-        job_beat(self._job, progress=progress)
+        self._progress = progress
+        self._keep_lease()
 
     monkeypatch.setattr(Heartbeat, "report", report)
 
@@ -467,7 +468,7 @@ class TestHeartbeat:
         with Heartbeat(claimed) as heartbeat:
             heartbeat._thread.join()
         assert len(beats) == 1
-        assert (tmp_path / Pulse.WORKER).exists()
+        assert pulse_age_s(tmp_path) is not None
 
     def test_a_job_that_cannot_even_end_loses_its_lease(
         self, claimed: Job, monkeypatch: pytest.MonkeyPatch, settings: Any

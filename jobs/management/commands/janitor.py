@@ -17,10 +17,12 @@ from billing.stripe_events import has_events_to_process
 from billing.top_ups import has_top_ups_to_run
 from jobs.cleaning import has_files_to_clean
 from jobs.delivering import has_messages_due
+from jobs.ingest_leases import has_waiting_ingests, ingests_reap
 from jobs.leases import jobs_reap
 from jobs.outbox import messages_clean
 from jobs.queue import (
     wake_cleaning,
+    wake_imports,
     wake_payment_reconciling,
     wake_payments,
     wake_reconciliation,
@@ -73,6 +75,8 @@ class Command(BaseCommand):
         for duty in (
             jobs_reap,
             wake_separation_if_needed,
+            ingests_reap,
+            wake_imports_if_needed,
             lots_expire,
             wake_payments_if_needed,
             wake_webhooks_if_needed,
@@ -91,6 +95,11 @@ def attempt(duty: Callable[[], object]) -> None:
 def wake_separation_if_needed() -> None:
     if has_waiting_jobs():
         wake_separation()
+
+
+def wake_imports_if_needed() -> None:
+    if has_waiting_ingests():
+        wake_imports()
 
 
 def wake_cleaning_if_needed() -> None:

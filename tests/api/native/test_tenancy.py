@@ -23,6 +23,8 @@ OF_THE_WORKSPACE = {
 }
 # Their tests are in test_uploads.py and test_multipart_uploads.py.
 OF_UPLOADS = {"native-upload-list", "native-multipart-list"}
+# Their tests are in tests/jobs/test_ingesting.py.
+OF_IMPORTS = {"native-import-list"}
 # Their tests are in test_webhooks.py.
 OF_WEBHOOKS = {
     "native-webhook-list",
@@ -81,6 +83,7 @@ def test_every_route_is_covered():
     assert plain == (
         OPEN
         | OF_UPLOADS
+        | OF_IMPORTS
         | OF_DELETIONS
         | OF_WEBHOOKS
         | OF_BILLING

@@ -1,0 +1,30 @@
+"""Writing down how an attempt ended, whatever the database goes through meanwhile."""
+
+import time
+from collections.abc import Callable
+
+import structlog
+from django.db import close_old_connections, connection
+from django.db.utils import Error as DatabaseError
+
+log = structlog.get_logger(__name__)
+
+# A restart of PostgreSQL takes seconds; within these the heartbeat keeps the lease if it can.
+_PAUSES_S = (0.5, 2, 5, 10)
+
+
+def settle(write: Callable[[], object]) -> None:
+    """Write how an attempt ended, also over a restart of the database in this very moment."""
+    # The connection has been idle for as long as the work took, and may be dead.
+    if not connection.in_atomic_block:
+        close_old_connections()
+    for pause_s in _PAUSES_S:
+        try:
+            write()
+        except DatabaseError:
+            log.warning("end_not_written", exc_info=True)
+            connection.close()
+            time.sleep(pause_s)
+        else:
+            return
+    write()

@@ -1,0 +1,604 @@
+"""What comes in becomes an asset, or says why not; whatever happens to its workers."""
+
+import ipaddress
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.db.models.functions import Now
+from django.test import Client
+from django_q.models import OrmQ
+from structlog.testing import capture_logs
+
+from config.errors import LimitReached, WrongState
+from jobs import ingesting, services
+from jobs.cleaning import storage_clean
+from jobs.heartbeat import Heartbeat
+from jobs.importing import import_cancel, import_create
+from jobs.ingest_leases import has_waiting_ingests, ingest_claim, ingests_reap
+from jobs.ingesting import ingest_run, run_next_ingest
+from jobs.instance import FOLDER_VARIABLE, stop_request
+from jobs.management.commands.janitor import Command as Janitor
+from jobs.models import Asset, AssetState, Ingest, IngestState
+from jobs.outbound_network import OutboundFailed
+from jobs.stores import StorageFailed
+from jobs.tasks import ingests_run
+from tests.e2e.processes import ROOT, service_environment
+from tests.fakes.http import Server, says
+from tests.jobs import bombs
+from tests.makers import make_key, make_wav, make_workspace
+from tests.upload_makers import make_upload
+
+LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
+WAV = make_wav(seconds=0.2)
+
+
+@pytest.fixture(autouse=True)
+def _no_beats(request: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The heartbeat has a connection of its own, which sees nothing of a test's transaction."""
+    marker = request.node.get_closest_marker("django_db")
+    if marker is None or not marker.kwargs.get("transaction"):
+        monkeypatch.setattr(Heartbeat, "_beat", lambda self: None)
+
+
+@pytest.fixture
+def server(settings: Any) -> Iterator[Server]:
+    with Server(says("200 OK", body=WAV)).running() as server:
+        settings.OUTBOUND_PORTS = [server.port]
+        settings.OUTBOUND_ALLOW = [ipaddress.ip_network("127.0.0.0/8")]
+        yield server
+
+
+def make_import(workspace: Any, url: str = "http://media.example.org/a.wav") -> Ingest:
+    return import_create(workspace=workspace, api_key=None, url=url)
+
+
+def run(ingest: Ingest) -> Ingest:
+    assert run_next_ingest()
+    ingest.refresh_from_db()
+    return ingest
+
+
+def scratch(settings: Any) -> list[Path]:
+    return list(settings.SCRATCH_DIR.iterdir()) if settings.SCRATCH_DIR.exists() else []
+
+
+@pytest.mark.django_db
+def test_a_recording_is_fetched_and_made_an_asset(
+    alice: Any, server: Server, settings: Any, stored: Callable[[], list[str]]
+):
+    ingest = run(make_import(alice, f"{server.url}/takes/first%20take.wav?key=1"))
+    asset = Asset.objects.get()
+    assert (ingest.state, ingest.asset, ingest.error_code) == (IngestState.READY, asset, "")
+    assert (ingest.filename, ingest.received_bytes, ingest.losses) == (
+        "first take.wav",
+        len(WAV),
+        0,
+    )
+    assert ingest.finished_at is not None
+    assert (asset.state, asset.workspace, asset.filename) == (
+        AssetState.READY,
+        alice,
+        "first take.wav",
+    )
+    assert (asset.n_samples, asset.size_bytes) == (8820, len(WAV))
+    # As any upload it is kept for a time only.
+    assert asset.expires_at is not None
+    assert stored() == [asset.storage_key]
+    assert (settings.MEDIA_ROOT / asset.storage_key).read_bytes() == WAV
+    assert scratch(settings) == []
+    assert not run_next_ingest()
+
+
+@pytest.mark.django_db
+def test_an_upload_in_parts_is_made_an_asset_too(alice: Any, monkeypatch: Any):
+    upload = make_upload(alice, size_bytes=len(WAV), state=IngestState.WAITING)
+    collected: list[Any] = []
+
+    def collect(ingest: Ingest, *, path: Path) -> None:
+        collected.append(ingest)
+        path.write_bytes(WAV)
+
+    monkeypatch.setattr(ingesting, "ingest_collect", collect)
+    run(upload)
+    assert collected == [upload]
+    assert (upload.state, Asset.objects.get().filename) == (IngestState.READY, "song.wav")
+
+
+@pytest.mark.django_db
+def test_a_name_that_was_given_is_kept(alice: Any, server: Server):
+    ingest = import_create(
+        workspace=alice, api_key=None, url=server.url, filename="../My song.flac"
+    )
+    assert run(ingest).filename == Asset.objects.get().filename == "My song.flac"
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("answer", "code", "message"),
+    [
+        (
+            says("404 Not Found", body=b"page"),
+            "bad_answer",
+            "The server of this address answered 404 instead of a file.",
+        ),
+        (
+            says("302 Found", "Location: http://127.0.0.1:1/"),
+            "address_not_allowed",
+            "This address cannot be used; give a public http or https address.",
+        ),
+        (says("200 OK", body=b"<html>"), "unsupported_media", None),
+        (says("200 OK", body=bombs.playlists("http://x")["m3u8"]), "unsupported_media", None),
+        (says("200 OK", body=bombs.silent_flac(12)), "too_long", None),
+        (says("200 OK"), "empty_file", "The file is empty."),
+        (says("200 OK", "Content-Length: 3000000000"), "too_large", "The file is too large."),
+    ],
+)
+def test_what_will_not_change_ends_it(
+    alice: Any,
+    server: Server,
+    settings: Any,
+    stored: Callable[[], list[str]],
+    answer: Any,
+    code: str,
+    message: str | None,
+):
+    settings.RECORDING_MAX_SECONDS = 1
+    server.answer = answer
+    ingest = run(make_import(alice, f"{server.url}/a.wav"))
+    assert (ingest.state, ingest.error_code, ingest.attempt) == (IngestState.FAILED, code, 1)
+    assert message is None or ingest.error_message == message
+    assert (Asset.objects.count(), stored(), scratch(settings)) == (0, [], [])
+    assert not run_next_ingest()
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("fault", "code"),
+    [
+        ("busy", "bad_answer"),
+        ("cut", "bad_answer"),
+        ("gone", "connection_failed"),
+        ("storage", "storage"),
+        ("disk", "storage"),
+    ],
+)
+def test_trouble_that_may_pass_is_tried_again_but_not_for_ever(
+    alice: Any,
+    server: Server,
+    settings: Any,
+    monkeypatch: Any,
+    stored: Callable[[], list[str]],
+    fault: str,
+    code: str,
+):
+    match fault:
+        case "busy":
+            server.answer = says("503 Busy")
+        case "cut":
+            server.answer = says("200 OK", f"Content-Length: {len(WAV)}", body=WAV[:100])
+        case "gone":
+            failed = OutboundFailed("connection_failed")
+            monkeypatch.setattr(ingesting, "outbound_download", _raising(failed))
+        case "storage":
+            monkeypatch.setattr(services, "storage_save", _raising(StorageFailed("down")))
+        case "disk":
+            monkeypatch.setattr(services, "storage_save", _raising(OSError(28, "full")))
+    ingest = make_import(alice, f"{server.url}/a.wav")
+    for attempt in (1, 2):
+        run(ingest)
+        assert (ingest.state, ingest.attempt, ingest.losses) == (
+            IngestState.WAITING,
+            attempt,
+            attempt,
+        )
+        # Not at once.
+        assert not run_next_ingest()
+        assert not has_waiting_ingests()
+        Ingest.objects.update(not_before=LONG_AGO)
+    run(ingest)
+    assert (ingest.state, ingest.attempt, ingest.error_code) == (IngestState.FAILED, 3, code)
+    assert not Asset.objects.filter(state=AssetState.READY).exists()
+    storage_clean()
+    assert (stored(), scratch(settings)) == ([], [])
+
+
+def _raising(error: Exception) -> Any:
+    def fail(*args: Any, **values: Any) -> None:
+        raise error
+
+    return fail
+
+
+@pytest.mark.django_db
+def test_trouble_that_has_passed_is_forgotten(alice: Any, server: Server):
+    ingest = make_import(alice, f"{server.url}/a.wav")
+    server.answer = says("503 Busy")
+    run(ingest)
+    Ingest.objects.update(not_before=LONG_AGO)
+    server.answer = says("200 OK", body=WAV)
+    run(ingest)
+    assert (ingest.state, ingest.attempt, ingest.losses) == (IngestState.READY, 2, 1)
+
+
+@pytest.mark.django_db
+def test_what_waits_longest_goes_first_but_no_workspace_has_all_workers(
+    alice: Any, charlie: Any, settings: Any
+):
+    settings.PARALLEL_IMPORTS = 2
+    of_alice = [make_import(alice) for _ in range(4)]
+    of_charlie = make_import(charlie)
+    claimed = [ingest_claim() for _ in range(4)]
+    assert claimed == [of_alice[0], of_alice[1], of_charlie, None]
+    assert not has_waiting_ingests()
+    Ingest.objects.filter(pk=of_alice[1].pk).update(state=IngestState.CANCELLED, lease_until=None)
+    assert ingest_claim() == of_alice[2]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_claims_side_by_side_take_each_once_and_keep_the_limit(settings: Any):
+    settings.PARALLEL_IMPORTS = 3
+    workspace = make_workspace()
+    for _ in range(8):
+        make_import(workspace)
+    claimed: list[Ingest | None] = []
+    start = threading.Barrier(8)
+
+    def claim() -> None:
+        start.wait()
+        try:
+            claimed.append(ingest_claim())
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=claim) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    taken = [ingest.pk for ingest in claimed if ingest is not None]
+    assert (len(taken), len(set(taken))) == (3, 3)
+    assert Ingest.objects.filter(state=IngestState.RUNNING).count() == 3
+
+
+@pytest.mark.django_db
+def test_a_worker_that_lost_its_lease_makes_nothing(
+    alice: Any, server: Server, stored: Callable[[], list[str]]
+):
+    ingest = make_import(alice, f"{server.url}/a.wav")
+    slow = ingest_claim()
+    assert slow is not None
+    Ingest.objects.update(lease_until=LONG_AGO)
+    assert ingests_reap() == 1
+    ingest.refresh_from_db()
+    assert (ingest.state, ingest.losses) == (IngestState.WAITING, 1)
+    Ingest.objects.update(not_before=None)
+    quick = ingest_claim()
+    assert quick is not None
+    # Both end, the first one late; in either order only one counts.
+    ingest_run(slow)
+    ingest.refresh_from_db()
+    assert (ingest.state, ingest.attempt, ingest.asset) == (IngestState.RUNNING, 2, None)
+    ingest_run(quick)
+    ingest.refresh_from_db()
+    asset = Asset.objects.get(state=AssetState.READY)
+    assert (ingest.state, ingest.asset) == (IngestState.READY, asset)
+    ingest_run(quick)
+    storage_clean()
+    assert Asset.objects.filter(state=AssetState.READY).get() == asset
+    assert stored() == [asset.storage_key]
+
+
+@pytest.mark.django_db
+def test_workers_that_are_lost_again_and_again_end_it(alice: Any):
+    ingest = make_import(alice)
+    for _ in range(3):
+        Ingest.objects.update(not_before=None)
+        assert ingest_claim() is not None
+        Ingest.objects.update(lease_until=LONG_AGO)
+        assert ingests_reap() == 1
+    ingest.refresh_from_db()
+    assert (ingest.state, ingest.error_code) == (IngestState.FAILED, "worker_lost")
+    # A lease that lasts is nobody's business.
+    make_import(alice)
+    assert ingest_claim() is not None
+    assert ingests_reap() == 0
+
+
+@pytest.mark.django_db
+def test_a_worker_that_has_to_stop_hands_back(
+    alice: Any, server: Server, settings: Any, monkeypatch: Any, tmp_path: Path
+):
+    ingest = make_import(alice, f"{server.url}/a.wav")
+    settings.JOB_STOP_GRACE_SECONDS = 0
+    monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path))
+    claimed = ingest_claim()
+    assert claimed is not None
+    stop_request(tmp_path)
+    ingest_run(claimed)
+    ingest.refresh_from_db()
+    assert (ingest.state, ingest.losses, ingest.not_before) == (IngestState.WAITING, 0, None)
+    assert Asset.objects.count() == 0
+    # It claims nothing more.
+    ingests_run()
+    ingest.refresh_from_db()
+    assert ingest.state == IngestState.WAITING
+
+
+@pytest.mark.django_db
+def test_a_bug_of_ours_ends_it_without_details(alice: Any, server: Server, monkeypatch: Any):
+    monkeypatch.setattr(ingesting, "asset_create", _raising(KeyError("secret")))
+    ingest = run(make_import(alice, f"{server.url}/a.wav"))
+    assert (ingest.state, ingest.error_code) == (IngestState.FAILED, "internal")
+    assert ingest.error_message == "Something went wrong on our side."
+
+
+@pytest.mark.django_db
+def test_an_address_is_in_no_line_of_the_log(alice: Any, server: Server):
+    with capture_logs() as lines:
+        for answer in (says("200 OK", body=WAV), says("503 Busy"), says("404 No")):
+            server.answer = answer
+            run(make_import(alice, f"{server.url}/private-folder/a.wav?token=hush"))
+    assert len(lines) >= 6
+    assert "hush" not in repr(lines)
+    assert "private-folder" not in repr(lines)
+
+
+# --- Cancelling ---
+
+
+@pytest.mark.django_db
+def test_a_waiting_import_is_cancelled_at_once(alice: Any, charlie: Any, server: Server):
+    ingest = make_import(alice, server.url)
+    import_cancel(workspace=alice, import_uuid=ingest.uuid)
+    import_cancel(workspace=alice, import_uuid=ingest.uuid)
+    ingest.refresh_from_db()
+    assert (ingest.state, server.n_connections) == (IngestState.CANCELLED, 0)
+    assert not run_next_ingest()
+    done = run(make_import(alice, server.url))
+    with pytest.raises(WrongState):
+        import_cancel(workspace=alice, import_uuid=done.uuid)
+    done.refresh_from_db()
+    assert done.state == IngestState.READY
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_fetch_that_runs_is_given_up_when_it_is_cancelled(
+    server: Server, settings: Any, stored: Callable[[], list[str]]
+):
+    """The server would drip for ever; the limit on its time is far away."""
+    workspace = make_workspace()
+    ingest = make_import(workspace, f"{server.url}/a.wav")
+
+    def drip(connected: socket.socket) -> None:
+        connected.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
+        import_cancel(workspace=workspace, import_uuid=ingest.uuid)
+        connection.close()
+        while not server.stopping.wait(0.02):
+            connected.sendall(b"x")
+
+    server.answer = drip
+    assert run_next_ingest()
+    ingest.refresh_from_db()
+    assert (ingest.state, ingest.attempt) == (IngestState.CANCELLED, 1)
+    assert (Asset.objects.count(), stored(), scratch(settings)) == (0, [], [])
+
+
+# --- Real kills ---
+
+KILLED = """
+import os, signal
+from jobs import ingesting, services
+from jobs.tasks import ingests_run
+def die(*args, **values):
+    os.kill(os.getpid(), signal.SIGKILL)
+real_save = services.storage_save
+def save_and_die(**values):
+    real_save(**values)
+    die()
+{patch}
+ingests_run()
+"""
+
+
+def wait_until_alone() -> None:
+    """Until the database, too, has noticed the death; then nothing of it is locked any more."""
+    others = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+    others += " AND backend_type = 'client backend' AND pid <> pg_backend_pid()"
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        with connection.cursor() as cursor:
+            cursor.execute(others)
+            if cursor.fetchone() == (0,):
+                return
+        time.sleep(0.02)
+    raise AssertionError("the killed worker's connections are still there")
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("patch", "n_left"),
+    [
+        ("ingesting.outbound_download = die", 0),
+        ("services.recording_probe = die", 0),
+        ("services.storage_save = die", 1),
+        ("services.storage_save = save_and_die", 1),
+        ("ingesting.ingest_succeed = die", 1),
+    ],
+)
+def test_a_kill_leaves_no_file_without_a_row_and_no_second_asset(
+    server: Server, media_dir: Path, stored: Callable[[], list[str]], patch: str, n_left: int
+):
+    workspace = make_workspace()
+    ingest = make_import(workspace, f"{server.url}/a.wav")
+    environ = service_environment(
+        media_dir,
+        STEMWRIGHT_OUTBOUND_ALLOW="127.0.0.0/8",
+        STEMWRIGHT_OUTBOUND_PORTS=str(server.port),
+    )
+    worker = subprocess.run(
+        [sys.executable, "manage.py", "shell", "--no-imports", "-c", KILLED.format(patch=patch)],
+        cwd=ROOT,
+        env=environ,
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert worker.returncode == -9, worker.stderr.decode()
+    wait_until_alone()
+    ingest.refresh_from_db()
+    assert (ingest.state, ingest.attempt) == (IngestState.RUNNING, 1)
+    # What was stored has a row, though it is nobody's.
+    assert Asset.objects.filter(state=AssetState.STORING).count() == n_left
+    assert set(stored()) <= set(Asset.objects.values_list("storage_key", flat=True))
+
+    Ingest.objects.update(lease_until=LONG_AGO)
+    assert ingests_reap() == 1
+    Ingest.objects.update(not_before=None)
+    run(ingest)
+    asset = Asset.objects.get(state=AssetState.READY)
+    assert (ingest.state, ingest.attempt, ingest.asset) == (IngestState.READY, 2, asset)
+    # In time, what the killed worker left is removed.
+    Asset.objects.filter(state=AssetState.STORING).update(created_at=Now() - timedelta(hours=7))
+    storage_clean()
+    assert stored() == [asset.storage_key]
+
+
+# --- Who wakes workers ---
+
+
+@pytest.mark.django_db
+def test_workers_are_woken(alice: Any, server: Server, django_capture_on_commit_callbacks: Any):
+    with django_capture_on_commit_callbacks(execute=True):
+        ingest = make_import(alice, server.url)
+    assert [task.key for task in OrmQ.objects.all()] == ["imports"]
+    OrmQ.objects.all().delete()
+    # One wake-up was lost, and so is a worker later.
+    with django_capture_on_commit_callbacks(execute=True):
+        Janitor().round()
+    assert [task.key for task in OrmQ.objects.all()] == ["imports"]
+    claimed = ingest_claim()
+    assert claimed is not None
+    Ingest.objects.update(lease_until=LONG_AGO)
+    Janitor().round()
+    ingest.refresh_from_db()
+    assert (ingest.state, ingest.losses) == (IngestState.WAITING, 1)
+
+
+# --- Over the API ---
+
+
+@pytest.fixture
+def post(alice_client: Client) -> Callable[..., Any]:
+    return lambda **body: alice_client.post("/v1/imports", body, content_type="application/json")
+
+
+@pytest.mark.django_db
+def test_an_import_from_order_to_asset(
+    alice_client: Client, post: Callable[..., Any], server: Server
+):
+    url = f"{server.url}/a.wav?key=1"
+    response = post(url=url)
+    assert response.status_code == 202
+    ordered = response.json()
+    assert ordered == {
+        "id": str(Ingest.objects.get().uuid),
+        "state": "waiting",
+        "url": url,
+        "filename": "",
+        "received_bytes": 0,
+        "created_at": ordered["created_at"],
+        "finished_at": None,
+        "asset": None,
+        "error": None,
+    }
+    assert run_next_ingest()
+    path = f"/v1/imports/{ordered['id']}"
+    found = alice_client.get(path).json()
+    assert (found["state"], found["filename"], found["error"]) == ("ready", "a.wav", None)
+    asset = alice_client.get(f"/v1/assets/{found['asset']['id']}").json()
+    assert asset == found["asset"]
+    assert alice_client.get("/v1/imports").json()["results"] == [found]
+    # An import that has ended stays in the list, without an asset that is gone.
+    assert alice_client.delete(f"/v1/assets/{asset['id']}").status_code == 204
+    assert alice_client.get(path).json()["asset"] is None
+    response = alice_client.delete(path)
+    assert (response.status_code, response.json()["error"]["code"]) == (409, "wrong_state")
+
+
+@pytest.mark.django_db
+def test_a_failed_import_says_why(alice_client: Client, post: Callable[..., Any], server: Server):
+    server.answer = says("404 Not Found")
+    ordered = post(url=server.url, filename="mine.wav").json()
+    assert run_next_ingest()
+    found = alice_client.get(f"/v1/imports/{ordered['id']}").json()
+    assert (found["state"], found["filename"], found["asset"]) == ("failed", "mine.wav", None)
+    assert found["error"] == {
+        "code": "bad_answer",
+        "message": "The server of this address answered 404 instead of a file.",
+    }
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1/", "http://0x7f.1/", "http://a@example.org/", "ftp://example.org/"]
+)
+def test_a_forbidden_address_is_refused_at_once(post: Callable[..., Any], url: str):
+    response = post(url=url)
+    assert (response.status_code, response.json()["error"]["code"]) == (422, "address_not_allowed")
+    assert Ingest.objects.count() == 0
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({}, "url"),
+        ({"url": ""}, "url"),
+        ({"url": "http://example.org/" + "a" * 2000}, "url"),
+        ({"url": "http://example.org/", "filename": "a" * 256}, "filename"),
+        ({"url": "http://example.org/", "kind": "tus"}, "kind"),
+    ],
+)
+def test_a_wrong_order_is_refused(post: Callable[..., Any], body: Any, field: str):
+    response = post(**body)
+    assert response.status_code == 400
+    assert list(response.json()["error"]["fields"]) == [field]
+    assert Ingest.objects.count() == 0
+
+
+@pytest.mark.django_db
+def test_there_is_an_end_to_open_imports(alice: Any, charlie: Any, settings: Any):
+    settings.IMPORTS_OPEN = 2
+    first = make_import(alice)
+    make_import(alice)
+    with pytest.raises(LimitReached) as caught:
+        make_import(alice)
+    assert caught.value.data == {"max_imports": 2}
+    make_import(charlie)
+    make_upload(charlie)
+    make_import(charlie)
+    import_cancel(workspace=alice, import_uuid=first.uuid)
+    make_import(alice)
+    assert Ingest.objects.filter(workspace=alice).count() == 3
+
+
+@pytest.mark.django_db
+def test_a_stranger_finds_no_import(alice: Any, alice_client: Client, charlie: Any):
+    ingest = make_import(alice)
+    upload = make_upload(alice)
+    stranger = Client(headers={"X-API-Key": make_key(charlie)})
+    for client, row in ((stranger, ingest), (alice_client, upload)):
+        for method in (client.get, client.delete):
+            response = method(f"/v1/imports/{row.uuid}")
+            assert (response.status_code, response.json()["error"]["code"]) == (404, "not_found")
+    assert stranger.get("/v1/imports").json()["results"] == []
+    assert set(Ingest.objects.values_list("state", flat=True)) == {"waiting", "receiving"}
