@@ -11,6 +11,7 @@ import structlog
 from cryptography.fernet import Fernet, MultiFernet
 
 from config import env
+from config.broker import broker_settings, sqs_queue_prefix
 from config.buckets import bucket_storage_from_environment
 from config.localdb import ensure_database_url
 from config.logs import mask_tokens
@@ -320,12 +321,23 @@ WEBHOOK_DISABLE_AFTER_TRIES = 10
 # Messages that ended, and the log of their tries, are kept so long.
 WEBHOOK_LOG_DAYS = env.integer("STEMWRIGHT_WEBHOOK_LOG_DAYS", 30)
 
+# --- Workers ----------------------------------------------------------------------------------
+
+# What carries the wake-ups between machines: PostgreSQL, Redis or SQS (config/broker.py).
+BROKER_URL = env.text("STEMWRIGHT_BROKER_URL", "")
+SQS_QUEUE_PREFIX = sqs_queue_prefix(BROKER_URL)
+# A canary goes through each cluster so often. A cluster that shows no life for longer than its
+# patience is killed and started anew (docs/adr/0009-supervision.md).
+CLUSTER_CANARY_SECONDS = env.integer("STEMWRIGHT_CLUSTER_CANARY_SECONDS", 5)
+CLUSTER_PATIENCE_SECONDS = env.integer("STEMWRIGHT_CLUSTER_PATIENCE_SECONDS", 30)
+CLUSTER_START_PATIENCE_SECONDS = env.integer("STEMWRIGHT_CLUSTER_START_PATIENCE_SECONDS", 60)
+
 _SEPARATION_TASK_SECONDS = (
     2 * 3600 + JOB_TIME_LIMIT_BASE_SECONDS + JOB_TIME_LIMIT_FACTOR * RECORDING_MAX_SECONDS
 )
 Q_CLUSTER: dict[str, Any] = {
     "name": "default",
-    "orm": "default",
+    **broker_settings(BROKER_URL),
     "workers": 2,
     # Light work only. `retry` counts from the moment that a task is fetched, not started: it must
     # exceed (prefetched + 1) x the longest task, else tasks run twice.
@@ -335,8 +347,8 @@ Q_CLUSTER: dict[str, Any] = {
     "queue_limit": 1,
     "max_attempts": 3,
     "ack_failures": True,
-    # A schedule that was missed runs once, not once for each time that it was missed.
-    "catch_up": False,
+    # The janitor sees to what is due; schedules would hang with their cluster.
+    "scheduler": False,
     # Database polls: 0.2 s keeps the wait of a new job under half a second.
     "poll": 0.2,
     # Must divide timeout + 3: the guard compares the remaining time with 0 exactly.
@@ -352,8 +364,6 @@ Q_CLUSTER: dict[str, Any] = {
             "retry": _SEPARATION_TASK_SECONDS + 3600,
             "queue_limit": 1,
             "recycle": 1_000_000_000,
-            # Schedules belong to the default cluster.
-            "scheduler": False,
         },
         "imports": {
             "workers": 2,
@@ -361,7 +371,6 @@ Q_CLUSTER: dict[str, Any] = {
             "timeout": 3600,
             "retry": 3700,
             "queue_limit": 1,
-            "scheduler": False,
         },
     },
 }

@@ -9,7 +9,7 @@ from billing.top_ups import top_ups_run
 from jobs import cleaning
 from jobs.delivering import messages_deliver
 from jobs.ingesting import run_next_ingest
-from jobs.instance import is_stop_requested, pulse_write
+from jobs.instance import Pulse, is_stop_requested, pulse_write
 from jobs.queue import (
     wake_cleaning,
     wake_imports,
@@ -24,10 +24,17 @@ from jobs.runner import run_next_job
 _DRAIN_S = 3600
 
 
+def canary() -> None:
+    """Handed out by each cluster to itself (jobs/brokers.py)."""
+    pulse_write(Pulse.CANARY)
+
+
 def separation_run() -> None:
     # The process stays, and with it the process that holds the model.
     until = time.monotonic() + _DRAIN_S
     while not is_stop_requested() and time.monotonic() < until:
+        # Many short jobs may end before they beat once.
+        pulse_write()
         if not run_next_job():
             return
     # There may be more: for the next task, other machines, or the next start of this one.

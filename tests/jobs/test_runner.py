@@ -18,7 +18,7 @@ from jobs import runner
 from jobs.cleaning import storage_clean
 from jobs.engine import EngineLost
 from jobs.heartbeat import time_limit_s
-from jobs.instance import FOLDER_VARIABLE, pulse_age_s, stop_request
+from jobs.instance import FOLDER_VARIABLE, Pulse, stop_request
 from jobs.leases import CancelRequested, LeaseLost, job_succeed
 from jobs.models import Job, JobState
 from jobs.runner import Heartbeat, job_run
@@ -468,7 +468,7 @@ class TestHeartbeat:
         with Heartbeat(claimed) as heartbeat:
             heartbeat._thread.join()
         assert len(beats) == 1
-        assert pulse_age_s(tmp_path) is not None
+        assert (tmp_path / Pulse.WORKER).exists()
 
     def test_a_job_that_cannot_even_end_loses_its_lease(
         self, claimed: Job, monkeypatch: pytest.MonkeyPatch, settings: Any
