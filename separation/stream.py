@@ -79,7 +79,7 @@ class Stream:
         BrokenMedia
             If it is not the recording that was probed.
         """
-        with AudioReader(path) as reader:
+        with AudioReader(path, guess=self._info.container) as reader:
             self._check_unchanged(reader.format)
             for block in reader.blocks():
                 self._files.add_mixture(block)
