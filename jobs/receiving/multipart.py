@@ -28,6 +28,7 @@ from config.errors import (
     WrongState,
 )
 from jobs.models import Ingest, IngestKind, IngestPart, IngestState
+from jobs.outbox import ingest_ended
 from jobs.queue import wake_imports
 from jobs.receiving.rows import (
     receiving,
@@ -256,11 +257,14 @@ def _refuse_wrong_size(upload: Ingest, size_bytes: int) -> None:
         raise error
 
 
+@transaction.atomic
 def _give_up(upload: Ingest, code: str, message: str) -> None:
     """Nothing more is taken; what came is swept."""
-    Ingest.objects.filter(pk=upload.pk, state=IngestState.RECEIVING).update(
+    given_up = Ingest.objects.filter(pk=upload.pk, state=IngestState.RECEIVING).update(
         state=IngestState.FAILED, error_code=code, error_message=message, finished_at=Now()
     )
+    if given_up:
+        ingest_ended(upload)
 
 
 def _part_record(upload: Ingest, number: int, size_bytes: int, key: str) -> str | None:

@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 from typing import Any
+from unittest.mock import create_autospec
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
@@ -110,7 +111,11 @@ def test_a_link_takes_its_part_and_nothing_else(alice_client: Client, bucket: Re
     assert put(small, bytes(7)).status_code == 200
 
 
-def test_the_sizes_are_looked_at_again(alice_client: Client, bucket: RealBucket):
+def test_the_sizes_are_looked_at_again(
+    alice_client: Client, bucket: RealBucket, monkeypatch: pytest.MonkeyPatch
+):
+    told = create_autospec(multipart.ingest_ended)
+    monkeypatch.setattr(multipart, "ingest_ended", told)
     upload = announce(alice_client)
     parts = send_all(upload)
     ingest = Ingest.objects.get()
@@ -130,6 +135,7 @@ def test_the_sizes_are_looked_at_again(alice_client: Client, bucket: RealBucket)
         assert (response.status_code, error["code"]) == (422, "upload_size_mismatch")
     body = alice_client.get(f"/v1/uploads/{upload['id']}").json()
     assert (body["state"], body["error"]["code"]) == ("failed", "upload_size_mismatch")
+    assert [call.args[0].pk for call in told.call_args_list] == [ingest.pk]
     sweep()
     assert bucket.keys() == []
 

@@ -26,9 +26,9 @@ LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 TUS = {"Tus-Resumable": "1.0.0"}
 
 
-def announce(client: Client, size_bytes: int, content: bytes = b"", **headers: str) -> Any:
+def announce(client: Client, size_bytes: int, content: bytes = b"", **changes: Any) -> Any:
     content_type = "application/offset+octet-stream" if content else ""
-    headers = {**TUS, "Upload-Length": str(size_bytes), **headers}
+    headers = {**TUS, "Upload-Length": str(size_bytes), **changes.pop("headers", {})}
     return client.generic("POST", "/v1/uploads", content, content_type, headers=headers)
 
 
@@ -85,7 +85,7 @@ def test_it_works(
     django_capture_on_commit_callbacks: Any,
 ):
     name = b64encode("Lied für Elise.wav".encode()).decode()
-    response = announce(alice_client, 10, **{"Upload-Metadata": f"filename {name},is_mine"})
+    response = announce(alice_client, 10, headers={"Upload-Metadata": f"filename {name},is_mine"})
     assert response.status_code == 201
     assert response["Tus-Resumable"] == "1.0.0"
     ingest = Ingest.objects.get()
@@ -217,7 +217,7 @@ def test_it_refuses_to_announce(
     alice_client: Client, settings: Any, headers: dict[str, str], status: int, code: str
 ):
     settings.UPLOAD_MAX_BYTES = 1000
-    response = announce(alice_client, 5, **headers)
+    response = announce(alice_client, 5, headers=headers)
     assert (response.status_code, response.json()["error"]["code"]) == (status, code)
     assert response["Tus-Resumable"] == "1.0.0"
     assert not Ingest.objects.exists()
@@ -250,7 +250,7 @@ def test_it_refuses_to_append(
 
 
 def test_a_version_is_named_where_it_is_refused(alice_client: Client):
-    response = announce(alice_client, 5, **{"Tus-Resumable": "2.0.0"})
+    response = announce(alice_client, 5, headers={"Tus-Resumable": "2.0.0"})
     assert (response.status_code, response["Tus-Version"]) == (412, "1.0.0")
 
 
