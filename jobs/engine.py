@@ -31,7 +31,7 @@ log = structlog.get_logger(__name__)
 _LOOK_EVERY_S = 0.05
 # From the request to stop to the kill. Segments take longer on a CPU, where a kill is cheap: the
 # models are read again in some seconds.
-_STOP_PATIENCE_S = 0.5
+_STOP_PATIENCE_S = 0.4
 _KILL_PATIENCE_S = 5
 _CHECK_EVERY_S = 5
 _READ_BYTES = 1 << 16
