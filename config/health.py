@@ -9,11 +9,13 @@ import time
 from collections.abc import Callable
 
 import structlog
+from django.conf import settings
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.http import require_safe
 
+from jobs.queue import broker_check
 from jobs.storage import storage_probe
 
 log = structlog.get_logger(__name__)
@@ -28,8 +30,9 @@ _is_migrated = False
 class Check:
     """Something that may fail, looked at by one thread at a time."""
 
-    def __init__(self, name: str, look: Callable[[], None]) -> None:
+    def __init__(self, name: str, look: Callable[[], None], *, is_needed: bool = True) -> None:
         self.name = name
+        self.is_needed = is_needed
         self._look = look
         self._lock = threading.Lock()
         self._run: _Run | None = None
@@ -81,12 +84,13 @@ def live(request: HttpRequest) -> JsonResponse:
 @require_safe
 def ready(request: HttpRequest) -> JsonResponse:
     until = time.monotonic() + _LIMIT_S
-    runs = [(check.name, check.start()) for check in _CHECKS]
-    found = {name: run.wait(until) for name, run in runs}
-    status = 200 if all(found.values()) else 503
-    return JsonResponse(
-        {"status": "ok" if status == 200 else "unavailable", **found}, status=status
-    )
+    checks = [check for check in _CHECKS if check is not _BROKER or settings.BROKER_URL]
+    runs = [(check, check.start()) for check in checks]
+    found = {check: run.wait(until) for check, run in runs}
+    is_ready = all(is_well for check, is_well in found.items() if check.is_needed)
+    status = "unavailable" if not is_ready else "ok" if all(found.values()) else "degraded"
+    parts = {check.name: is_well for check, is_well in found.items()}
+    return JsonResponse({"status": status, **parts}, status=200 if is_ready else 503)
 
 
 def _check_database() -> None:
@@ -101,4 +105,7 @@ def _check_database() -> None:
     _is_migrated = True
 
 
-_CHECKS = (Check("database", _check_database), Check("storage", storage_probe))
+# Without it, orders are taken all the same, and the janitor wakes workers once it is back: to refuse
+# them would be worse.
+_BROKER = Check("broker", broker_check, is_needed=False)
+_CHECKS = (Check("database", _check_database), Check("storage", storage_probe), _BROKER)

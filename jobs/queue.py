@@ -63,6 +63,11 @@ def wake_payment_reconciling() -> None:
     _wake("jobs.tasks.payments_reconcile", cluster=DEFAULT)
 
 
+def broker_check() -> None:
+    """Raise unless the broker answers."""
+    _broker(DEFAULT).queue_size()
+
+
 def _wake(function: str, *, cluster: str) -> None:
     # A wake-up may be lost, the janitor sends another. It must never make a call fail whose work is
     # committed.

@@ -22,6 +22,7 @@ from django.conf import settings
 
 from jobs.instance import BUSY_PREFIX, FOLDER_VARIABLE, Pulse, folder_prepare, stop_request
 from jobs.queue import SEPARATION
+from jobs.tallies import tally_add_aside
 
 log = structlog.get_logger(__name__)
 
@@ -58,6 +59,8 @@ def supervise(name: str) -> None:
             log.exception("cluster_not_watched", cluster=name)
             problem = "ended"
         failures = 1 if time.monotonic() - started_at > _SETTLED_S else failures + 1
+        reason = "ended" if problem == "ended" else "hung"
+        tally_add_aside("cluster_restarts", cluster=name, reason=reason)
         if problem == "ended":
             pause_s = _PAUSES_S[min(failures, len(_PAUSES_S)) - 1]
             log.error("cluster_ended", cluster=name, pause_s=pause_s)

@@ -7,6 +7,7 @@ count, and a look is cheap with a million jobs.
 
 import json
 import re
+import threading
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
@@ -86,6 +87,18 @@ def tally_add(name: str, **labels: str) -> None:
             cursor.execute(_ADD, [*key(name, **labels), 1])
     except DatabaseError:
         log.warning("tally_lost", tally=name, exc_info=True)
+
+
+def tally_add_aside(name: str, **labels: str) -> None:
+    """As `tally_add`, for callers who must not wait for a database that hangs."""
+
+    def add() -> None:
+        try:
+            tally_add(name, **labels)
+        finally:
+            connection.close()
+
+    threading.Thread(target=add, name="tally", daemon=True).start()
 
 
 @dataclass(frozen=True)

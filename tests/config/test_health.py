@@ -2,6 +2,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -98,6 +99,29 @@ def test_an_answer_holds_for_a_moment(client: Client, monkeypatch: pytest.Monkey
     monkeypatch.setattr("config.health.time.monotonic", lambda: later)
     assert client.get("/readyz").status_code == 200
     assert len(asked) == 2
+
+
+@pytest.mark.parametrize("is_well", [True, False])
+def test_another_broker_than_the_database_is_told_of(
+    client: Client, monkeypatch: pytest.MonkeyPatch, settings: Any, is_well: bool
+):
+    def queue_size() -> int:
+        if not is_well:
+            raise ConnectionError
+        return 0
+
+    settings.BROKER_URL = "redis://127.0.0.1:1/0"
+    broker = SimpleNamespace(queue_size=queue_size)
+    monkeypatch.setattr("jobs.queue._broker", lambda cluster: broker)
+    response = client.get("/readyz")
+    # Orders can be taken without it.
+    assert response.status_code == 200
+    assert response.json() == {
+        "status": "ok" if is_well else "degraded",
+        "database": True,
+        "storage": True,
+        "broker": is_well,
+    }
 
 
 @pytest.mark.parametrize("error", [OperationalError, InterfaceError])

@@ -10,7 +10,7 @@ from django.db import connection, transaction
 
 from jobs import tallies
 from jobs.models import Ingest, Job, JobEvent, TallyMark, WebhookMessage
-from jobs.tallies import key, tallies_get, tallies_roll_up, tally_add
+from jobs.tallies import key, tallies_get, tallies_roll_up, tally_add, tally_add_aside
 from tests.makers import make_asset, make_job, make_workspace
 
 EARLIER = datetime(2026, 1, 2, tzinfo=UTC)
@@ -125,6 +125,15 @@ def test_a_tally_of_its_own():
     tally_add("cluster_restarts", cluster="separation", reason="hung")
     tally_add("cluster_restarts", reason="hung", cluster="separation")
     assert tallies_get() == {key("cluster_restarts", cluster="separation", reason="hung"): 2}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_tally_for_those_who_must_not_wait():
+    tally_add_aside("cluster_restarts", cluster="default", reason="ended")
+    for thread in threading.enumerate():
+        if thread.name == "tally":
+            thread.join()
+    assert tallies_get() == {key("cluster_restarts", cluster="default", reason="ended"): 1}
 
 
 @pytest.mark.django_db(transaction=True)

@@ -18,6 +18,7 @@ from billing.top_ups import has_top_ups_to_run
 from jobs.cleaning import has_files_to_clean
 from jobs.delivering import has_messages_due
 from jobs.ingest_leases import has_waiting_ingests, ingests_reap
+from jobs.instance import pulse_write
 from jobs.leases import jobs_reap
 from jobs.outbox import messages_clean
 from jobs.queue import (
@@ -29,8 +30,8 @@ from jobs.queue import (
     wake_separation,
     wake_webhooks,
 )
-from jobs.scheduling import has_waiting_jobs
 from jobs.receiving import ingests_expire
+from jobs.scheduling import has_waiting_jobs
 from jobs.scratch import remove_leftovers
 from jobs.tallies import tallies_roll_up
 
@@ -59,6 +60,8 @@ class Command(BaseCommand):
         while not stop.wait(options["interval"]):
             close_old_connections()
             self.round()
+            # For a probe, where somebody has named a folder for it.
+            pulse_write()
             if time.monotonic() - cleaned_at > _CLEAN_EVERY_S:
                 cleaned_at = time.monotonic()
                 attempt(ingests_expire)
