@@ -1,6 +1,8 @@
 """Files in a bucket: what the settings make of the environment."""
 
+import os
 from typing import Any
+from urllib.parse import urlsplit
 
 from config import env
 
@@ -41,7 +43,7 @@ def bucket_storage(
             "object_parameters": _encryption(encryption, kms_key),
             "client_config": Config(
                 signature_version="s3v4",
-                s3={"addressing_style": addressing},
+                s3={"addressing_style": _addressing(addressing, endpoint)},
                 connect_timeout=5,
                 read_timeout=60,
                 # Few: what fails for longer is tried again as a whole, later.
@@ -58,6 +60,18 @@ def bucket_storage(
             ),
         },
     }
+
+
+def bucket_origin(storage: dict[str, Any], public_endpoint: str = "") -> str:
+    """Where signed addresses lead; pages must be allowed to read and send there."""
+    options = storage["OPTIONS"]
+    region = options["region_name"] or os.environ.get("AWS_DEFAULT_REGION", "us-east-1")
+    # AWS's first region has no name in addresses.
+    of_aws = "https://s3.amazonaws.com" if region == "us-east-1" else _of_region(region)
+    parts = urlsplit(public_endpoint or options["endpoint_url"] or of_aws)
+    is_virtual = options["client_config"].s3["addressing_style"] == "virtual"
+    host = f"{options['bucket_name']}.{parts.netloc}" if is_virtual else parts.netloc
+    return f"{parts.scheme}://{host}"
 
 
 def bucket_storage_from_environment(bucket: str) -> dict[str, Any]:
@@ -80,6 +94,18 @@ def bucket_storage_from_environment(bucket: str) -> dict[str, Any]:
         encryption=env.text("STEMWRIGHT_S3_ENCRYPTION", ""),
         kms_key=env.text("STEMWRIGHT_S3_KMS_KEY", ""),
     )
+
+
+def _of_region(region: str) -> str:
+    return f"https://s3.{region}.amazonaws.com"
+
+
+def _addressing(addressing: str, endpoint: str) -> str:
+    if addressing != "auto":
+        return addressing
+    # With "auto", boto3 would sign addresses of AWS's first region, which sends those of others on;
+    # the signature does not survive that. Servers of one's own seldom have a name for each bucket.
+    return "path" if endpoint else "virtual"
 
 
 def _encryption(encryption: str, kms_key: str) -> dict[str, str]:

@@ -12,7 +12,7 @@ from cryptography.fernet import Fernet, MultiFernet
 
 from config import env
 from config.broker import broker_settings, sqs_queue_prefix
-from config.buckets import bucket_storage_from_environment
+from config.buckets import bucket_origin, bucket_storage_from_environment
 from config.localdb import ensure_database_url
 from config.logs import mask_tokens
 
@@ -227,6 +227,7 @@ STORAGES: dict[str, dict[str, Any]] = {
     else {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
+_bucket_origins = [bucket_origin(STORAGES["default"], S3_PUBLIC_ENDPOINT)] if S3_BUCKET else []
 # Uploads go to disk in blocks as they arrive, and stop at the limit.
 FILE_UPLOAD_HANDLERS = ["jobs.uploads.LimitedTemporaryFileUploadHandler"]
 FILE_UPLOAD_TEMP_DIR = os.environ.get("STEMWRIGHT_UPLOAD_TEMP_DIR")
@@ -423,6 +424,9 @@ CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": ["'self'"],
         "img-src": ["'self'", "data:"],
+        # Players and uploads are sent on to the bucket.
+        "media-src": ["'self'", *_bucket_origins],
+        "connect-src": ["'self'", *_bucket_origins],
         "frame-ancestors": ["'none'"],
         # The button that buys leads on to Stripe.
         "form-action": [

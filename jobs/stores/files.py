@@ -16,7 +16,7 @@ class FileStore:
         self._backend = backend
 
     def save(self, key: str, path: Path) -> None:
-        self.delete(key)
+        self._backend.delete(key)
         with path.open("rb") as handle:
             saved = self._backend.save(key, File(handle))
         if saved != key:
@@ -34,6 +34,21 @@ class FileStore:
 
     def delete(self, key: str) -> None:
         self._backend.delete(key)
+        self._tidy(Path(key))
+
+    def _tidy(self, key: Path) -> None:
+        """Remove the folders that held nothing but this file.
+
+        Of attempts only (jobs/<id>/<attempt>/…): into others somebody may be about to write.
+        """
+        if len(key.parts) < 4:
+            return
+        for folder in list(key.parents)[:2]:
+            try:
+                self.path(str(folder)).rmdir()
+            except OSError:
+                # Others are in it, or it is gone.
+                return
 
     def delete_tree(self, prefix: str, *, keep: str | None) -> None:
         try:

@@ -92,6 +92,21 @@ def test_nothing_expires_under_a_job(alice: Any, tmp_path: Path, fake_separation
         make_job(alice, asset)
 
 
+def test_stems_that_expire_leave_no_folder(
+    alice: Any, tmp_path: Path, media_dir: Path, fake_separation: list[Any]
+):
+    job = make_job(alice, make_asset(alice, tmp_path), stems=("vocals", "drums"))
+    run_jobs()
+    let_expire(stem="vocals")
+    while storage_clean():
+        pass
+    assert (media_dir / "jobs" / str(job.uuid) / "1" / "drums.wav").exists()
+    let_expire(stem="drums")
+    while storage_clean():
+        pass
+    assert list((media_dir / "jobs").iterdir()) == []
+
+
 def test_a_job_that_was_made_since_the_look_is_seen_under_the_lock(
     alice: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

@@ -23,6 +23,8 @@ POLICY = {
     "base-uri 'none'",
     "form-action 'self' https://checkout.stripe.com https://billing.stripe.com",
     "img-src 'self' data:",
+    "media-src 'self'",
+    "connect-src 'self'",
     "frame-ancestors 'none'",
 }
 IDS: dict[str, dict[str, Any]] = {
