@@ -5,6 +5,7 @@ PYTHON ?= python3
 PORT ?= 8000
 # Processes that run tests side by side, each on a database of its own.
 WORKERS ?= 2
+BROKER ?= postgres
 export AUDIO STEMS
 
 bootstrap = @command -v "$(PYTHON)" >/dev/null || \
@@ -17,7 +18,7 @@ resolve = .venv/bin/uv pip compile pyproject.toml \
 	--no-emit-package torch --no-emit-index-url --no-emit-find-links \
 	--generate-hashes --no-annotate --no-header -q
 
-.PHONY: help demo serve test lint lock clean
+.PHONY: help demo serve test faults lint lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):[^#]*## /\1	/p' Makefile
@@ -33,6 +34,10 @@ serve: ## dashboard, API and workers on 127.0.0.1 until Ctrl-C: make serve [PORT
 test: ## all tests: make test [ARGS="-k name"]
 	$(bootstrap) --weights --database --static
 	$(run) -m pytest -n "$(WORKERS)" --dist loadfile $(ARGS)
+
+faults: ## order 200 jobs and break the service 60 times meanwhile: make faults [BROKER=redis]
+	$(bootstrap) --weights --static
+	$(run) -m tests.faults --broker "$(BROKER)" $(ARGS)
 
 lint: ## style, types, import contracts, migrations, API description
 	$(bootstrap)
