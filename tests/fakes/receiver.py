@@ -13,6 +13,7 @@ from tests.fakes.http import Answer, Server, says
 
 LOOPBACK = ip_network("127.0.0.0/8")
 OK = says("200 OK", body=b"thanks")
+DOWN = says("500 Internal Server Error", body=b"oops")
 
 
 @dataclass(frozen=True)
