@@ -138,15 +138,19 @@ class EngineProcess:
     def _start(self) -> None:
         self.close()
         self._received = b""
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "separation", "host"],
-            cwd=Path(separation.__file__).resolve().parent.parent,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            bufsize=0,
-            # A group of its own: what it starts can be ended with it.
-            start_new_session=True,
-        )
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "separation", "host"],
+                cwd=Path(separation.__file__).resolve().parent.parent,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                bufsize=0,
+                # A group of its own: what it starts can be ended with it.
+                start_new_session=True,
+            )
+        except OSError as error:
+            # As where there is no memory for it.
+            raise EngineLost(None) from error
         log.info("engine_started", pid=self._process.pid)
 
     def _stop(self, number: int) -> None:

@@ -22,6 +22,7 @@ from jobs.leases import (
 )
 from jobs.logs import job_context
 from jobs.models import Asset, AssetState, Job, JobState
+from jobs.queue import wake_cleaning
 from jobs.scheduling import job_claim
 from jobs.scratch import scratch_folder
 from jobs.separating import asset_info, code_and_text, stem_info
@@ -167,4 +168,11 @@ def _step_back(job: Job) -> None:
         log.info("job_succeeded")
         return
     log.warning("job_lease_lost")
-    storage_delete_tree(prefix=f"jobs/{job.uuid}/{job.attempt}")
+    try:
+        storage_delete_tree(prefix=f"jobs/{job.uuid}/{job.attempt}")
+    except OSError:
+        log.warning("job_files_left", exc_info=True)
+    # Parts stay for the attempt that goes on. If none will, all is to be swept once more: this
+    # attempt may have stored something since.
+    if Job.objects.filter(pk=job.pk, finished_at__isnull=False).update(swept_at=None):
+        wake_cleaning()

@@ -9,19 +9,21 @@ from unittest import mock
 
 import pytest
 import structlog
+from django.db.models.functions import Now
 from django.db.utils import OperationalError
 from django_q.models import OrmQ
 
 import separation
+from billing.ledger import hold_release
 from billing.selectors import ledger_discrepancies, wallet_get
 from jobs import runner
 from jobs.cleaning import storage_clean
 from jobs.engine import EngineLost
-from jobs.heartbeat import time_limit_s
+from jobs.heartbeat import Heartbeat, time_limit_s
 from jobs.instance import FOLDER_VARIABLE, Pulse, stop_request
 from jobs.leases import CancelRequested, LeaseLost, job_succeed
 from jobs.models import Job, JobState
-from jobs.runner import Heartbeat, job_run
+from jobs.runner import job_run
 from jobs.scheduling import job_claim
 from jobs.services import job_cancel
 from jobs.storage import storage_save
@@ -232,6 +234,32 @@ def test_a_worker_that_lost_its_job_leaves_nothing(
     assert (job.state, job.attempt) == ("running", 2)
     assert stored() == [f"uploads/{job.asset.uuid}"]
     assert charged(job) == (0, 1_250)
+
+
+def test_what_a_lost_attempt_stored_after_the_end_is_swept_once_more(
+    job: Job, monkeypatch: pytest.MonkeyPatch, fake_separation: list[Any], stored: Stored
+):
+    """Its process was stopped for so long that the job had ended, and was swept, when it went on;
+    and storage does not answer when it tidies up."""
+    real = storage_save
+
+    def save_when_all_is_over(*, key: str, path: Path) -> None:
+        if "1/vocals" in key:
+            Job.objects.filter(pk=job.pk).update(
+                state="cancelled", lease_until=None, finished_at=Now(), swept_at=Now()
+            )
+            hold_release(job_uuid=job.uuid)
+        real(key=key, path=path)
+
+    def refuse(**_: Any) -> None:
+        raise OSError("the storage is away")
+
+    monkeypatch.setattr(runner, "storage_save", save_when_all_is_over)
+    monkeypatch.setattr(runner, "storage_delete_tree", refuse)
+    assert run_jobs() == 1
+    assert len(stored()) == 3
+    assert storage_clean() == 1
+    assert stored() == [f"uploads/{job.asset.uuid}"]
 
 
 def test_a_failed_wake_up_after_the_end_does_not_undo_it(

@@ -5,8 +5,8 @@ import pytest
 import time_machine
 from django.test import Client
 
+from jobs.heartbeat import Heartbeat
 from jobs.models import Asset
-from jobs.runner import Heartbeat
 from tests.makers import make_asset, make_job, run_jobs
 
 pytestmark = pytest.mark.django_db

@@ -8,8 +8,8 @@ from django.test import Client
 
 from billing.models import Hold
 from billing.selectors import wallet_get
+from jobs.heartbeat import Heartbeat
 from jobs.models import Job
-from jobs.runner import Heartbeat
 from jobs.services import asset_create
 from tests.makers import (
     make_asset,

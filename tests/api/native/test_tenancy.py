@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from jobs.heartbeat import Heartbeat
 from jobs.models import Asset, Job
-from jobs.runner import Heartbeat
 from tests.api.routes import OPEN, Route, native_routes
 from tests.makers import make_asset, make_job, run_jobs
 
