@@ -19,9 +19,11 @@ pytest_plugins = ["tests.servers.plugin"]
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
     """A test that commits empties all tables; what the migrations put there is for the next."""
     yield
+    if nextitem is None:
+        return  # The database of the tests is gone.
     marker = item.get_closest_marker("django_db")
     commits = marker is not None and marker.kwargs.get("transaction")
     if commits or "transactional_db" in getattr(item, "fixturenames", ()):
