@@ -3,6 +3,7 @@
 import os
 import sys
 from base64 import urlsafe_b64encode
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -289,11 +290,21 @@ OUTBOUND_PORTS = env.integers("STEMWRIGHT_OUTBOUND_PORTS")
 # Networks that are reached although they are not public, such as `10.20.0.0/16`.
 OUTBOUND_ALLOW = env.networks("STEMWRIGHT_OUTBOUND_ALLOW")
 
+# --- Imports from video sites, by yt-dlp ------------------------------------------------------
+
+# Off unless an operator answers for it (docs/imports.md).
+VIDEO_IMPORTS = env.boolean("STEMWRIGHT_VIDEO_IMPORTS", default=False)
+# The sites, by the names of their extractors, such as `Vimeo,Soundcloud`.
+VIDEO_EXTRACTORS = env.words("STEMWRIGHT_VIDEO_EXTRACTORS", "")
+if VIDEO_IMPORTS and not find_spec("yt_dlp"):
+    raise env.EnvError("STEMWRIGHT_VIDEO_IMPORTS needs the extra `video` of this package.")
+
 # --- Jobs -------------------------------------------------------------------------------------
 
 # A worker that is silent for this long has lost its job to the reaper.
 JOB_LEASE_SECONDS = env.integer("STEMWRIGHT_JOB_LEASE_SECONDS", 30)
-# A cancel is seen with the next beat, and has to end the work within a second.
+# A cancel is looked for so often, and has to end the work within a second; every third look also
+# prolongs the lease.
 JOB_HEARTBEAT_SECONDS = 0.4
 # How many attempts may be lost through no fault of the job's.
 JOB_MAX_ATTEMPTS = 3

@@ -24,6 +24,7 @@ from jobs.receiving import ingest_collect
 from jobs.scratch import scratch_folder
 from jobs.services import asset_create
 from jobs.settling import settle
+from jobs.videos import video_download
 
 log = structlog.get_logger(__name__)
 
@@ -92,7 +93,9 @@ def _fetch(ingest: Ingest, path: Path, heartbeat: Heartbeat) -> None:
         ingest.received_bytes = n_bytes
         heartbeat.check()
 
-    downloaded = outbound_download(
+    downloaded = video_download(
+        ingest.url, path=path, on_tick=heartbeat.check
+    ) or outbound_download(
         ingest.url,
         path=path,
         max_bytes=settings.UPLOAD_MAX_BYTES,

@@ -50,6 +50,7 @@ class Request:
 def main(request: Request) -> dict[str, Any]:
     """Probe, and say how it went."""
     confine(memory_bytes=request.memory_bytes, cpu_s=request.cpu_s, parent=request.parent)
+    leave_network()
     limits = AudioLimits(max_duration_s=request.max_duration_s, max_samples=request.max_samples)
     try:
         info = probe(f"/dev/fd/{request.descriptor}", limits=limits, guess=request.guess)
@@ -62,13 +63,20 @@ def main(request: Request) -> dict[str, Any]:
     return {"info": asdict(info)}
 
 
-def confine(*, memory_bytes: int, cpu_s: int, parent: int) -> None:
-    """Give up, for good, what decoding does not need: memory, time, files, network."""
+def confine(
+    *,
+    memory_bytes: int,
+    cpu_s: int,
+    parent: int,
+    file_bytes: int = 0,
+    max_files: int = _MAX_FILES,
+) -> None:
+    """Give up, for good, more than this: memory, computing, files; and the life after `parent`."""
     for what, limit in (
         (resource.RLIMIT_AS, memory_bytes),
         (resource.RLIMIT_CPU, cpu_s),
-        (resource.RLIMIT_FSIZE, 0),
-        (resource.RLIMIT_NOFILE, _MAX_FILES),
+        (resource.RLIMIT_FSIZE, file_bytes),
+        (resource.RLIMIT_NOFILE, max_files),
         (resource.RLIMIT_CORE, 0),
     ):
         _, hard = resource.getrlimit(what)
@@ -79,15 +87,23 @@ def confine(*, memory_bytes: int, cpu_s: int, parent: int) -> None:
     if sys.platform == "linux":
         system = ctypes.CDLL(None, use_errno=True)
         system.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-        # A worker that is killed takes its probe along.
+        # A worker that is killed takes its child along.
         system.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        # A network of its own, which has nothing in it. Root may have one; others only where the
-        # system lets them. Elsewhere the list of allowed protocols must do: files only.
-        if system.unshare(_CLONE_NEWNET) != 0:
-            system.unshare(_CLONE_NEWUSER | _CLONE_NEWNET)
     if os.getppid() != parent:
         # It was killed before it could take us along.
         os._exit(1)
+
+
+def leave_network() -> None:
+    """Move into a network of this process's own, which has nothing in it, where that is allowed.
+
+    Root may, others only where the system lets them. Elsewhere FFmpeg's list of allowed protocols
+    must do: files only.
+    """
+    if sys.platform == "linux":
+        system = ctypes.CDLL(None, use_errno=True)
+        if system.unshare(_CLONE_NEWNET) != 0:
+            system.unshare(_CLONE_NEWUSER | _CLONE_NEWNET)
 
 
 if __name__ == "__main__":

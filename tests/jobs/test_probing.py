@@ -246,8 +246,9 @@ def test_a_right_answer_is(tmp_path: Path, monkeypatch: Any):
 
 CONFINED = """
 import os, socket, sys
-from separation.confined_probe import confine
+from separation.confined_probe import confine, leave_network
 confine(memory_bytes=2 << 30, cpu_s=10, parent=os.getppid())
+leave_network()
 print("torch" in sys.modules, "django" in sys.modules)
 print(sorted(set(os.environ) - {"LC_CTYPE"}))
 print(os.getsid(0) == os.getpid())
