@@ -105,7 +105,7 @@ def _check_database() -> None:
     _is_migrated = True
 
 
-# Without it, orders are taken all the same, and the janitor wakes workers once it is back: to refuse
-# them would be worse.
+# Without it, orders are taken all the same, and the janitor wakes workers once it is back; to
+# refuse orders would be worse.
 _BROKER = Check("broker", broker_check, is_needed=False)
 _CHECKS = (Check("database", _check_database), Check("storage", storage_probe), _BROKER)

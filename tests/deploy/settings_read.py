@@ -1,6 +1,7 @@
 """The environment variables that the service reads, found in its own source."""
 
 import ast
+import re
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -13,7 +14,6 @@ ELSEWHERE = {
     "STEMWRIGHT_INSTANCE_DIR",
     "WEB_CONCURRENCY",
 }
-READERS = {"text", "boolean", "integer", "words", "networks", "get"}
 
 
 def settings_variables() -> set[str]:
@@ -23,10 +23,11 @@ def settings_variables() -> set[str]:
             if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
                 continue
             reader = ast.unparse(node.func)
-            if reader in {f"env.{name}" for name in READERS} | {"os.environ.get"}:
-                match node.args[0]:
-                    case ast.Constant(value=str(name)):
-                        found.add(name)
+            if not reader.startswith("env.") and reader != "os.environ.get":
+                continue
+            match node.args:
+                case [ast.Constant(value=str(name)), *_] if re.fullmatch("[A-Z0-9_]+", name):
+                    found.add(name)
     # Set by config/gunicorn.py for its own processes.
     return found - {"PROMETHEUS_MULTIPROC_DIR"}
 
