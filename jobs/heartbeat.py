@@ -3,6 +3,7 @@
 import threading
 import time
 from contextlib import suppress
+from itertools import count
 
 import structlog
 from django.conf import settings
@@ -11,7 +12,7 @@ from django.db.utils import Error as DatabaseError
 
 from jobs.ingest_leases import ingest_beat
 from jobs.instance import is_stop_requested, pulse_write
-from jobs.leases import CancelRequested, LeaseLost, job_beat
+from jobs.leases import CancelRequested, LeaseLost, job_beat, job_look
 from jobs.models import Ingest, Job
 
 log = structlog.get_logger(__name__)
@@ -19,6 +20,8 @@ log = structlog.get_logger(__name__)
 # A job that is over its time ends by itself. Where even that hangs, as in a storage that does not
 # answer, the beats end, and with them the lease.
 _HANG_PATIENCE_S = 300
+# A beat writes a row with many indexes; in between it is enough to look for a cancel.
+_BEAT_EVERY = 3
 
 
 class TimeLimitReached(Exception):
@@ -73,7 +76,9 @@ class Heartbeat:
 
     def _beat(self) -> None:
         try:
-            while not self._ended.wait(settings.JOB_HEARTBEAT_SECONDS):
+            for turn in count():
+                if self._ended.wait(settings.JOB_HEARTBEAT_SECONDS):
+                    return
                 if time.monotonic() > self._over_at + _HANG_PATIENCE_S:
                     log.error("job_hangs")
                     return
@@ -81,7 +86,7 @@ class Heartbeat:
                     # A full disk must not cost the lease.
                     pulse_write()
                 try:
-                    self._keep_lease()
+                    self._keep_lease(is_beat=turn % _BEAT_EVERY == 0)
                 except (LeaseLost, CancelRequested) as stop:
                     self._stop = stop
                     return
@@ -92,11 +97,13 @@ class Heartbeat:
         finally:
             connection.close()
 
-    def _keep_lease(self) -> None:
+    def _keep_lease(self, *, is_beat: bool) -> None:
         if isinstance(self._work, Ingest):
             ingest_beat(self._work)
-        else:
+        elif is_beat:
             job_beat(self._work, progress=self._progress)
+        else:
+            job_look(self._work)
 
 
 def time_limit_s(work: Job | Ingest) -> float:

@@ -35,11 +35,20 @@ class CancelRequested(Exception):
 def job_beat(job: Job, *, progress: float) -> None:
     """Keep the lease and show how far the work has come. Progress never goes back."""
     mine = _mine(job)
-    # One statement, since it is made twice a second: it finds no row when the job is to stop.
+    # One statement: it finds no row when the job is to stop.
     if not mine.filter(cancel_requested_at=None).update(
         lease_until=lease_end(), progress=Greatest(F("progress"), progress)
     ):
         raise CancelRequested if mine.exists() else LeaseLost
+
+
+def job_look(job: Job) -> None:
+    """Learn what a beat would, without a write."""
+    row = _mine(job).values_list("cancel_requested_at").first()
+    if row is None:
+        raise LeaseLost
+    if row[0] is not None:
+        raise CancelRequested
 
 
 @transaction.atomic

@@ -14,6 +14,7 @@ from jobs.leases import (
     job_beat,
     job_fail,
     job_hand_back,
+    job_look,
     job_part_add,
     job_retry_or_fail,
     job_stop,
@@ -93,10 +94,18 @@ def test_a_beat_prolongs_the_lease_and_never_takes_progress_back(claimed: Job):
     assert jobs_reap() == 0
 
 
+def test_a_look_changes_nothing(claimed: Job):
+    let_lease_end(claimed)
+    before = Job.objects.filter(pk=claimed.pk).values().get()
+    job_look(claimed)
+    assert Job.objects.filter(pk=claimed.pk).values().get() == before
+
+
 def test_a_beat_learns_of_a_cancel(claimed: Job):
     job_cancel(workspace=claimed.workspace, job_uuid=claimed.uuid)
-    with pytest.raises(CancelRequested):
-        job_beat(claimed, progress=0)
+    for learn in (lambda: job_beat(claimed, progress=0), lambda: job_look(claimed)):
+        with pytest.raises(CancelRequested):
+            learn()
     job_stop(claimed)
     claimed.refresh_from_db()
     assert claimed.state == JobState.CANCELLED
@@ -111,6 +120,7 @@ def test_a_reaped_job_goes_to_another_worker_and_the_first_is_fenced_off(claimed
     assert (second.pk, second.attempt) == (claimed.pk, 2)
     for write in (
         lambda: job_beat(claimed, progress=1),
+        lambda: job_look(claimed),
         lambda: job_succeed(claimed, outputs=[]),
         lambda: job_fail(claimed, code="x", message="x"),
         lambda: job_stop(claimed),

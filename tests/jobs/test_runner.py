@@ -455,7 +455,7 @@ print(sorted({"torch", "demucs", "onnx"} & set(sys.modules)))
 def beat_on_report(monkeypatch: pytest.MonkeyPatch) -> None:
     def report(self: Heartbeat, progress: float) -> None:
         self._progress = progress
-        self._keep_lease()
+        self._keep_lease(is_beat=True)
 
     monkeypatch.setattr(Heartbeat, "report", report)
 
