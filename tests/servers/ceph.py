@@ -86,6 +86,14 @@ class Ceph:
             process.wait()
         shutil.rmtree(self._folder, ignore_errors=True)
 
+    def user_make(self, name: str, access_key: str, secret_key: str) -> None:
+        """Somebody with buckets of their own and no right to those of others."""
+        self._call(
+            *("radosgw-admin", "-n", "client.rgw", "user", "create"),
+            *("--uid", name, "--display-name", name),
+            *("--access-key", access_key, "--secret-key", secret_key),
+        )
+
     def _start(self) -> None:
         fsid = str(uuid4())
         mon_port, self._port = _free_ports(2)
@@ -107,11 +115,7 @@ class Ceph:
         self._call("ceph-osd", "--mkfs", "-i", "0", "--osd-uuid", osd)
         self._spawn("ceph-osd", "-i", "0")
         self._wait_for(lambda: " 1 up" in self._call("ceph", "osd", "stat"))
-        self._call(
-            *("radosgw-admin", "-n", "client.rgw", "user", "create"),
-            *("--uid", "tests", "--display-name", "Tests"),
-            *("--access-key", self.access_key, "--secret-key", self.secret_key),
-        )
+        self.user_make("tests", self.access_key, self.secret_key)
         self._spawn("radosgw", "-n", "client.rgw")
         self._wait_for(lambda: _answers(self.url))
 

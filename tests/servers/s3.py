@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
+from secrets import token_hex
 from typing import Any
 from uuid import uuid4
 
@@ -16,12 +17,21 @@ from tests.servers.ceph import Ceph, is_ceph_installed
 
 
 @dataclass(frozen=True)
+class Guest:
+    arn: str
+    access_key: str
+    secret_key: str
+
+
+@dataclass(frozen=True)
 class S3Server:
     url: str
     access_key: str
     secret_key: str
     # Whether it refuses what has to be refused; moto lets much of that pass.
     is_strict: bool
+    # Somebody else, who owns no bucket; None where everybody may do everything.
+    guest: Guest | None = None
 
     def client(self, **values: Any) -> Any:
         options = {
@@ -74,7 +84,9 @@ def s3_server() -> Iterator[S3Server]:
         ceph = Ceph()
         ceph.start()
         try:
-            yield S3Server(ceph.url, ceph.access_key, ceph.secret_key, is_strict=True)
+            guest = Guest("arn:aws:iam:::user/guest", token_hex(10), token_hex(20))
+            ceph.user_make("guest", guest.access_key, guest.secret_key)
+            yield S3Server(ceph.url, ceph.access_key, ceph.secret_key, True, guest)
         finally:
             ceph.stop()
         return

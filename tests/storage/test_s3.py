@@ -1,6 +1,7 @@
 """The server, and the service on it. One file, so that one process needs one server."""
 
 import hashlib
+import json
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -18,6 +19,7 @@ from jobs.services import asset_delete, job_delete
 from jobs.storage import (
     StorageFailed,
     local_copy,
+    storage_bucket,
     storage_delete,
     storage_delete_tree,
     storage_has,
@@ -329,6 +331,41 @@ def test_a_missing_bucket_is_made(bucket: RealBucket):
         run_command("storage_check")
     assert run_command("storage_setup")[0] == f"The bucket {bucket.name} was made."
     assert bucket.keys() == []
+
+
+def test_the_documented_rights_are_enough(strict_bucket: RealBucket, settings: Any, tmp_path: Path):
+    guest = strict_bucket.server.guest
+    assert guest is not None
+    run_command("storage_setup")
+    storage = settings.STORAGES["default"]
+    keys = {"access_key": guest.access_key, "secret_key": guest.secret_key}
+    with_guest = {**storage, "OPTIONS": {**storage["OPTIONS"], **keys}}
+    settings.STORAGES = {**settings.STORAGES, "default": with_guest}
+    with pytest.raises(StorageFailed):
+        storage_probe()
+
+    text = (Path(settings.BASE_DIR) / "docs" / "storage.md").read_text()
+    written = text.split("```json\n")[1].split("```")[0]
+    policy = json.loads(written.replace("BUCKET", strict_bucket.name))
+    for statement in policy["Statement"]:
+        statement["Principal"] = {"AWS": [guest.arn]}
+    strict_bucket.client.put_bucket_policy(Bucket=strict_bucket.name, Policy=json.dumps(policy))
+    problems = [line for line in run_command("storage_check") if not line.startswith("ok")]
+    assert problems == []
+    save("t/1/a", b"0" * 33 * MIB, tmp_path)
+    save("t/b", b"1", tmp_path)
+    with storage_open(key="t/b") as handle:
+        assert handle.read() == b"1"
+    with local_copy(key="t/1/a", folder=tmp_path) as copy:
+        assert copy.stat().st_size == 33 * MIB
+    store = storage_bucket()
+    assert store is not None
+    store.client.create_multipart_upload(Bucket=store.name, Key="t/c")
+    assert strict_bucket.keys() == ["t/1/a", "t/b", "t/c (unfinished)"]
+    storage_delete(key="t/b")
+    assert not storage_has(key="t/b")
+    storage_delete_tree(prefix="t")
+    assert strict_bucket.keys() == []
 
 
 def test_an_open_bucket_is_a_problem(strict_bucket: RealBucket):
