@@ -251,6 +251,11 @@ UPLOAD_SPARE_BYTES = env.integer("STEMWRIGHT_UPLOAD_SPARE_BYTES", 256 * 1024**2)
 # holds a server thread.
 UPLOAD_IDLE_SECONDS = env.integer("STEMWRIGHT_UPLOAD_IDLE_SECONDS", 30)
 UPLOAD_REQUEST_SECONDS = env.integer("STEMWRIGHT_UPLOAD_REQUEST_SECONDS", 3600)
+# Pieces and parts that a process receives at a time. With the progress streams, they must leave
+# some of its threads free (config/gunicorn.py).
+UPLOAD_BODIES_PER_PROCESS = env.integer("STEMWRIGHT_UPLOAD_BODIES_PER_PROCESS", 6)
+# Of a workspace's, or of an address where a signed link takes the place of a key.
+UPLOAD_BODIES_PER_OWNER = env.integer("STEMWRIGHT_UPLOAD_BODIES_PER_OWNER", 4)
 # Imports that a workspace may have open at a time, and that workers see to at the same time.
 IMPORTS_OPEN = env.integer("STEMWRIGHT_IMPORTS_OPEN", 20)
 PARALLEL_IMPORTS = env.integer("STEMWRIGHT_PARALLEL_IMPORTS", 2)

@@ -12,6 +12,7 @@ from rest_framework.response import Response
 from accounts.scopes import ASSETS_READ, ASSETS_WRITE
 from api.authentication import workspace_of
 from api.native.base import NativeApi, page_response
+from api.native.raw_bodies import limit_silence
 from jobs.models import Asset
 from jobs.selectors import asset_get_for_workspace, asset_list
 from jobs.services import asset_create, asset_delete
@@ -55,6 +56,7 @@ class AssetsApi(NativeApi):
     )
     def post(self, request: Request) -> Response:
         """Upload a recording. Its length is counted by decoding it, not read from a header."""
+        limit_silence(request)
         serializer = self.InputSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         upload: TemporaryUploadedFile = serializer.validated_data["file"]

@@ -4,7 +4,7 @@ from typing import Any
 
 import structlog
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
-from django.http import Http404, HttpRequest, JsonResponse
+from django.http import Http404, HttpRequest, JsonResponse, UnreadablePostError
 from rest_framework import exceptions, serializers
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
@@ -87,6 +87,8 @@ def _as_app_error(exception: Exception) -> errors.AppError:
             return errors.ValidationFailed(fields=_fields(exception.detail))
         case RequestDataTooBig():
             return errors.TooLarge("The body is too large.")
+        case UnreadablePostError():
+            return errors.UploadInterrupted("The body ended early or came too slowly; resend it.")
         # What remains of Django's own limits: the number of fields and of files.
         case exceptions.ParseError() | SuspiciousOperation():
             return errors.ValidationFailed("The body is not what its content type says.")

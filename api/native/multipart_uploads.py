@@ -12,7 +12,7 @@ from rest_framework.response import Response
 
 from accounts.rate_limits import UNLIMITED
 from accounts.scopes import ASSETS_WRITE
-from api.authentication import principal_of, workspace_of
+from api.authentication import ip_address, principal_of, workspace_of
 from api.native.base import OPEN, NativeApi, StrictSerializer, valid_body
 from api.native.raw_bodies import body_length, body_source
 from api.native.uploads import UploadSerializer
@@ -142,7 +142,8 @@ class UploadPartApi(NativeApi):
         """Send a part to the link that was given for it."""
         if not request.META.get("CONTENT_LENGTH"):
             raise LengthRequired
-        etag = part_store(token=token, source=body_source(request), length=body_length(request))
+        with body_source(request, owner=ip_address(request)) as source:
+            etag = part_store(token=token, source=source, length=body_length(request))
         return Response(headers={"ETag": f'"{etag}"'})
 
 

@@ -168,14 +168,15 @@ class UploadsApi(TusApi):
             **_expires(upload),
         }
         if length:
-            upload = upload_append(
-                workspace=upload.workspace,
-                upload_uuid=upload.uuid,
-                offset=0,
-                source=body_source(request),
-                length=length,
-                checksum=checksum,
-            )
+            with body_source(request, owner=upload.workspace.pk) as source:
+                upload = upload_append(
+                    workspace=upload.workspace,
+                    upload_uuid=upload.uuid,
+                    offset=0,
+                    source=source,
+                    length=length,
+                    checksum=checksum,
+                )
             headers["Upload-Offset"] = str(upload.received_bytes)
         return Response(UploadSerializer(upload).data, status=201, headers=headers)
 
@@ -224,14 +225,16 @@ class UploadApi(TusApi):
     def patch(self, request: Request, upload_uuid: UUID) -> Response:
         """Send the bytes that follow. Those that arrive are kept, even if the connection breaks."""
         _refuse_other_types(request)
-        upload = upload_append(
-            workspace=workspace_of(request),
-            upload_uuid=upload_uuid,
-            offset=_number(request, "Upload-Offset"),
-            source=body_source(request),
-            length=body_length(request),
-            checksum=_checksum(request),
-        )
+        workspace = workspace_of(request)
+        with body_source(request, owner=workspace.pk) as source:
+            upload = upload_append(
+                workspace=workspace,
+                upload_uuid=upload_uuid,
+                offset=_number(request, "Upload-Offset"),
+                source=source,
+                length=body_length(request),
+                checksum=_checksum(request),
+            )
         headers = {"Upload-Offset": str(upload.received_bytes), **_expires(upload)}
         return Response(status=204, headers=headers)
 

@@ -24,7 +24,8 @@ def test_in_production_only_probes_are_answered_over_plain_http(
 def test_progress_streams_leave_threads_for_the_rest():
     server = (Path(configured.BASE_DIR) / "config" / "gunicorn.py").read_text()
     (threads,) = re.findall(r"^threads = (\d+)$", server, re.MULTILINE)
-    assert configured.PROGRESS_STREAMS_PER_PROCESS < int(threads)
+    bodies = configured.UPLOAD_BODIES_PER_PROCESS
+    assert configured.PROGRESS_STREAMS_PER_PROCESS + bodies < int(threads)
 
 
 @pytest.mark.parametrize(

@@ -124,7 +124,7 @@ def test_an_upload_survives_what_ends_its_connections(
     environ = service_environment(
         media_dir,
         STEMWRIGHT_UPLOAD_SLICE_BYTES=str(SLICE),
-        STEMWRIGHT_UPLOAD_IDLE_SECONDS="1",
+        STEMWRIGHT_UPLOAD_IDLE_SECONDS="3",
         STEMWRIGHT_UPLOAD_TEMP_DIR=str(temporary),
     )
     content = os.urandom(30 * MB)
@@ -142,6 +142,18 @@ def test_an_upload_survives_what_ends_its_connections(
         assert refusal.startswith("HTTP/1.1 503")
         assert f"Upload-Offset: {11 * MB + 77}" in refusal
         assert client.offset() == 11 * MB + 77
+
+        # The same during a direct upload, of which nothing is kept.
+        with socket.create_connection(("127.0.0.1", unused_port), timeout=60) as connection:
+            lines = (
+                "POST /v1/assets HTTP/1.1",
+                "Host: 127.0.0.1",
+                f"X-API-Key: {key}",
+                "Content-Type: multipart/form-data; boundary=b",
+                "Content-Length: 1000",
+            )
+            connection.sendall(("\r\n".join([*lines, "", ""]) + "--b\r\n").encode())
+            assert connection.recv(4096).startswith(b"HTTP/1.1 503")
 
         # Two copies of it send the same chunk.
         start = client.offset()

@@ -1,5 +1,6 @@
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
+from django.test.client import BOUNDARY, MULTIPART_CONTENT, encode_multipart
 
 from config.errors import TooLarge
 from jobs.models import Asset
@@ -138,6 +140,24 @@ def test_it_refuses_a_request_without_a_file(alice_client: Client):
     response = alice_client.post("/v1/assets", {})
     assert response.status_code == 400
     assert response.json()["error"]["fields"] == {"file": ["No file was submitted."]}
+
+
+def test_a_connection_that_breaks_is_no_fault_of_ours(alice_client: Client, stored: Stored):
+    class Broken(BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            if block := super().read(size):
+                return block
+            raise ConnectionResetError
+
+    whole = encode_multipart(BOUNDARY, {"file": SimpleUploadedFile("a.wav", make_wav())})
+    response = alice_client.generic(
+        "POST",
+        "/v1/assets",
+        headers={"Content-Type": MULTIPART_CONTENT},
+        **{"wsgi.input": Broken(whole[:1000]), "CONTENT_LENGTH": str(len(whole))},
+    )
+    assert (response.status_code, response.json()["error"]["code"]) == (503, "upload_interrupted")
+    assert (stored(), Asset.objects.count()) == ([], 0)
 
 
 def test_it_refuses_json(alice_client: Client):

@@ -392,6 +392,30 @@ def test_a_full_disk_takes_nothing(alice_client: Client, stored: Stored, setting
     assert (head(alice_client, url)["Upload-Offset"], stored()) == ("0", [])
 
 
+@pytest.mark.parametrize("setting", ["UPLOAD_BODIES_PER_PROCESS", "UPLOAD_BODIES_PER_OWNER"])
+def test_few_bodies_are_received_at_a_time(
+    alice: Workspace, alice_client: Client, settings: Any, setting: str
+):
+    url = announce(alice_client, 10)["Location"]
+    seen = []
+
+    class Meanwhile(io.BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            if not self.tell():
+                seen.append(append(alice_client, url, 0, b"abc"))
+                # Nobody has to wait who sends nothing.
+                seen.append(append(alice_client, url, 0, b""))
+            return super().read(size)
+
+    setattr(settings, setting, 1)
+    body = {"wsgi.input": Meanwhile(b"abcde"), "CONTENT_LENGTH": "10"}
+    assert append(alice_client, url, 0, b"", **body).status_code == 503
+    assert [response.status_code for response in seen] == [503, 204]
+    assert (seen[0].json()["error"]["code"], seen[0]["Retry-After"]) == ("no_room", "2")
+    # The place is free again, also after a body that broke.
+    assert append(alice_client, url, 5, b"fghij").status_code == 204
+
+
 def test_storage_that_fails_takes_nothing(
     alice_client: Client, stored: Stored, monkeypatch: pytest.MonkeyPatch
 ):
