@@ -150,12 +150,12 @@ def test_a_connection_that_breaks_is_no_fault_of_ours(alice_client: Client, stor
             raise ConnectionResetError
 
     whole = encode_multipart(BOUNDARY, {"file": SimpleUploadedFile("a.wav", make_wav())})
-    response = alice_client.generic(
-        "POST",
-        "/v1/assets",
-        headers={"Content-Type": MULTIPART_CONTENT},
-        **{"wsgi.input": Broken(whole[:1000]), "CONTENT_LENGTH": str(len(whole))},
-    )
+    body: dict[str, Any] = {
+        "wsgi.input": Broken(whole[:1000]),
+        "CONTENT_LENGTH": str(len(whole)),
+        "CONTENT_TYPE": MULTIPART_CONTENT,
+    }
+    response = alice_client.generic("POST", "/v1/assets", **body)
     assert (response.status_code, response.json()["error"]["code"]) == (503, "upload_interrupted")
     assert (stored(), Asset.objects.count()) == ([], 0)
 
