@@ -344,7 +344,7 @@ WEBHOOK_LOG_DAYS = env.integer("STEMWRIGHT_WEBHOOK_LOG_DAYS", 30)
 BROKER_URL = env.text("STEMWRIGHT_BROKER_URL", "")
 SQS_QUEUE_PREFIX = sqs_queue_prefix(BROKER_URL)
 # A canary goes through each cluster so often. A cluster that shows no life for longer than its
-# patience is killed and started anew (docs/adr/0009-supervision.md).
+# patience is killed and started anew (docs/adr/0016-supervision.md).
 CLUSTER_CANARY_SECONDS = env.integer("STEMWRIGHT_CLUSTER_CANARY_SECONDS", 5)
 CLUSTER_PATIENCE_SECONDS = env.integer("STEMWRIGHT_CLUSTER_PATIENCE_SECONDS", 30)
 CLUSTER_START_PATIENCE_SECONDS = env.integer("STEMWRIGHT_CLUSTER_START_PATIENCE_SECONDS", 60)

@@ -2,7 +2,7 @@
 
 django-q2 replaces processes that die, but not all of their deaths can be survived: one that is
 killed while it waits for a task takes the queue's lock with it, and all others wait for ever
-(docs/adr/0009-supervision.md). So this process trusts only what comes out: pulses in a folder.
+(docs/adr/0016-supervision.md). So this process trusts only what comes out: pulses in a folder.
 """
 
 import os

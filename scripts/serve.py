@@ -1,4 +1,4 @@
-"""Run the whole service on this machine: web, two clusters of workers, janitor, database.
+"""Run the whole service on this machine: web, three clusters of workers, janitor, database.
 
 `make serve` calls it after the set-up. It runs until Ctrl-C or SIGTERM, or until one part ends,
 and leaves nothing behind.
@@ -29,9 +29,10 @@ sys.path.insert(0, str(ROOT))
 from config.localdb import ensure_database_url  # noqa: E402
 
 HOST = "127.0.0.1"
-# After SIGTERM: long enough to finish a response and to write down a segment's progress. A job
-# that is cut off is taken back by the janitor of the next start.
-GRACE_S = 15
+# After Ctrl-C, jobs may go on for so long; then their workers hand them back.
+JOB_GRACE_S = 5
+# More than the supervisors of the clusters take in all: 15 s beyond that, then SIGKILL.
+GRACE_S = JOB_GRACE_S + 25
 READY_TIMEOUT_S = 120
 # What honcho reports after SIGINT and SIGTERM.
 ENDED_ON_REQUEST = {130, 143}
@@ -102,8 +103,8 @@ class Service(honcho.manager.Manager):  # type: ignore[misc]
         web = f"-m gunicorn -c config/gunicorn.py config.wsgi:application -b {HOST}:{port}"
         web += f" --graceful-timeout {GRACE_S - 5}"
         self._add("web", [python, *web.split()])
-        self._add("separation", [*manage, "qcluster"], Q_CLUSTER_NAME="separation")
-        self._add("default", [*manage, "qcluster"], Q_CLUSTER_NAME="default")
+        for cluster in ("separation", "imports", "default"):
+            self._add(cluster, [*manage, "cluster", cluster])
         self._add("janitor", [*manage, "janitor"])
 
     def _add(self, name: str, command: list[str], **environ: str) -> None:
@@ -115,6 +116,7 @@ class Service(honcho.manager.Manager):  # type: ignore[misc]
             env={
                 # Links in mails lead here unless a setting says otherwise.
                 "STEMWRIGHT_SITE_URL": f"http://{HOST}:{self.port}",
+                "STEMWRIGHT_JOB_STOP_GRACE_SECONDS": str(JOB_GRACE_S),
                 **os.environ,
                 "PYTHONUNBUFFERED": "1",
                 "TMPDIR": self._scratch,

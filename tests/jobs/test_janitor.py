@@ -4,20 +4,24 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.db.models.functions import Now
 from django_q.models import OrmQ
 
+from accounts.models import RateWindow
 from billing.ledger import credits_grant
 from billing.selectors import wallet_get
 from jobs import leases, queue
 from jobs.brokers import Database
 from jobs.cleaning import storage_clean
+from jobs.management.commands import janitor
 from jobs.management.commands.janitor import Command as Janitor
 from jobs.management.commands.janitor import wake_cleaning_if_needed
 from jobs.models import Job
 from jobs.scheduling import job_claim
 from jobs.services import asset_delete, job_cancel
 from tests.makers import make_asset, make_job, make_workspace
+from tests.races import held_elsewhere
 
 pytestmark = pytest.mark.django_db
 
@@ -144,3 +148,20 @@ def test_a_broker_that_is_away_breaks_no_call(tmp_path: Path, monkeypatch: pytes
     job = make_job(workspace, make_asset(workspace, tmp_path))
     assert job.state == "queued"
     assert waiting_tasks() == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_row_that_somebody_holds_fails_one_duty_only():
+    workspace = make_workspace(credits=100)
+    credits_grant(
+        workspace=workspace, amount_mcr=5, source="promo", idempotency_key="p", expires_at=LONG_AGO
+    )
+    RateWindow.objects.create(subject="somebody", started_at=LONG_AGO, calls=1)
+    wallet = f"SELECT 1 FROM billing_account WHERE workspace_id = {workspace.pk} FOR UPDATE"
+    with held_elsewhere(wallet):
+        janitor.attempt_all(janitor.lots_expire, janitor.rate_windows_clean)
+    assert wallet_get(workspace=workspace).posted_mcr == 100_005
+    assert RateWindow.objects.count() == 0
+    janitor.attempt_all(janitor.lots_expire)
+    assert wallet_get(workspace=workspace).posted_mcr == 100_000
+    connection.close()

@@ -1,14 +1,10 @@
 """Whose job is next (jobs/scheduling.py says why)."""
 
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
-from threading import Event, Thread
 from typing import Any
 
 import pytest
-from django.db import connection, transaction
 from django.db.models.functions import Now
 from django_q.models import OrmQ
 
@@ -19,7 +15,7 @@ from jobs.models import Asset, Job, JobState
 from jobs.scheduling import has_waiting_jobs, job_claim
 from jobs.services import Order, job_create
 from tests.makers import make_workspace
-from tests.races import together
+from tests.races import held_elsewhere, together
 
 pytestmark = pytest.mark.django_db
 
@@ -243,28 +239,6 @@ def test_sixteen_claimers_share_what_there_is():
     claimed = [job for job in together(16, job_claim) if job is not None]
     assert len({job.pk for job in claimed}) == 16
     assert Counter(job.workspace.pk for job in claimed) == {w.pk: 4 for w in workspaces}
-
-
-@contextmanager
-def held_elsewhere(statement: str) -> Iterator[None]:
-    """Hold what the statement locks in another transaction, as a stopped process does."""
-    held, release = Event(), Event()
-
-    def hold() -> None:
-        with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute(statement)
-            held.set()
-            release.wait(30)
-        connection.close()
-
-    thread = Thread(target=hold)
-    thread.start()
-    assert held.wait(30)
-    try:
-        yield
-    finally:
-        release.set()
-        thread.join()
 
 
 @pytest.mark.django_db(transaction=True)
