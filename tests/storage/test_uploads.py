@@ -12,6 +12,7 @@ from django.test import Client
 
 from jobs.cleaning import storage_clean
 from jobs.models import Ingest, IngestPart, IngestState
+from jobs.outbox import ingest_ended
 from jobs.receiving import ingest_collect, multipart
 from tests.servers.s3 import RealBucket
 
@@ -114,7 +115,7 @@ def test_a_link_takes_its_part_and_nothing_else(alice_client: Client, bucket: Re
 def test_the_sizes_are_looked_at_again(
     alice_client: Client, bucket: RealBucket, monkeypatch: pytest.MonkeyPatch
 ):
-    told = create_autospec(multipart.ingest_ended)
+    told = create_autospec(ingest_ended)
     monkeypatch.setattr(multipart, "ingest_ended", told)
     upload = announce(alice_client)
     parts = send_all(upload)
