@@ -31,11 +31,12 @@ def storage_clean() -> int:
     """Remove what is deleted, due or left over; returns how many rows are done with."""
     done = assets_expire()
     _abandoned().update(state=AssetState.DELETED)
+    until = time.monotonic() + _AT_MOST_S
     return (
         done
-        + _each(_assets_to_purge(), _purge)
-        + _each(_jobs_to_sweep(), _sweep)
-        + _each(_ingests_to_sweep(), _sweep_ingest)
+        + _each(_assets_to_purge(), _purge, until)
+        + _each(_jobs_to_sweep(), _sweep, until)
+        + _each(_ingests_to_sweep(), _sweep_ingest, until)
     )
 
 
@@ -61,10 +62,9 @@ def _ingests_to_sweep() -> QuerySet[Ingest]:
     return Ingest.objects.filter(finished_at__lt=Now() - _SENDERS_PATIENCE, swept_at=None)
 
 
-def _each(rows: QuerySet[Row], work: Callable[[Row], None]) -> int:
+def _each(rows: QuerySet[Row], work: Callable[[Row], None], until: float) -> int:
     """Do some rows; one that fails is left for another time and does not hold up the others."""
     done = 0
-    until = time.monotonic() + _AT_MOST_S
     # At random, so that rows that fail for good do not fill every round.
     for row in rows.order_by("?")[:_AT_ONCE]:
         if time.monotonic() > until:

@@ -13,13 +13,12 @@ from django.core import signing
 from django.core.files.storage import FileSystemStorage, storages
 
 from config.errors import NotFound
-from jobs.stores import StorageFailed, Store
+from jobs.stores import StorageFailed as StorageFailed
+from jobs.stores import Store
 from jobs.stores.files import FileStore
 
 if TYPE_CHECKING:
     from jobs.stores.bucket import BucketStore
-
-__all__ = ["StorageFailed"]
 
 _DOWNLOAD_SALT = "jobs.storage.download"
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import tracemalloc
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -194,8 +195,19 @@ def test_a_file_is_read_from_any_place_on(bucket: RealBucket, tmp_path: Path):
     assert list(folder.iterdir()) == []
 
 
-def test_a_large_file_goes_in_parts(bucket: RealBucket, tmp_path: Path):
-    path = save("a", b"0123456789abcdef" * (33 * MIB // 16), tmp_path)
+def test_a_large_file_goes_in_parts_and_is_never_in_memory(bucket: RealBucket, tmp_path: Path):
+    path = tmp_path / "large"
+    path.write_bytes(b"0123456789abcdef" * (33 * MIB // 16))
+    tracemalloc.start()
+    try:
+        storage_save(key="a", path=path)
+        with storage_open(key="a") as handle:
+            handle.seek(32 * MIB)
+            assert handle.read(16) == b"0123456789abcdef"
+        peak_bytes = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak_bytes < 12 * MIB
     head = bucket.client.head_object(Bucket=bucket.name, Key="a")
     assert head["ContentLength"] == path.stat().st_size
     assert head["ETag"].endswith('-3"')
