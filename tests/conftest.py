@@ -9,6 +9,7 @@ from django.test import Client
 from pytest_django.plugin import blocking_manager_key
 
 import separation
+from config import health
 from jobs import separating
 from tests.fakes.engine import separate_here
 from tests.fakes.stripe import FakeStripe, Sender
@@ -44,6 +45,14 @@ def media_dir(tmp_path: Path, settings: Any) -> Path:
     plain = "django.contrib.staticfiles.storage.StaticFilesStorage"
     settings.STORAGES = {**settings.STORAGES, "staticfiles": {"BACKEND": plain}}
     return folder
+
+
+@pytest.fixture(autouse=True)
+def _probes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Probes look anew in each test, and wait for machines that are busy with tests."""
+    monkeypatch.setattr("config.health._LIMIT_S", 60.0)
+    for check in health._CHECKS:
+        monkeypatch.setattr(check, "_run", None)
 
 
 @pytest.fixture(autouse=True)
