@@ -96,7 +96,7 @@ def asset_create(
                 raise Unavailable("Storing the file took too long; send it again.")
             on_ready(asset)
     except BaseException:
-        # A row that a kill leaves in STORING is cleaned up after some hours. One that was cleaned up
+        # A row that a kill leaves in STORING is cleaned up after some hours. One that was cleaned
         # meanwhile has a file again. One that is READY was committed, though the answer was lost.
         unwanted = Asset.objects.filter(pk=asset.pk).exclude(state=AssetState.READY)
         unwanted.update(state=AssetState.DELETED)
