@@ -16,8 +16,8 @@ from jobs.services import Order, job_create
 from tests.e2e.processes import manage, service_environment, wait_until
 from tests.makers import make_asset, make_workspace
 
-SECONDS = 40
-PART_SECONDS = 10
+SECONDS = 24
+PART_SECONDS = 8
 
 
 @pytest.fixture
