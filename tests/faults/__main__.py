@@ -140,9 +140,9 @@ def _break(
     started = time.monotonic()
     breaker.start()
     while breaker.is_alive():
-        callers.order_some(arguments.jobs)
+        # Always something to break, and more in the end than was asked for.
+        callers.order_some()
         time.sleep(0.2)
-    callers.order_some(arguments.jobs)
     settled_s = endings.wait_for_all(callers, arguments.jobs, patience_s=_SETTLE_S)
     graceful = endings.stop_all(clusters, janitor)
     print(f"logs: {folder / 'logs'} under {ROOT}" if arguments.keep else "", file=sys.stderr)
