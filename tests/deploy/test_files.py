@@ -19,10 +19,9 @@ TEMPLATES = DEPLOY / "kubernetes" / "templates"
 PACKAGE = re.compile(r"^\S+==.*(?:\\\n.*)*", re.MULTILINE)
 
 
-def run(*command: str, **options: Any) -> str:
-    return subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, check=True, **options
-    ).stdout
+def run(*command: str, env: dict[str, str] | None = None) -> str:
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=True)
+    return done.stdout
 
 
 def test_the_image_gets_what_was_tested():
