@@ -89,7 +89,7 @@ class SteadyBroker(Broker):  # type: ignore[misc]
             self._sentinel_at = time.monotonic() + 1
             pulse_write(Pulse.SENTINEL)
 
-    def get_stat(self, key: str) -> None:
+    def get_stat(self, key: str) -> str | None:
         return None
 
     def get_stats(self, pattern: str) -> list[Any]:

@@ -9,14 +9,14 @@ from django.db.models.functions import Now
 from django_q.models import OrmQ
 
 from accounts.models import RateWindow
-from billing.ledger import credits_grant
+from accounts.rate_limits import rate_windows_clean
+from billing.ledger import credits_grant, lots_expire
 from billing.selectors import wallet_get
 from jobs import leases, queue
 from jobs.brokers import Database
 from jobs.cleaning import storage_clean
-from jobs.management.commands import janitor
 from jobs.management.commands.janitor import Command as Janitor
-from jobs.management.commands.janitor import wake_cleaning_if_needed
+from jobs.management.commands.janitor import attempt_all, wake_cleaning_if_needed
 from jobs.models import Job
 from jobs.scheduling import job_claim
 from jobs.services import asset_delete, job_cancel
@@ -100,7 +100,7 @@ def test_one_job_that_cannot_be_taken_back_does_not_hold_up_the_others(
     Job.objects.update(lease_until=LONG_AGO)
     real = leases.job_retry_or_fail
 
-    def fail_for_one(job: Job, **kwargs: str) -> None:
+    def fail_for_one(job: Job, **kwargs: Any) -> None:
         if job.pk == bad.pk:
             raise RuntimeError("a bug in the ledger, say")
         real(job, **kwargs)
@@ -159,9 +159,9 @@ def test_a_row_that_somebody_holds_fails_one_duty_only():
     RateWindow.objects.create(subject="somebody", started_at=LONG_AGO, calls=1)
     wallet = f"SELECT 1 FROM billing_account WHERE workspace_id = {workspace.pk} FOR UPDATE"
     with held_elsewhere(wallet):
-        janitor.attempt_all(janitor.lots_expire, janitor.rate_windows_clean)
+        attempt_all(lots_expire, rate_windows_clean)
     assert wallet_get(workspace=workspace).posted_mcr == 100_005
     assert RateWindow.objects.count() == 0
-    janitor.attempt_all(janitor.lots_expire)
+    attempt_all(lots_expire)
     assert wallet_get(workspace=workspace).posted_mcr == 100_000
     connection.close()
