@@ -1,9 +1,9 @@
 """What keeps a job a worker's own, and what makes the worker let go of it."""
 
+import math
 import threading
 import time
 from contextlib import suppress
-from itertools import count
 
 import structlog
 from django.conf import settings
@@ -20,8 +20,11 @@ log = structlog.get_logger(__name__)
 # A job that is over its time ends by itself. Where even that hangs, as in a storage that does not
 # answer, the beats end, and with them the lease.
 _HANG_PATIENCE_S = 300
-# A beat writes a row with many indexes; in between it is enough to look for a cancel.
-_BEAT_EVERY = 3
+# A beat writes a row with many indexes; in between it is enough to look for a cancel. With many
+# workers, beats are what a database tires of first (docs/operating.md, "How far it scales").
+_BEAT_EVERY_S = 5.0
+# Sooner when there is something to show.
+_PROGRESS_STEP = 0.02
 
 
 class TimeLimitReached(Exception):
@@ -41,6 +44,8 @@ class Heartbeat:
     def __init__(self, work: Job | Ingest) -> None:
         self._work = work
         self._progress = 0.0
+        self._beaten_progress = 0.0
+        self._beaten_at = -math.inf
         self._stop: LeaseLost | CancelRequested | None = None
         self._over_at = time.monotonic() + time_limit_s(work)
         self._stop_seen_at: float | None = None
@@ -76,9 +81,7 @@ class Heartbeat:
 
     def _beat(self) -> None:
         try:
-            for turn in count():
-                if self._ended.wait(settings.JOB_HEARTBEAT_SECONDS):
-                    return
+            while not self._ended.wait(settings.JOB_HEARTBEAT_SECONDS):
                 if time.monotonic() > self._over_at + _HANG_PATIENCE_S:
                     log.error("job_hangs")
                     return
@@ -86,7 +89,7 @@ class Heartbeat:
                     # A full disk must not cost the lease.
                     pulse_write()
                 try:
-                    self._keep_lease(is_beat=turn % _BEAT_EVERY == 0)
+                    self._keep_lease()
                 except (LeaseLost, CancelRequested) as stop:
                     self._stop = stop
                     return
@@ -97,13 +100,26 @@ class Heartbeat:
         finally:
             connection.close()
 
-    def _keep_lease(self, *, is_beat: bool) -> None:
+    def _keep_lease(self) -> None:
+        if connection.connection is None:
+            with connection.cursor() as cursor:
+                # A beat that a crash of the database forgets is made up for by the next.
+                cursor.execute("SET synchronous_commit = off")
         if isinstance(self._work, Ingest):
             ingest_beat(self._work)
-        elif is_beat:
+        elif self._is_beat_due():
+            self._beaten_at, self._beaten_progress = time.monotonic(), self._progress
             job_beat(self._work, progress=self._progress)
         else:
             job_look(self._work)
+
+    def _is_beat_due(self) -> bool:
+        # Several beats have to fit into a lease, of whatever length.
+        every_s = min(_BEAT_EVERY_S, settings.JOB_LEASE_SECONDS / 5)
+        return (
+            time.monotonic() - self._beaten_at >= every_s
+            or self._progress - self._beaten_progress >= _PROGRESS_STEP
+        )
 
 
 def time_limit_s(work: Job | Ingest) -> float:

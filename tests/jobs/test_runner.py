@@ -8,6 +8,7 @@ from typing import Any
 from unittest import mock
 
 import pytest
+from django.db import connection
 import structlog
 from django.db.models.functions import Now
 from django.db.utils import OperationalError
@@ -455,7 +456,7 @@ print(sorted({"torch", "demucs", "onnx"} & set(sys.modules)))
 def beat_on_report(monkeypatch: pytest.MonkeyPatch) -> None:
     def report(self: Heartbeat, progress: float) -> None:
         self._progress = progress
-        self._keep_lease(is_beat=True)
+        self._keep_lease()
 
     monkeypatch.setattr(Heartbeat, "report", report)
 
@@ -497,6 +498,23 @@ class TestHeartbeat:
             heartbeat._thread.join()
         assert len(beats) == 1
         assert (tmp_path / Pulse.WORKER).exists()
+
+    def test_beats_are_few_and_do_not_wait_for_the_disk(
+        self, claimed: Job, monkeypatch: pytest.MonkeyPatch
+    ):
+        said: list[str] = []
+
+        def beat(*args: Any, **kwargs: Any) -> None:
+            with connection.cursor() as cursor:
+                cursor.execute("SHOW synchronous_commit")
+                said.append(cursor.fetchone()[0])
+
+        looks = iter([None, None, CancelRequested()])
+        monkeypatch.setattr("jobs.heartbeat.job_beat", beat)
+        monkeypatch.setattr("jobs.heartbeat.job_look", mock.Mock(side_effect=looks))
+        with Heartbeat(claimed) as heartbeat:
+            heartbeat._thread.join()
+        assert said == ["off"]
 
     def test_a_job_that_cannot_even_end_loses_its_lease(
         self, claimed: Job, monkeypatch: pytest.MonkeyPatch, settings: Any
