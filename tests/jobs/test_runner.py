@@ -8,8 +8,8 @@ from typing import Any
 from unittest import mock
 
 import pytest
-from django.db import connection
 import structlog
+from django.db import connection
 from django.db.models.functions import Now
 from django.db.utils import OperationalError
 from django_q.models import OrmQ
