@@ -423,6 +423,9 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "RoleEnum": "accounts.models.Role",
         "GrantableRoleEnum": "api.native.workspace.GRANTABLE_ROLES",
+        "DeliveryStateEnum": "jobs.models.MessageState",
+        "UploadKindEnum": "api.native.uploads.KINDS",
+        "UploadStateEnum": "api.native.uploads.STATES",
     },
 }
 

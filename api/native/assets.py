@@ -47,17 +47,17 @@ class AssetsApi(NativeApi):
     scopes = {"GET": ASSETS_READ, "POST": ASSETS_WRITE}
     parser_classes = [MultiPartParser]
 
-    class InputSerializer(serializers.Serializer[Any]):
+    class NewAssetSerializer(serializers.Serializer[Any]):
         # An empty file has an error of its own, made where all media errors are made.
         file = serializers.FileField(allow_empty_file=True, max_length=255)
 
     @extend_schema(
-        operation_id="asset_create", request=InputSerializer, responses={201: AssetSerializer}
+        operation_id="asset_create", request=NewAssetSerializer, responses={201: AssetSerializer}
     )
     def post(self, request: Request) -> Response:
         """Upload a recording. Its length is counted by decoding it, not read from a header."""
         limit_silence(request)
-        serializer = self.InputSerializer(data=request.data)
+        serializer = self.NewAssetSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         upload: TemporaryUploadedFile = serializer.validated_data["file"]
         asset = asset_create(

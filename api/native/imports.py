@@ -48,18 +48,18 @@ class ImportSerializer(serializers.Serializer[Ingest]):
 class ImportsApi(NativeApi):
     scopes = {"GET": ASSETS_WRITE, "POST": ASSETS_WRITE}
 
-    class InputSerializer(StrictSerializer):
+    class NewImportSerializer(StrictSerializer):
         url = serializers.CharField(
             max_length=URL_MAX_CHARS, help_text="Public, http or https, of the recording itself."
         )
         filename = serializers.CharField(required=False, allow_blank=True, max_length=255)
 
     @extend_schema(
-        operation_id="import_create", request=InputSerializer, responses={202: ImportSerializer}
+        operation_id="import_create", request=NewImportSerializer, responses={202: ImportSerializer}
     )
     def post(self, request: Request) -> Response:
         """Have a recording fetched from its address; read from the answer's id how that goes."""
-        body = valid_body(self.InputSerializer, request)
+        body = valid_body(self.NewImportSerializer, request)
         ingest = import_create(
             workspace=workspace_of(request), api_key=principal_of(request).api_key, **body
         )

@@ -50,13 +50,13 @@ class MultipartUploadSerializer(UploadSerializer):
 class MultipartUploadsApi(NativeApi):
     scopes = {"POST": ASSETS_WRITE}
 
-    class InputSerializer(StrictSerializer):
+    class NewMultipartUploadSerializer(StrictSerializer):
         filename = serializers.CharField(max_length=1000)
         size_bytes = serializers.IntegerField(min_value=0, max_value=10**15)
 
     @extend_schema(
         operation_id="multipart_create",
-        request=InputSerializer,
+        request=NewMultipartUploadSerializer,
         responses={201: MultipartUploadSerializer},
     )
     def post(self, request: Request) -> Response:
@@ -67,7 +67,7 @@ class MultipartUploadsApi(NativeApi):
         upload = multipart_create(
             workspace=workspace_of(request),
             api_key=principal_of(request).api_key,
-            **valid_body(self.InputSerializer, request),
+            **valid_body(self.NewMultipartUploadSerializer, request),
         )
         plan = plan_of(upload)
         numbers = range(1, min(plan.n_parts, _LINKS_AT_ONCE) + 1)
@@ -83,7 +83,7 @@ class MultipartUploadsApi(NativeApi):
 class PartLinksApi(NativeApi):
     scopes = {"POST": ASSETS_WRITE}
 
-    class InputSerializer(StrictSerializer):
+    class PartNumbersSerializer(StrictSerializer):
         numbers = serializers.ListField(
             child=serializers.IntegerField(min_value=1),
             min_length=1,
@@ -91,18 +91,18 @@ class PartLinksApi(NativeApi):
         )
 
     @extend_schema(
-        operation_id="multipart_parts", request=InputSerializer, responses=PartLinksSerializer
+        operation_id="multipart_parts", request=PartNumbersSerializer, responses=PartLinksSerializer
     )
     def post(self, request: Request, upload_uuid: UUID) -> Response:
         """Links for parts, by their numbers: more of them, or new ones for those that expired."""
-        numbers = valid_body(self.InputSerializer, request)["numbers"]
+        numbers = valid_body(self.PartNumbersSerializer, request)["numbers"]
         return Response({"parts": _links(request, upload_uuid, numbers)})
 
 
 class MultipartCompleteApi(NativeApi):
     scopes = {"POST": ASSETS_WRITE}
 
-    class InputSerializer(StrictSerializer):
+    class SentPartsSerializer(StrictSerializer):
         class PartSerializer(StrictSerializer):
             number = serializers.IntegerField(min_value=1)
             etag = serializers.CharField(max_length=200)
@@ -111,12 +111,12 @@ class MultipartCompleteApi(NativeApi):
 
     @extend_schema(
         operation_id="multipart_complete",
-        request=InputSerializer,
+        request=SentPartsSerializer,
         responses={202: UploadSerializer},
     )
     def post(self, request: Request, upload_uuid: UUID) -> Response:
         """Say that all parts are there. The asset is made next; saying it again does no harm."""
-        parts = valid_body(self.InputSerializer, request)["parts"]
+        parts = valid_body(self.SentPartsSerializer, request)["parts"]
         upload = multipart_complete(
             workspace=workspace_of(request),
             upload_uuid=upload_uuid,

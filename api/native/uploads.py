@@ -45,6 +45,8 @@ from jobs.receiving.rows import (
 VERSION: Final = "1.0.0"
 _OCTETS: Final = "application/offset+octet-stream"
 _EXTENSIONS: Final = "creation,creation-with-upload,expiration,checksum,termination"
+KINDS: Final = ["tus", "multipart"]
+STATES: Final = ["receiving", "waiting", "running", "ready", "failed", "cancelled"]
 
 
 class UploadErrorSerializer(serializers.Serializer[Ingest]):
@@ -54,10 +56,8 @@ class UploadErrorSerializer(serializers.Serializer[Ingest]):
 
 class UploadSerializer(serializers.Serializer[Ingest]):
     id = serializers.UUIDField(source="uuid")
-    kind = serializers.ChoiceField(choices=["tus", "multipart"])
-    state = serializers.ChoiceField(
-        choices=["receiving", "waiting", "running", "ready", "failed", "cancelled"]
-    )
+    kind = serializers.ChoiceField(choices=KINDS)
+    state = serializers.ChoiceField(choices=STATES)
     filename = serializers.CharField()
     size_bytes = serializers.IntegerField()
     received_bytes = serializers.IntegerField()
