@@ -210,7 +210,11 @@ class UnsupportedTusVersion(AppError):
 
 class ChecksumMismatch(AppError):
     # The status is that of tus.
-    code, status, message = "checksum_mismatch", 460, "The bytes have another checksum; resend them."
+    code, status, message = (
+        "checksum_mismatch",
+        460,
+        "The bytes have another checksum; resend them.",
+    )
 
 
 class UploadSizeMismatch(AppError):
