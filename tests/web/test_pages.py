@@ -68,7 +68,7 @@ PAGES = sorted(
     route.name
     for route in routes()
     if route.name not in NOT_PAGES
-    and not route.pattern.startswith(("v1/", "livez", "readyz", "stripe"))
+    and not route.pattern.startswith(("v1/", "livez", "readyz", "metrics", "stripe"))
 )
 
 
