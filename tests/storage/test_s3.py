@@ -1,4 +1,4 @@
-"""The server, and the service on it. One file, so that one process needs one server."""
+"""The server, and the service on it."""
 
 import hashlib
 import json
@@ -33,6 +33,8 @@ from tests.makers import make_asset, make_job, run_command, run_jobs
 from tests.servers.s3 import RealBucket, S3Server, bucket_make
 from tests.storage.s3_checks import CHECKS
 
+# One server for all files with such tests, where the processes of pytest-xdist heed it.
+pytestmark = pytest.mark.xdist_group("s3")
 MIB = 1024 * 1024
 
 
