@@ -119,14 +119,18 @@ class Cluster:
     def _kill(self) -> None:
         """End all its processes, also those that are stopped, and wait until they are gone."""
         pid = self._process.pid
+        # Asked for first: whose child a process was is known only while its parent lives.
+        family = self._family()
         with suppress(ProcessLookupError):
             os.killpg(pid, signal.SIGKILL)
+        for process in family:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
         self._process.communicate()
-        deadline = time.monotonic() + _KILL_PATIENCE_S
-        while self._members() and time.monotonic() < deadline:
-            time.sleep(0.05)
-        if left := self._members():
-            log.error("cluster_outlived_sigkill", cluster=self._name, pids=left)
+        _, left = psutil.wait_procs(family, timeout=_KILL_PATIENCE_S)
+        if left:
+            pids = [process.pid for process in left]
+            log.error("cluster_outlived_sigkill", cluster=self._name, pids=pids)
         # In a container this process may have inherited them, and nobody else buries them.
         with suppress(ChildProcessError):
             while os.waitpid(-pid, os.WNOHANG)[0]:
@@ -186,6 +190,17 @@ class Cluster:
         """The process ids of the group, without those that only wait to be buried."""
         group = self._process.pid
         return [pid for pid in psutil.pids() if _group_of(pid) == group and not _is_dead(pid)]
+
+    def _family(self) -> list[psutil.Process]:
+        """Its group, and what workers started in groups of their own, such as engines: of those
+        whose worker has died only the environment tells."""
+        family = set()
+        for process in psutil.process_iter():
+            with suppress(psutil.Error):
+                is_member = _group_of(process.pid) == self._process.pid
+                if is_member or process.environ().get(FOLDER_VARIABLE) == str(self._folder):
+                    family.update([process, *process.children(recursive=True)])
+        return [process for process in family if not _is_dead(process.pid)]
 
 
 class Touches:

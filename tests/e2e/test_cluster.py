@@ -13,10 +13,12 @@ import psutil
 import pytest
 from django_q.conf import Conf
 from django_q.models import OrmQ
+from django_q.tasks import async_task
 
 from billing.selectors import ledger_discrepancies, wallet_get
 from jobs import queue
 from jobs.brokers import Redis, Sqs
+from jobs.instance import FOLDER_VARIABLE
 from jobs.models import ENDED, Job, JobState
 from jobs.queue import wake_reconciliation
 from tests.e2e.processes import manage, service_environment, wait_until
@@ -61,19 +63,26 @@ def leader(log: Path) -> int:
     return int([event["pid"] for event in events(log) if event["event"] == "cluster_started"][-1])
 
 
-def members(group: int) -> list[psutil.Process]:
+def alive(log: Path) -> list[psutil.Process]:
+    """All that was started for the clusters of this log, in whatever group; leaders first."""
+    leaders = [event["pid"] for event in events(log) if event["event"] == "cluster_started"]
     found = []
     for process in psutil.process_iter():
-        with suppress(psutil.NoSuchProcess, ProcessLookupError):
-            if os.getpgid(process.pid) == group and process.status() != psutil.STATUS_ZOMBIE:
+        with suppress(psutil.Error, ProcessLookupError):
+            # Members of the group have overwritten their environment with their titles.
+            is_member = os.getpgid(process.pid) in leaders
+            folder = process.environ().get(FOLDER_VARIABLE, "")
+            if not is_member and not folder.startswith(str(log.parent)):
+                continue
+            if process.status() != psutil.STATUS_ZOMBIE:
                 found.append(process)
-    return found
+    return sorted(found, key=lambda process: process.pid not in leaders)
 
 
-def those(group: int, word: str) -> list[psutil.Process]:
+def those(log: Path, word: str) -> list[psutil.Process]:
     """The processes of a cluster that say this of themselves."""
     found = []
-    for process in members(group):
+    for process in alive(log):
         with suppress(psutil.NoSuchProcess):
             if word in " ".join(process.cmdline()):
                 found.append(process)
@@ -99,9 +108,9 @@ def works() -> Callable[[], bool]:
 
 
 def test_a_cluster_that_hangs_is_back_soon_and_leaves_nothing(start: Start, log: Path):
-    def back(hung: int) -> None:
-        wait_until(lambda: leader(log) != hung, timeout_s=60, log=log)
-        assert members(hung) == []
+    def back(hung: list[psutil.Process]) -> None:
+        wait_until(lambda: hung[0].pid != leader(log), timeout_s=60, log=log)
+        assert [process for process in hung if process.is_running()] == []
         wait_until(works(), timeout_s=60, log=log)
 
     with start("default") as supervisor:
@@ -109,26 +118,51 @@ def test_a_cluster_that_hangs_is_back_soon_and_leaves_nothing(start: Start, log:
         wait_until(works(), timeout_s=60, log=log)
 
         # One of two idle workers holds the lock of the queue.
-        hung = leader(log)
-        for process in those(hung, "idle"):
+        hung = alive(log)
+        for process in those(log, "idle"):
             process.kill()
         back(hung)
-        hung = leader(log)
-        those(hung, "monitor")[0].kill()
+        hung = alive(log)
+        those(log, "monitor")[0].kill()
         back(hung)
-        hung = leader(log)
-        os.kill(hung, signal.SIGSTOP)
+        hung = alive(log)
+        hung[0].suspend()
         back(hung)
 
-        last = leader(log)
         supervisor.terminate()
         assert supervisor.wait(60) == 0
-        assert members(last) == []
+        assert alive(log) == []
 
     hangs = [event["why"] for event in events(log) if event["event"] == "cluster_hung"]
     assert hangs[0] == "no worker takes a task"
     assert hangs[-2:] == ["nobody takes outcomes", "a process is stopped"]
     assert (events(log)[-1]["event"], events(log)[-1]["graceful"]) == ("cluster_stopped", True)
+
+
+def test_a_cluster_that_is_busy_for_long_does_not_hang(start: Start, log: Path):
+    with start("default"):
+        wait_until(lambda: "cluster_started" in log.read_text(), timeout_s=30, log=log)
+        wait_until(works(), timeout_s=60, log=log)
+        for _ in range(2):
+            async_task("time.sleep", 6, cluster="default", save=False)
+        wait_until(lambda: OrmQ.objects.count() == 0, timeout_s=60, log=log)
+    assert [event["event"] for event in events(log)] == ["cluster_started", "cluster_stopped"]
+
+
+def test_a_stop_in_the_middle_of_a_job_hands_it_back(start: Start, log: Path, tmp_path: Path):
+    workspace = make_workspace(credits=1000)
+    job = make_job(workspace, make_asset(workspace, tmp_path, seconds=120))
+    with start("separation", STEMWRIGHT_JOB_STOP_GRACE_SECONDS="0") as supervisor:
+        wait_until(lambda: Job.objects.filter(progress__gt=0).exists(), timeout_s=120, log=log)
+        assert len(those(log, "separation host")) == 1
+        # As Ctrl-C does.
+        supervisor.send_signal(signal.SIGINT)
+        assert supervisor.wait(60) == 0
+    assert alive(log) == []
+    job.refresh_from_db()
+    assert (job.state, job.attempt, job.losses) == (JobState.QUEUED, 1, 0)
+    assert (events(log)[-1]["event"], events(log)[-1]["graceful"]) == ("cluster_stopped", True)
+    assert wallet_get(workspace=workspace).held_mcr == job.price_mcr
 
 
 def test_a_cluster_ends_with_its_supervisor(
@@ -138,11 +172,13 @@ def test_a_cluster_ends_with_its_supervisor(
     with start("default") as supervisor:
         wait_until(lambda: "cluster_started" in log.read_text(), timeout_s=30, log=log)
         wait_until(works(), timeout_s=60, log=log)
-        orphan = leader(log)
+        orphans = alive(log)
         supervisor.kill()
         next_log = tmp_path / "next.log"
         with start("default", next_log):
-            wait_until(lambda: members(orphan) == [], timeout_s=20, log=log)
+            wait_until(
+                lambda: not any(process.is_running() for process in orphans), timeout_s=20, log=log
+            )
             wait_until(works(), timeout_s=60, log=next_log)
     assert list(tmp_path.glob("cluster-*")) == []
 
