@@ -17,7 +17,7 @@ from email.utils import parsedate_to_datetime
 from typing import Final
 
 import structlog
-from django.db import connection, transaction
+from django.db import DatabaseError, connection, transaction
 from django.db.models import F, QuerySet
 from django.db.models.functions import Now
 
@@ -136,13 +136,20 @@ class Outcome:
 def messages_deliver() -> bool:
     """Send what is due, for a while; True when there may be more."""
     _give_up_lost()
-    started = time.monotonic()
+    until = time.monotonic() + _INTAKE_S
     flying: dict[Future[Outcome], Delivery] = {}
     with ThreadPoolExecutor(_AT_ONCE, "webhook") as pool:
         while True:
-            is_open = time.monotonic() - started < _INTAKE_S and not is_stop_requested()
+            is_open = time.monotonic() < until and not is_stop_requested()
             if is_open:
-                for delivery in deliveries_claim(limit=_AT_ONCE - len(flying)):
+                try:
+                    deliveries = deliveries_claim(limit=_AT_ONCE - len(flying))
+                except DatabaseError:
+                    # What is under way is still to be written down, on a new connection.
+                    log.warning("webhooks_not_claimed", exc_info=True)
+                    connection.close()
+                    is_open, until, deliveries = False, 0, []
+                for delivery in deliveries:
                     flying[pool.submit(_send, delivery)] = delivery
             if not flying:
                 return not is_open
@@ -240,13 +247,16 @@ def _prepare(message: WebhookMessage) -> Delivery | None:
     headers = {"Content-Type": "application/json"}
     # An endpoint that moved takes its messages with it.
     url = endpoint.url if endpoint else message.url
-    signer: SigningSecrets = endpoint or callback_secret_get(workspace=message.workspace)
     try:
+        signer: SigningSecrets = endpoint or callback_secret_get(workspace=message.workspace)
         headers |= signed_headers(signer, message_uuid=message.uuid, at=claimed_at, content=content)
-    except SecretUnreadable:
-        log.error("webhook_secret_not_readable", message=str(message.uuid))
+    except Exception as error:
+        # Whatever it is: the others that were claimed with it must go on.
+        log.exception("webhook_not_signed", message=str(message.uuid))
         unsigned = Delivery(message, claimed_at, url, content.encode(), headers)
-        _record_or_leave(unsigned, Outcome(error_code="secret_not_readable"))
+        is_unreadable = isinstance(error, SecretUnreadable)
+        code = "secret_not_readable" if is_unreadable else "internal"
+        _record_or_leave(unsigned, Outcome(error_code=code))
         return None
     return Delivery(message, claimed_at, url, content.encode(), headers)
 
@@ -292,7 +302,12 @@ def _error_of_status(status: int) -> str:
 def _record_or_leave(delivery: Delivery, outcome: Outcome) -> None:
     message = delivery.message
     try:
-        delivery_record(delivery, outcome)
+        try:
+            delivery_record(delivery, outcome)
+        except DatabaseError:
+            # It may have been restarted while we waited for the receiver.
+            connection.close()
+            delivery_record(delivery, outcome)
     except Exception:
         # It is sent again when its lease is over; what the others answered must be kept.
         log.exception("webhook_not_recorded", message=str(message.uuid))
@@ -331,7 +346,7 @@ def _retry_after_s(text: str, now: datetime) -> float:
     else:
         try:
             at = parsedate_to_datetime(text)
-        except ValueError:
+        except (ValueError, OverflowError):
             return 0
         wanted_s = (at.replace(tzinfo=at.tzinfo or UTC) - now).total_seconds()
     return min(wanted_s, _RETRY_AFTER_AT_MOST_S)

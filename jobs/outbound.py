@@ -9,7 +9,7 @@ import functools
 import re
 import ssl
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from email.message import Message
 from ipaddress import IPv4Address
@@ -73,15 +73,18 @@ def outbound_post(
 ) -> OutboundAnswer:
     """Send a body; whatever is answered is the answer. Redirects are not followed.
 
+    A status is an answer, though its body hang or break off; what came of that is given back.
+
     Raises AddressRefused and OutboundFailed.
     """
     deadline = Deadline(total_s, _go_on)
     with _answer("POST", _checked(url), deadline, _ANSWER_MAX_BYTES, headers, content) as response:
         body = b""
-        for block in response.iter_stream():
-            body += block
-            if len(body) >= _ANSWER_MAX_BYTES:
-                break
+        with suppress(OutboundFailed, httpcore.ProtocolError, httpcore.NetworkError):
+            for block in response.iter_stream():
+                body += block
+                if len(body) >= _ANSWER_MAX_BYTES:
+                    break
         return OutboundAnswer(response.status, _headers(response), body[:_ANSWER_MAX_BYTES])
 
 

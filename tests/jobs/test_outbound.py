@@ -443,9 +443,7 @@ def _dripping(head: bytes, server: Server) -> Callable[[socket.socket], None]:
     return answer
 
 
-@pytest.mark.parametrize(
-    "head", [b"", b"HTTP/1.1 200 OK\r\nX: ", b"HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n"]
-)
+@pytest.mark.parametrize("head", [b"", b"HTTP/1.1 200 OK\r\nX: "])
 def test_a_server_that_drips_gets_no_more_time(opened: Server, tmp_path: Path, head: bytes):
     opened.answer = _dripping(head, opened)
     for call in (
@@ -456,6 +454,16 @@ def test_a_server_that_drips_gets_no_more_time(opened: Server, tmp_path: Path, h
             call()
         assert caught.value.code in {"timeout", "bad_answer"}
         assert head == b"" or caught.value.code == "timeout"
+
+
+def test_a_body_that_drips_gets_no_more_time(opened: Server, tmp_path: Path):
+    opened.answer = _dripping(b"HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n", opened)
+    with pytest.raises(OutboundFailed, match="timeout"):
+        download(opened.url, tmp_path, total_s=0.4)
+    # Here the status says all that is asked.
+    answer = post(opened.url, 0.4)
+    assert answer.status_code == 200
+    assert 0 < len(answer.body) < 20
 
 
 def test_a_server_that_says_nothing_gets_no_more_time(opened: Server):
