@@ -27,13 +27,13 @@ class Order:
 
 
 class RunTimes:
-    """Recorded run times, between which lies a straight line."""
+    """Recorded run times, between which lies a straight line; `speed` divides them."""
 
-    def __init__(self) -> None:
+    def __init__(self, speed: float) -> None:
         recorded = json.loads(_RECORDED.read_text())
         # A worker loads the model once.
         self._points: list[tuple[float, float]] = sorted(
-            (float(job["audio_s"]), float(job["run_s"]) - recorded["start_s"])
+            (float(job["audio_s"]), (float(job["run_s"]) - recorded["start_s"]) / speed)
             for job in recorded["jobs"]
         )
 
