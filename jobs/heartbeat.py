@@ -101,10 +101,6 @@ class Heartbeat:
             connection.close()
 
     def _keep_lease(self) -> None:
-        if connection.connection is None:
-            with connection.cursor() as cursor:
-                # A beat that a crash of the database forgets is made up for by the next.
-                cursor.execute("SET synchronous_commit = off")
         if isinstance(self._work, Ingest):
             ingest_beat(self._work)
         elif self._is_beat_due():
