@@ -355,7 +355,8 @@ _SEPARATION_TASK_SECONDS = (
 Q_CLUSTER: dict[str, Any] = {
     "name": "default",
     **broker_settings(BROKER_URL),
-    "workers": 2,
+    # One for files and one for webhooks at most (jobs/tasks.py), which leaves one for payments.
+    "workers": 3,
     # Light work only. `retry` counts from the moment that a task is fetched, not started: it must
     # exceed (prefetched + 1) x the longest task, else tasks run twice.
     "timeout": 60,

@@ -54,7 +54,7 @@ _RESPONSE_CHARS = 1000
 _DELIVERY_S = 15.0
 # Well above: else a message would be sent again while it is being sent.
 _LEASE = timedelta(seconds=60)
-_AT_ONCE = 16
+_AT_ONCE = 32
 # One slow receiver, and one workspace with many, leave room for the others.
 _OF_A_HOST = 2
 _OF_A_WORKSPACE = 8

@@ -5,8 +5,10 @@ database: an outage of that must not look like a hung cluster. A file is touched
 that works on a full disk too, and the supervisor goes by its own clock.
 """
 
+import fcntl
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from enum import StrEnum
 from pathlib import Path
 
@@ -68,6 +70,26 @@ def stop_request(folder: Path) -> None:
 def is_stop_requested() -> bool:
     folder = _folder()
     return folder is not None and (folder / "stop").exists()
+
+
+@contextmanager
+def only_one(duty: str) -> Iterator[bool]:
+    """Whether no other worker of this cluster is within; what hangs must not take them all.
+
+    A lock of the kernel's: it ends with the process, however that ends.
+    """
+    folder = _folder()
+    if folder is None:
+        yield True
+        return
+    with (folder / f"only-one.{duty}").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            is_only_one = False
+        else:
+            is_only_one = True
+        yield is_only_one
 
 
 def _touch(path: Path) -> Path:

@@ -9,7 +9,7 @@ from billing.top_ups import top_ups_run
 from jobs import cleaning
 from jobs.delivering import messages_deliver
 from jobs.ingesting import run_next_ingest
-from jobs.instance import Pulse, is_stop_requested, pulse_write
+from jobs.instance import Pulse, is_stop_requested, only_one, pulse_write
 from jobs.queue import (
     wake_cleaning,
     wake_imports,
@@ -51,8 +51,10 @@ def ingests_run() -> None:
 
 
 def storage_clean() -> None:
-    if cleaning.storage_clean():
-        wake_cleaning()
+    # Storage may hang, and receivers may be slow: payments must not wait for either.
+    with only_one("cleaning") as is_only_one:
+        if is_only_one and cleaning.storage_clean():
+            wake_cleaning()
 
 
 def ledger_reconcile() -> None:
@@ -71,5 +73,7 @@ def payments_reconcile() -> None:
 
 
 def webhooks_run() -> None:
-    if messages_deliver():
-        wake_webhooks()
+    # Whoever is at it sees what was written meanwhile, or wakes another.
+    with only_one("webhooks") as is_only_one:
+        if is_only_one and messages_deliver():
+            wake_webhooks()

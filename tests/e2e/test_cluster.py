@@ -117,7 +117,7 @@ def test_a_cluster_that_hangs_is_back_soon_and_leaves_nothing(start: Start, log:
         wait_until(lambda: "cluster_started" in log.read_text(), timeout_s=30, log=log)
         wait_until(works(), timeout_s=60, log=log)
 
-        # One of two idle workers holds the lock of the queue.
+        # One of the idle workers holds the lock of the queue.
         hung = alive(log)
         for process in those(log, "idle"):
             process.kill()
@@ -143,7 +143,7 @@ def test_a_cluster_that_is_busy_for_long_does_not_hang(start: Start, log: Path):
     with start("default"):
         wait_until(lambda: "cluster_started" in log.read_text(), timeout_s=30, log=log)
         wait_until(works(), timeout_s=60, log=log)
-        for _ in range(2):
+        for _ in range(3):
             async_task("time.sleep", 6, cluster="default", save=False)
         wait_until(lambda: OrmQ.objects.count() == 0, timeout_s=60, log=log)
     assert [event["event"] for event in events(log)] == ["cluster_started", "cluster_stopped"]

@@ -1,5 +1,7 @@
 """Receivers, messages and databases that do what they should not."""
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -7,7 +9,9 @@ from django.db import connection
 
 from accounts.models import Workspace
 from accounts.secrets import secret_encrypt
+from jobs import tasks
 from jobs.delivering import messages_deliver
+from jobs.instance import FOLDER_VARIABLE
 from jobs.models import CallbackSecret, WebhookEndpoint, WebhookMessage
 from tests.fakes.http import says
 from tests.fakes.receiver import OK, Receiver, receiver
@@ -92,3 +96,27 @@ def test_a_database_that_restarts_meanwhile_costs_no_outcome(settings: Any):
         messages_deliver()
     assert log_of(only()) == [(1, 200, "")]
     assert (only().state, len(server.requests)) == ("delivered", 1)
+
+
+@pytest.mark.parametrize(
+    ("task", "work"),
+    [
+        (tasks.webhooks_run, "jobs.tasks.messages_deliver"),
+        (tasks.storage_clean, "jobs.tasks.cleaning.storage_clean"),
+    ],
+)
+def test_what_hangs_holds_one_worker_of_a_cluster_only(
+    task: Callable[[], None], work: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path))
+    calls: list[int] = []
+
+    def hang() -> int:
+        calls.append(1)
+        task()  # the next worker of the same cluster
+        return 0
+
+    monkeypatch.setattr(work, hang)
+    task()
+    task()
+    assert len(calls) == 2
