@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -56,6 +57,11 @@ def storage_delete_tree(*, prefix: str, keep: str | None = None) -> None:
 def storage_has(*, key: str) -> bool:
     """Whether anything is left of a file: it, a version, or parts that were never put together."""
     return _store().has(key)
+
+
+def storage_keys(*, before: datetime) -> Iterator[str]:
+    """All that was stored before a moment, unfinished too; a key may come more than once."""
+    return _store().keys(before=before)
 
 
 def storage_link(

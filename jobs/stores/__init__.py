@@ -1,5 +1,7 @@
 """Where files can be kept: on a disk, or in a bucket. Only `jobs.storage` uses them."""
 
+from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import IO, Protocol
 
@@ -36,6 +38,9 @@ class Store(Protocol):
         self, key: str, *, method: str, seconds: int, content_type: str, disposition: str
     ) -> str | None:
         """A signed address of the file's own; None if there is no such thing here."""
+
+    def keys(self, *, before: datetime) -> Iterator[str]:
+        """All that was stored before a moment, unfinished too; a key may come more than once."""
 
     def probe(self) -> None:
         """Write, read and delete something small, quickly or not at all."""

@@ -8,6 +8,7 @@ import errno
 import io
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
@@ -130,6 +131,15 @@ class BucketStore:
                 ExpiresIn=max(1, min(seconds, LINK_MAX_SECONDS)),
             )
         return str(url)
+
+    def keys(self, *, before: datetime) -> Iterator[str]:
+        with storage_errors():
+            for item in self._versions(""):
+                if item["LastModified"] < before:
+                    yield item["Key"]
+            for item in self._unfinished(""):
+                if item["Initiated"] < before:
+                    yield item["Key"]
 
     def probe(self) -> None:
         client = _client(self._backend, None, _PROBE)

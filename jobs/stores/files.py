@@ -1,6 +1,9 @@
 """Files on a disk of this machine's."""
 
+import os
 import shutil
+from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import IO
 from uuid import uuid4
@@ -71,6 +74,18 @@ class FileStore:
         self, key: str, *, method: str, seconds: int, content_type: str, disposition: str
     ) -> None:
         return None
+
+    def keys(self, *, before: datetime) -> Iterator[str]:
+        root = self.path("")
+        for folder, _, names in os.walk(root):
+            for name in names:
+                path = Path(folder, name)
+                try:
+                    is_older = path.lstat().st_mtime < before.timestamp()
+                except FileNotFoundError:
+                    continue
+                if is_older:
+                    yield path.relative_to(root).as_posix()
 
     def probe(self) -> None:
         # A full disk or a lost right shows in nothing less than a write.

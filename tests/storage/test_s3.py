@@ -3,9 +3,11 @@
 import hashlib
 import json
 import tracemalloc
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -244,6 +246,26 @@ def test_a_tree_goes_but_for_what_is_kept(bucket: RealBucket, tmp_path: Path):
     assert bucket.keys() == ["t/1/a", "t/1/b", "t2/a"]
     storage_delete_tree(prefix="t")
     assert bucket.keys() == ["t2/a"]
+
+
+@pytest.mark.django_db
+def test_what_nobody_knows_of_is_found_in_a_bucket(
+    versioned: RealBucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("jobs.orphans._AGE", timedelta(days=-1))
+    key = f"jobs/{uuid4()}/1/vocals.wav"
+    save("notes", b"1", tmp_path)
+    for content in (b"1", b"2"):
+        save(key, content, tmp_path)
+    versioned.client.delete_object(Bucket=versioned.name, Key=key)
+    upload = f"uploads/{uuid4()}"
+    versioned.client.create_multipart_upload(Bucket=versioned.name, Key=upload)
+    assert run_command("storage_orphans", "--delete") == [
+        key,
+        upload,
+        "Deleted 2 files that nobody knows of.",
+    ]
+    assert versioned.keys() == ["notes"]
 
 
 @pytest.mark.django_db
