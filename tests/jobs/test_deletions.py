@@ -1,8 +1,11 @@
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.apps import apps
+from django.db import connection
 from django.db.models import F
 from django.db.models.functions import Now
 
@@ -58,6 +61,30 @@ def test_files_are_kept_as_long_as_the_plan_says(
     run_jobs()
     assert days_kept(job.asset) == timedelta(days=30)
     assert days_kept(job.stem_assets.get()) == timedelta(days=90)
+
+
+def test_older_files_get_their_time_too_but_some_notice(
+    alice: Any, charlie: Any, tmp_path: Path, fake_separation: list[Any]
+):
+    plan = Plan.objects.get(code="pro")
+    Subscription.objects.create(workspace=alice, plan=plan, status="active", stripe_id="sub_1")
+    job, other = (make_job(owner, make_asset(owner, tmp_path)) for owner in (alice, charlie))
+    run_jobs()
+    recording, stem = job.asset, job.stem_assets.get()
+    gone = make_asset(alice, tmp_path)
+    asset_delete(workspace=alice, asset_uuid=gone.uuid)
+    dated = make_asset(alice, tmp_path)
+    Asset.objects.filter(pk=dated.pk).update(expires_at="2100-01-01T00:00:00Z")
+    Asset.objects.exclude(pk=dated.pk).update(expires_at=None, created_at=Now() - timedelta(days=2))
+    migration = import_module("jobs.migrations.0008_asset_expiry")
+    with connection.schema_editor() as editor:
+        migration.set_expiry(apps, editor)
+    # 30 and 7 days by the plan, 14 and 3 without; and never sooner than in a week.
+    assert days_kept(stem) == timedelta(days=30)
+    assert days_kept(other.stem_assets.get()) == timedelta(days=14)
+    assert days_kept(recording) == days_kept(other.asset) == timedelta(days=9)
+    assert Asset.objects.get(pk=gone.pk).expires_at is None
+    assert Asset.objects.get(pk=dated.pk).expires_at == datetime(2100, 1, 1, tzinfo=UTC)
 
 
 def test_what_is_due_goes_in_slices(
