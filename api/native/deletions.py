@@ -23,7 +23,9 @@ class DeletionSerializer(serializers.Serializer[Deletion]):
     )
     size_bytes = serializers.IntegerField()
     sha256 = serializers.CharField()
-    requested_at = serializers.DateTimeField(help_text="From then on nobody could reach it.")
+    requested_at = serializers.DateTimeField(
+        help_text="From then on no call and no link of the service reached it."
+    )
     removed_at = serializers.DateTimeField(
         allow_null=True, help_text="When storage was told to remove it, and all its versions."
     )
