@@ -23,6 +23,16 @@ _folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR") or tempfile.mkdtemp(prefix=
 os.environ["PROMETHEUS_MULTIPROC_DIR"] = _folder
 
 
+def pre_request(worker: Any, request: Any) -> None:
+    from config.arriving import Arrival
+
+    Arrival(request)
+
+
+def post_request(worker: Any, request: Any, environ: Any, response: Any) -> None:
+    request.body.arrival.end()
+
+
 def child_exit(server: Any, worker: Any) -> None:
     from prometheus_client import multiprocess
 

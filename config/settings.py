@@ -251,8 +251,8 @@ UPLOAD_SPARE_BYTES = env.integer("STEMWRIGHT_UPLOAD_SPARE_BYTES", 256 * 1024**2)
 # holds a server thread.
 UPLOAD_IDLE_SECONDS = env.integer("STEMWRIGHT_UPLOAD_IDLE_SECONDS", 30)
 UPLOAD_REQUEST_SECONDS = env.integer("STEMWRIGHT_UPLOAD_REQUEST_SECONDS", 3600)
-# Pieces and parts that a process receives at a time. With the progress streams, they must leave
-# some of its threads free (config/gunicorn.py).
+# Recordings, pieces and parts that a process receives at a time. With the progress streams, they
+# must leave some of its threads free (config/gunicorn.py).
 UPLOAD_BODIES_PER_PROCESS = env.integer("STEMWRIGHT_UPLOAD_BODIES_PER_PROCESS", 6)
 # Of a workspace's, or of an address where a signed link takes the place of a key.
 UPLOAD_BODIES_PER_OWNER = env.integer("STEMWRIGHT_UPLOAD_BODIES_PER_OWNER", 4)

@@ -12,7 +12,7 @@ from rest_framework.response import Response
 from accounts.scopes import ASSETS_READ, ASSETS_WRITE
 from api.authentication import workspace_of
 from api.native.base import NativeApi, page_response
-from api.native.raw_bodies import limit_silence
+from api.native.raw_bodies import body_source
 from jobs.models import Asset
 from jobs.selectors import asset_get_for_workspace, asset_list
 from jobs.services import asset_create, asset_delete
@@ -56,15 +56,17 @@ class AssetsApi(NativeApi):
     )
     def post(self, request: Request) -> Response:
         """Upload a recording. Its length is counted by decoding it, not read from a header."""
-        limit_silence(request)
-        serializer = self.NewAssetSerializer(data=request.data)
-        serializer.is_valid(raise_exception=True)
-        upload: TemporaryUploadedFile = serializer.validated_data["file"]
-        asset = asset_create(
-            workspace=workspace_of(request),
-            filename=upload.name or "",
-            path=Path(upload.temporary_file_path()),
-        )
+        workspace = workspace_of(request)
+        # Decoding the recording takes the thread as well.
+        with body_source(request, owner=workspace.pk):
+            serializer = self.NewAssetSerializer(data=request.data)
+            serializer.is_valid(raise_exception=True)
+            upload: TemporaryUploadedFile = serializer.validated_data["file"]
+            asset = asset_create(
+                workspace=workspace,
+                filename=upload.name or "",
+                path=Path(upload.temporary_file_path()),
+            )
         return Response(AssetSerializer(asset).data, status=201)
 
     @extend_schema(operation_id="asset_list", responses=AssetSerializer(many=True))

@@ -1,10 +1,10 @@
 """Bodies that are read as they come, never as a whole."""
 
 import re
+import threading
 from collections import Counter
 from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
-from threading import Lock
 from typing import Any
 
 from django.conf import settings
@@ -21,35 +21,44 @@ def body_length(request: Request) -> int:
     return int(text)
 
 
-def limit_silence(request: Request) -> None:
-    """Have reading the body fail when nothing comes for too long.
-
-    gunicorn sets no limit of its own: a client whose network is gone would hold a thread for ever.
-    """
-    connection = request.META.get("gunicorn.socket")
-    if connection is not None:
-        connection.settimeout(settings.UPLOAD_IDLE_SECONDS)
-
-
 @contextmanager
 def body_source(request: Request, *, owner: Hashable) -> Iterator[Any]:
     """Something to read the body from. It holds a server thread, so few may at a time."""
     if not body_length(request):
         yield request._request
         return
-    limit_silence(request)
     _places.take(owner)
     try:
-        yield request._request
+        # Of config/gunicorn.py.
+        arrival = getattr(request.META["wsgi.input"], "arrival", None)
+        if arrival is not None:
+            arrival.limit(
+                idle_s=settings.UPLOAD_IDLE_SECONDS, total_s=settings.UPLOAD_REQUEST_SECONDS
+            )
+        yield _Source(request._request)
     finally:
         _places.give_back(owner)
+
+
+class _Source:
+    """A body whose sender may be gone: what has come until then is not lost."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def read(self, size: int) -> bytes:
+        try:
+            return bytes(self._stream.read(size))
+        except OSError:
+            # The server holds back what came of a block, and gives it out now.
+            return bytes(self._stream.read(size))
 
 
 class _Places:
     """How many bodies are being read in this process, for each owner."""
 
     def __init__(self) -> None:
-        self._lock = Lock()
+        self._lock = threading.Lock()
         self._taken: Counter[Hashable] = Counter()
 
     def take(self, owner: Hashable) -> None:

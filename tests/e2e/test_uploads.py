@@ -29,13 +29,15 @@ SLICE = 2 * MB
 
 @contextmanager
 def web(port: int, environ: dict[str, str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    command = f"-m gunicorn config.wsgi:application -b 127.0.0.1:{port} --worker-class gthread"
-    command += " --workers 2 --threads 8 --no-control-socket"
+    command = f"-m gunicorn -c config/gunicorn.py config.wsgi:application -b 127.0.0.1:{port}"
+    command += " --workers 2 --threads 8"
+    metrics = log.parent / "metrics"
+    metrics.mkdir(exist_ok=True)
     with log.open("ab") as output:
         process = subprocess.Popen(
             [sys.executable, *command.split()],
             cwd=ROOT,
-            env=environ,
+            env={**environ, "PROMETHEUS_MULTIPROC_DIR": str(metrics)},
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,

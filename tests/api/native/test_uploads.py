@@ -169,14 +169,6 @@ def test_what_came_before_the_connection_broke_is_kept(
     assert collected(tmp_path) == b"abcdefghij"
 
 
-def test_a_body_that_comes_too_slowly_is_cut_off(alice_client: Client, settings: Any):
-    url = announce(alice_client, 600_000)["Location"]
-    settings.UPLOAD_REQUEST_SECONDS = 0
-    response = append(alice_client, url, 0, bytes(600_000))
-    # What came with the block that was late is kept.
-    assert (response.status_code, response["Upload-Offset"]) == (503, "262144")
-
-
 @pytest.mark.parametrize("algorithm", ["sha1", "sha256"])
 def test_a_checksum_is_checked_before_anything_is_kept(
     alice_client: Client, stored: Stored, algorithm: str, settings: Any
