@@ -384,7 +384,8 @@ Q_CLUSTER: dict[str, Any] = {
             "recycle": 1_000_000_000,
         },
         "imports": {
-            "workers": 2,
+            # More than one workspace may have at work (PARALLEL_IMPORTS).
+            "workers": 3,
             # As long as the slowest server may take to send a recording.
             "timeout": 3600,
             "retry": 3700,

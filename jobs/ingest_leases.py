@@ -11,8 +11,8 @@ from datetime import timedelta
 import structlog
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Count, F, Q, QuerySet
-from django.db.models.functions import Now
+from django.db.models import Count, F, OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import Coalesce, Now
 
 from jobs.leases import LeaseLost
 from jobs.models import Asset, Ingest, IngestState
@@ -30,19 +30,23 @@ _LOCK_TIMEOUT_MS = 3000
 
 @transaction.atomic
 def ingest_claim() -> Ingest | None:
-    """Give this worker what waits longest, of a workspace that has a place free."""
+    """Give this worker what waits longest, of the workspace whose turn it is.
+
+    That is one with a place free; of these, the one with the fewest at work; then the one whose
+    last turn is longest ago.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
             f"SET LOCAL lock_timeout = {_LOCK_TIMEOUT_MS}; "
             f"SELECT pg_advisory_xact_lock({_CLAIM_LOCK})"
         )
-    waiting = _claimable().select_for_update(skip_locked=True).order_by("created_at", "pk")
-    ingest = waiting.first()
+    ingest = _in_turn().select_for_update(of=("self",), skip_locked=True).first()
     if ingest is None:
         return None
     Ingest.objects.filter(pk=ingest.pk).update(
         state=IngestState.RUNNING,
         attempt=F("attempt") + 1,
+        claimed_at=Now(),
         lease_until=lease_end(),
         worker=f"{socket.gethostname()}:{os.getpid()}"[:100],
     )
@@ -69,6 +73,18 @@ def _claimable() -> QuerySet[Ingest]:
         Ingest.objects.filter(state=IngestState.WAITING)
         .filter(Q(not_before=None) | Q(not_before__lte=Now()))
         .exclude(workspace__in=full)
+    )
+
+
+def _in_turn() -> QuerySet[Ingest]:
+    of_workspace = Ingest.objects.filter(workspace=OuterRef("workspace")).order_by()
+    running = of_workspace.filter(state=IngestState.RUNNING).values("workspace")
+    last_turns = of_workspace.filter(claimed_at__isnull=False).order_by("-claimed_at")
+    return _claimable().order_by(
+        Coalesce(Subquery(running.values(n=Count("pk"))), 0),
+        Subquery(last_turns.values("claimed_at")[:1]).asc(nulls_first=True),
+        "created_at",
+        "pk",
     )
 
 

@@ -57,6 +57,8 @@ class Ingest(models.Model):
     losses = models.IntegerField(default=0)
     # After a loss, nobody claims it before this.
     not_before = models.DateTimeField(null=True)
+    # By its latest attempt: the turns of workspaces follow from it.
+    claimed_at = models.DateTimeField(null=True)
     lease_until = models.DateTimeField(null=True)
     worker = models.CharField(max_length=100, blank=True)
 
@@ -85,6 +87,11 @@ class Ingest(models.Model):
         ]
         indexes = [
             models.Index(fields=["workspace", "-id"], name="ingest_listing"),
+            models.Index(
+                fields=["workspace", "-claimed_at"],
+                name="ingest_last_turn",
+                condition=Q(claimed_at__isnull=False),
+            ),
             models.Index(
                 fields=["state", "lease_until", "expires_at"],
                 name="ingest_open",

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from django.db.models import F
 from django.db.models.functions import Now
 from django.test import Client
 from django_q.models import OrmQ
@@ -23,7 +24,13 @@ from jobs import ingesting, services
 from jobs.cleaning import storage_clean
 from jobs.heartbeat import Heartbeat
 from jobs.importing import import_cancel, import_create
-from jobs.ingest_leases import has_waiting_ingests, ingest_claim, ingests_reap
+from jobs.ingest_leases import (
+    has_waiting_ingests,
+    ingest_claim,
+    ingest_fail,
+    ingest_retry_or_fail,
+    ingests_reap,
+)
 from jobs.ingesting import ingest_run, run_next_ingest
 from jobs.instance import FOLDER_VARIABLE, stop_request
 from jobs.management.commands.janitor import Command as Janitor
@@ -230,17 +237,37 @@ def test_trouble_that_has_passed_is_forgotten(alice: Any, server: Server):
 
 
 @pytest.mark.django_db
-def test_what_waits_longest_goes_first_but_no_workspace_has_all_workers(
-    alice: Any, charlie: Any, settings: Any
-):
+def test_workspaces_take_turns_and_none_has_all_workers(alice: Any, charlie: Any, settings: Any):
     settings.PARALLEL_IMPORTS = 2
     of_alice = [make_import(alice) for _ in range(4)]
     of_charlie = make_import(charlie)
     claimed = [ingest_claim() for _ in range(4)]
-    assert claimed == [of_alice[0], of_alice[1], of_charlie, None]
+    assert claimed == [of_alice[0], of_charlie, of_alice[1], None]
     assert not has_waiting_ingests()
     Ingest.objects.filter(pk=of_alice[1].pk).update(state=IngestState.CANCELLED, lease_until=None)
     assert ingest_claim() == of_alice[2]
+
+
+@pytest.mark.django_db
+def test_many_slow_imports_of_one_workspace_hold_up_nobody(alice: Any, charlie: Any):
+    slow = [make_import(alice) for _ in range(20)]
+    quick = [make_import(charlie) for _ in range(3)]
+    claimed = []
+    # A single worker; what alice asks for comes to nothing, and is tried again.
+    for _ in range(6):
+        ingest = ingest_claim()
+        assert ingest is not None
+        claimed.append(ingest)
+        if ingest.workspace == alice:
+            ingest_retry_or_fail(ingest, code="timeout", message="It took too long.")
+        else:
+            ingest_fail(ingest, code="timeout", message="It took too long.")
+        # The time of a transaction stands still.
+        Ingest.objects.filter(pk=ingest.pk).update(
+            claimed_at=F("claimed_at") + timedelta(seconds=len(claimed))
+        )
+    expected = [item for pair in zip(slow[:3], quick, strict=True) for item in pair]
+    assert claimed == expected
 
 
 @pytest.mark.django_db(transaction=True)
