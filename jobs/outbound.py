@@ -36,6 +36,7 @@ __all__ = [
 URL_MAX_CHARS = 2_000
 _MAX_REDIRECTS = 3
 _ANSWER_MAX_BYTES = 64 * 1024
+_NAME_HEADER_MAX_CHARS = 4_000
 # Beside the body: headers, the frames of chunks, and what came before an answer.
 _EXTRA_BYTES = 1024 * 1024
 _REDIRECTS = {301, 302, 303, 307, 308}
@@ -171,7 +172,7 @@ def _redirect(source: httpx.URL, location: str) -> httpx.URL:
         raise OutboundFailed("bad_answer", is_permanent=True)
     try:
         target = _checked(str(source.join(location)))
-    except httpx.InvalidURL:
+    except (httpx.InvalidURL, ValueError):
         raise AddressRefused from None
     if source.scheme == "https" and target.scheme != "https":
         raise AddressRefused
@@ -247,7 +248,8 @@ def _check_answer(status: int, headers: Mapping[str, str], max_bytes: int) -> No
 
 def _filename(headers: Mapping[str, str], url: httpx.URL) -> str:
     message = Message()
-    message["Content-Disposition"] = headers.get("content-disposition", "").replace("\r", "")
+    # Reading a long one takes time by the square of its length.
+    message["Content-Disposition"] = headers.get("content-disposition", "")[:_NAME_HEADER_MAX_CHARS]
     try:
         named = message.get_filename() or ""
     except (LookupError, ValueError):  # a character set that nobody knows

@@ -14,6 +14,9 @@ from config.errors import AddressRefused
 from jobs.addresses import Network, is_allowed
 
 _CONNECT_S = 5.0
+_HANDSHAKE_S = 10.0
+# Whoever sends nothing for so long is gone.
+_SILENCE_S = 30.0
 # How often somebody who waits is asked whether to go on.
 _TICK_S = 1.0
 # A name may have many addresses; trying all of them would help nobody.
@@ -151,11 +154,14 @@ class _Stream(httpcore.NetworkStream):
         self._left_bytes = max_read_bytes
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        silent_until = time.monotonic() + _SILENCE_S
         while True:
             self._socket.settimeout(self._deadline.tick_s())
             try:
                 data = self._socket.recv(max_bytes)
-            except TimeoutError:
+            except TimeoutError as error:
+                if time.monotonic() > silent_until:
+                    raise OutboundFailed("timeout") from error
                 continue
             except OSError as error:
                 raise OutboundFailed("connection_failed") from error
@@ -181,7 +187,8 @@ class _Stream(httpcore.NetworkStream):
         server_hostname: str | None = None,
         timeout: float | None = None,
     ) -> httpcore.NetworkStream:
-        self._socket.settimeout(self._deadline.remaining_s())
+        # Nobody is asked meanwhile whether to go on.
+        self._socket.settimeout(min(_HANDSHAKE_S, self._deadline.remaining_s()))
         try:
             secured = ssl_context.wrap_socket(self._socket, server_hostname=server_hostname)
         except TimeoutError as error:

@@ -264,6 +264,8 @@ def test_who_was_reached_is_looked_at_too(server: Server, monkeypatch: Any):
         "http://user@example.org:{port}/",
         "file:///etc/passwd",
         "http://example.org:22/",
+        "http:////]",
+        "//[",
     ],
 )
 def test_a_redirect_is_checked_as_the_first_address(
@@ -470,6 +472,30 @@ def test_a_server_that_says_nothing_gets_no_more_time(opened: Server):
     opened.answer = lambda connection: bool(opened.stopping.wait())  # type: ignore[assignment]
     with pytest.raises(OutboundFailed) as caught:
         post(opened.url, 0.3)
+    assert caught.value.code == "timeout"
+
+
+def test_a_server_that_falls_silent_is_given_up(
+    opened: Server, tmp_path: Path, monkeypatch: Any
+):
+    monkeypatch.setattr(outbound_network, "_SILENCE_S", 0.1)
+    monkeypatch.setattr(outbound_network, "_TICK_S", 0.05)
+
+    def answer(connection: socket.socket) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n" + b"x" * 899)
+        opened.stopping.wait()
+
+    opened.answer = answer
+    with pytest.raises(OutboundFailed) as caught:
+        download(opened.url, tmp_path, total_s=60)
+    assert caught.value.code == "timeout"
+
+
+def test_a_handshake_that_hangs_gets_little_time(opened: Server, monkeypatch: Any):
+    # Plain HTTP: it waits for the rest of a request, as we do for its half of the handshake.
+    monkeypatch.setattr(outbound_network, "_HANDSHAKE_S", 0.1)
+    with pytest.raises(OutboundFailed) as caught:
+        post(opened.url.replace("http:", "https:"), 60)
     assert caught.value.code == "timeout"
 
 
