@@ -20,6 +20,7 @@ from accounts.models import ApiKey, Workspace
 from config.errors import (
     NotFound,
     Unavailable,
+    UploadGone,
     UploadInterrupted,
     UploadSizeMismatch,
     ValidationFailed,
@@ -200,7 +201,8 @@ def _complete_in_bucket(upload: Ingest, sent: list[SentPart]) -> None:
     except OSError as error:
         raise Unavailable("Storage does not answer; try again a little later.") from error
     if size_bytes is None:
-        # Cancelled and swept beside this call.
+        # Cancelled and swept beside this call; else somebody else threw the parts away.
+        _give_up(upload, UploadGone.code, "Storage has no parts of it any more; begin anew.")
         return
     _refuse_wrong_size(upload, size_bytes)
     with transaction.atomic():

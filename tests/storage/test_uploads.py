@@ -180,6 +180,19 @@ def test_a_cancelled_upload_leaves_nothing(alice_client: Client, bucket: RealBuc
     assert bucket.keys() == []
 
 
+def test_parts_that_storage_gave_up_end_the_upload(alice_client: Client, bucket: RealBucket):
+    upload = announce(alice_client)
+    parts = send_all(upload)
+    bucket.client.abort_multipart_upload(
+        Bucket=bucket.name,
+        Key=f"ingests/{upload['id']}/recording",
+        UploadId=Ingest.objects.get().s3_upload_id,
+    )
+    for _ in range(2):
+        body = complete(alice_client, upload, parts).json()
+        assert (body["state"], body["error"]["code"]) == ("failed", "upload_gone")
+
+
 def test_storage_that_is_away_is_said(alice_client: Client, bucket: RealBucket):
     upload = announce(alice_client)
     parts = send_all(upload)
