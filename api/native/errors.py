@@ -1,5 +1,6 @@
 """The native API's one envelope: {"error": {code, message, fields, data, request_id}}."""
 
+import errno
 from typing import Any
 
 import structlog
@@ -10,6 +11,7 @@ from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
 from config import errors
+from jobs.storage import StorageFailed
 
 log = structlog.get_logger(__name__)
 
@@ -38,8 +40,9 @@ def exception_handler(exception: Exception, context: dict[str, Any]) -> Response
     if error.status == 500:
         log.error("request_failed", code=error.code, exc_info=exception)
     elif error.status > 500:
-        # A refusal that is meant, such as a shop that is closed; its place tells nothing.
-        log.warning("request_refused", code=error.code, status=error.status)
+        # Of a refusal that is meant, such as a shop that is closed, its place tells nothing.
+        cause = None if error is exception else exception
+        log.warning("request_refused", code=error.code, status=error.status, exc_info=cause)
     headers = error.headers
     if error.status == 401:
         headers = {"WWW-Authenticate": "Bearer", **headers}
@@ -89,6 +92,10 @@ def _as_app_error(exception: Exception) -> errors.AppError:
             return errors.TooLarge("The body is too large.")
         case UnreadablePostError():
             return errors.UploadInterrupted("The body ended early or came too slowly; resend it.")
+        case StorageFailed():
+            return errors.Unavailable("Storage does not answer; try again a little later.")
+        case OSError(errno=errno.ENOSPC):
+            return errors.NoRoom()
         # What remains of Django's own limits: the number of fields and of files.
         case exceptions.ParseError() | SuspiciousOperation():
             return errors.ValidationFailed("The body is not what its content type says.")

@@ -1,19 +1,24 @@
+import errno
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from io import BytesIO
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 from uuid import uuid4
 
 import av
 import numpy as np
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.core.files.uploadhandler import TemporaryFileUploadHandler
 from django.test import Client
 from django.test.client import BOUNDARY, MULTIPART_CONTENT, encode_multipart
 
 from config.errors import TooLarge
-from jobs.models import Asset
+from jobs import services
+from jobs.models import Asset, AssetState
+from jobs.storage import StorageFailed
 from jobs.uploads import LimitedTemporaryFileUploadHandler
 from tests.makers import make_wav
 
@@ -186,3 +191,54 @@ def test_a_stranger_finds_nothing(alice_client: Client, charlie_client: Client):
         assert response.json()["error"]["code"] == "not_found"
     assert charlie_client.get("/v1/assets").json()["results"] == []
     assert alice_client.get(f"/v1/assets/{asset_id}").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("fault", "code"),
+    [
+        (StorageFailed("storage refused PutObject: SlowDown"), "unavailable"),
+        (OSError(errno.ENOSPC, "No space left on device"), "no_room"),
+    ],
+)
+def test_storage_that_fails_is_said_and_leaves_no_asset(
+    alice_client: Client, fault: OSError, code: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("jobs.services.storage_save", Mock(side_effect=fault))
+    response = alice_client.post("/v1/assets", {"file": SimpleUploadedFile("a.wav", make_wav())})
+    assert (response.status_code, response.json()["error"]["code"]) == (503, code)
+    assert Asset.objects.get().state == "deleted"
+
+
+def test_a_full_disk_takes_nothing(alice_client: Client, stored: Stored, settings: Any):
+    settings.UPLOAD_SPARE_BYTES = 2**60
+    response = upload(alice_client, make_wav(seconds=1))
+    assert (response.status_code, response.json()["error"]["code"]) == (503, "no_room")
+    assert stored() == []
+
+
+def test_a_disk_that_fills_takes_nothing(alice_client: Client, monkeypatch: pytest.MonkeyPatch):
+    def fail(self: Any, raw_data: bytes, start: int) -> None:
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(TemporaryFileUploadHandler, "receive_data_chunk", fail)
+    response = upload(alice_client, make_wav(seconds=1))
+    assert (response.status_code, response.json()["error"]["code"]) == (503, "no_room")
+
+
+def test_storage_that_fails_takes_nothing(
+    alice_client: Client, stored: Stored, monkeypatch: pytest.MonkeyPatch
+):
+    def fail(**_: Any) -> None:
+        raise OSError("storage is down")
+
+    monkeypatch.setattr(services, "storage_save", fail)
+    response = upload(alice_client, make_wav(seconds=1))
+    assert (response.status_code, response.json()["error"]["code"]) == (503, "unavailable")
+    assert stored() == []
+    assert Asset.objects.get().state == AssetState.DELETED
+
+
+def test_few_are_received_at_a_time(alice_client: Client, settings: Any):
+    settings.UPLOAD_BODIES_PER_OWNER = 0
+    response = upload(alice_client, make_wav(seconds=1))
+    assert (response.status_code, response.json()["error"]["code"]) == (503, "no_room")
