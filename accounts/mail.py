@@ -1,13 +1,17 @@
 """Mail of our own; allauth sends the rest."""
 
+from smtplib import SMTPRecipientsRefused
 from typing import Any
 
+import structlog
 from django.conf import settings
 from django.core.mail import send_mail
 from django.template.loader import render_to_string
 from django.urls import reverse
 
 from accounts.models import Invitation, Role, Workspace
+
+log = structlog.get_logger(__name__)
 
 
 def site_url(path: str) -> str:
@@ -35,7 +39,11 @@ def webhook_disabled_mail_send(*, workspace: Workspace, url: str, reason: str) -
     }
     # A mail for each: their addresses need not be in each other's mailboxes.
     for email in members.order_by("pk").values_list("user__email", flat=True):
-        _send("webhook_disabled", context, to=[email])
+        try:
+            _send("webhook_disabled", context, to=[email])
+        except SMTPRecipientsRefused:
+            # One address that is no more must not keep it from the others.
+            log.warning("mail_refused", template="webhook_disabled", exc_info=True)
 
 
 def _send(template: str, context: dict[str, Any], *, to: list[str]) -> None:

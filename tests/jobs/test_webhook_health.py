@@ -1,6 +1,7 @@
 """Endpoints that are gone, fail for days, move or are disabled."""
 
 from datetime import timedelta
+from smtplib import SMTPRecipientsRefused
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ from django.core import mail
 from django.db.models.functions import Now
 
 from accounts.audit import OPERATOR
+from accounts.mail import webhook_disabled_mail_send
 from accounts.models import AuditEvent, Role, Workspace
 from jobs.delivering import messages_deliver
 from jobs.models import WebhookAttempt, WebhookEndpoint, WebhookMessage
@@ -102,6 +104,22 @@ def test_mail_that_cannot_be_sent_changes_nothing(settings: Any):
     endpoint.refresh_from_db()
     assert (endpoint.is_enabled, only().state) == (False, "failed")
     assert log_of(only()) == [(1, 410, "refused")]
+
+
+def test_an_address_that_is_no_more_does_not_keep_it_from_the_others(
+    alice: Workspace, monkeypatch: pytest.MonkeyPatch
+):
+    owner, admin = make_member(alice, Role.OWNER), make_member(alice, Role.ADMIN)
+    asked: list[str] = []
+
+    def send(subject: str, body: str, sender: None, to: list[str]) -> None:
+        asked.extend(to)
+        if to == [owner.email]:
+            raise SMTPRecipientsRefused({owner.email: (550, b"no such user")})
+
+    monkeypatch.setattr("accounts.mail.send_mail", send)
+    webhook_disabled_mail_send(workspace=alice, url="https://h.example.org/", reason="Gone.")
+    assert asked == [owner.email, admin.email]
 
 
 def test_nothing_is_sent_to_an_endpoint_that_was_disabled_meanwhile(
