@@ -1,7 +1,6 @@
 """Recordings that are fetched from an address, as their owners see them."""
 
 from datetime import timedelta
-from pathlib import PurePath
 from uuid import UUID
 
 from django.conf import settings
@@ -11,6 +10,7 @@ from django.db.models.functions import Now
 
 from accounts.models import ApiKey, Workspace
 from config.errors import LimitReached, NotFound, WrongState
+from jobs.filenames import plain_filename
 from jobs.logs import request_id
 from jobs.models import INGEST_ENDED, Ingest, IngestKind, IngestState
 from jobs.outbound import outbound_check
@@ -38,7 +38,7 @@ def import_create(
         kind=IngestKind.URL,
         state=IngestState.WAITING,
         url=url,
-        filename=PurePath(filename).name[:255],
+        filename=plain_filename(filename),
         request_id=request_id(),
         # It waits for no client; this only fills the column.
         expires_at=Now() + timedelta(hours=settings.UPLOAD_HOURS),

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from email.message import Message
 from ipaddress import IPv4Address
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from urllib.parse import unquote
 
 import httpcore
@@ -22,6 +22,7 @@ from django.conf import settings
 
 from config.errors import AddressRefused
 from jobs.addresses import is_allowed
+from jobs.filenames import plain_filename
 from jobs.outbound_network import Deadline, GuardedBackend, OutboundFailed
 
 __all__ = [
@@ -254,6 +255,4 @@ def _filename(headers: Mapping[str, str], url: httpx.URL) -> str:
         named = message.get_filename() or ""
     except (LookupError, ValueError):  # a character set that nobody knows
         named = ""
-    # Backslashes divide folders elsewhere.
-    name = PurePosixPath((named or unquote(url.path)).replace("\\", "/")).name
-    return "".join(character for character in name if character.isprintable())[:255]
+    return plain_filename(named or unquote(url.path))

@@ -14,6 +14,7 @@ from django.conf import settings
 from config.errors import AddressRefused
 from jobs import video_child
 from jobs.children import ChildOverflow, ChildOverTime, child_run
+from jobs.filenames import plain_filename
 from jobs.outbound import Downloaded, OutboundFailed
 
 log = structlog.get_logger(__name__)
@@ -54,7 +55,7 @@ def video_download(url: str, *, path: Path, on_tick: Callable[[], None]) -> Down
         raise OutboundFailed("bad_answer")
     (folder / video_child.FILENAME).rename(path)
     return Downloaded(
-        filename=str(answer.get("filename", "")).replace("/", "-")[:255],
+        filename=plain_filename(str(answer.get("filename", "")).replace("/", "-")),
         content_type="",
         size_bytes=path.stat().st_size,
     )

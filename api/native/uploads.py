@@ -284,8 +284,7 @@ def _filename(request: Request) -> str:
         name = values.get("filename", b"").decode()
     except UnicodeDecodeError:
         raise _bad_metadata() from None
-    # No database stores it, and no name has it.
-    return name.replace("\x00", "")
+    return name
 
 
 def _base64(text: str, header: str) -> bytes:

@@ -1,7 +1,6 @@
 """The rows of uploads: announcing, finding and cancelling them."""
 
 from datetime import timedelta
-from pathlib import PurePath
 from uuid import UUID
 
 from django.conf import settings
@@ -11,6 +10,7 @@ from django.db.models.functions import Now
 
 from accounts.models import ApiKey, Workspace
 from config.errors import EmptyFile, LimitReached, NotFound, TooLarge, UploadGone, WrongState
+from jobs.filenames import plain_filename
 from jobs.logs import request_id
 from jobs.models import Ingest, IngestKind, IngestState
 
@@ -42,7 +42,7 @@ def upload_create(
         api_key=api_key,
         kind=kind,
         state=IngestState.RECEIVING,
-        filename=PurePath(filename).name[:255] or "recording",
+        filename=plain_filename(filename) or "recording",
         size_bytes=size_bytes,
         request_id=request_id(),
         expires_at=Now() + timedelta(hours=settings.UPLOAD_HOURS),

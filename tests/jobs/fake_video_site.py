@@ -23,7 +23,7 @@ def suitable(request: video_child.Request) -> list[Any]:
                 subprocess.run([page["program"]], check=True)
             if "elsewhere" in page:
                 return self.url_result(page["elsewhere"])  # type: ignore[no-any-return]
-            return {"id": video_id, "title": "A talk: 1/2", "ext": "wav", **page}
+            return {"id": video_id, "title": "A talk:\0 1/2\ud800", "ext": "wav", **page}
 
     real = yt_dlp.extractor.get_info_extractor
     yt_dlp.extractor.get_info_extractor = lambda name: (

@@ -475,9 +475,7 @@ def test_a_server_that_says_nothing_gets_no_more_time(opened: Server):
     assert caught.value.code == "timeout"
 
 
-def test_a_server_that_falls_silent_is_given_up(
-    opened: Server, tmp_path: Path, monkeypatch: Any
-):
+def test_a_server_that_falls_silent_is_given_up(opened: Server, tmp_path: Path, monkeypatch: Any):
     monkeypatch.setattr(outbound_network, "_SILENCE_S", 0.1)
     monkeypatch.setattr(outbound_network, "_TICK_S", 0.05)
 
