@@ -73,7 +73,7 @@ def _make_asset(ingest: Ingest, path: Path, heartbeat: Heartbeat) -> None:
     if ingest.kind == IngestKind.URL:
         _fetch(ingest, path, heartbeat)
     else:
-        ingest_collect(ingest, path=path)
+        ingest_collect(ingest, path=path, on_tick=heartbeat.check)
     heartbeat.check()
     # The connection has been idle for as long as that took, and may be dead.
     if not connection.in_atomic_block:

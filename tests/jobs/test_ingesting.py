@@ -110,7 +110,8 @@ def test_an_upload_in_parts_is_made_an_asset_too(alice: Any, monkeypatch: Any):
     upload = make_upload(alice, size_bytes=len(WAV), state=IngestState.WAITING)
     collected: list[Any] = []
 
-    def collect(ingest: Ingest, *, path: Path) -> None:
+    def collect(ingest: Ingest, *, path: Path, on_tick: Callable[[], None]) -> None:
+        on_tick()
         collected.append(ingest)
         path.write_bytes(WAV)
 

@@ -11,6 +11,7 @@ import pytest
 from accounts.models import Workspace
 from config.errors import AppError, LimitReached, OffsetConflict, UploadGone
 from jobs.cleaning import storage_clean
+from jobs.leases import LeaseLost
 from jobs.models import Ingest, IngestPart, IngestState
 from jobs.receiving import ingest_collect, ingests_expire, multipart, spool
 from jobs.receiving.appending import upload_append
@@ -170,6 +171,22 @@ def test_what_storage_lost_is_not_passed_on(
             part.delete()
     with pytest.raises(OSError, match=words):
         ingest_collect(upload, path=tmp_path / "recording")
+
+
+@pytest.mark.django_db
+def test_whoever_collects_may_stop(alice: Workspace, tmp_path: Path):
+    upload = make_upload(alice, size_bytes=6)
+    for offset, content in ((0, b"ab"), (2, b"cd"), (4, b"ef")):
+        append(upload, offset, content)
+    ticks = iter([None, LeaseLost()])
+
+    def tick() -> None:
+        if (stop := next(ticks)) is not None:
+            raise stop
+
+    with pytest.raises(LeaseLost):
+        ingest_collect(upload, path=tmp_path / "recording", on_tick=tick)
+    assert (tmp_path / "recording").read_bytes() == b"ab"
 
 
 @pytest.mark.django_db
