@@ -4,6 +4,7 @@ from django.conf import settings
 from django.core.files.uploadhandler import TemporaryFileUploadHandler
 
 from config.errors import TooLarge
+from jobs.receiving.spool import room_check
 
 
 class LimitedTemporaryFileUploadHandler(TemporaryFileUploadHandler):
@@ -18,6 +19,7 @@ class LimitedTemporaryFileUploadHandler(TemporaryFileUploadHandler):
         content_length = args[2] if len(args) > 2 else kwargs["content_length"]
         # Multipart framing adds a few hundred bytes to the file.
         self._refuse_above_limit(content_length - 64 * 1024)
+        room_check(content_length)
 
     def receive_data_chunk(self, raw_data: bytes, start: int) -> None:
         self.received += len(raw_data)

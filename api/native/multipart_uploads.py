@@ -18,6 +18,7 @@ from api.native.raw_bodies import body_length, body_source
 from api.native.uploads import UploadSerializer
 from config.errors import LengthRequired
 from jobs.receiving.multipart import (
+    MAX_PARTS,
     PartLink,
     SentPart,
     multipart_complete,
@@ -107,7 +108,7 @@ class MultipartCompleteApi(NativeApi):
             number = serializers.IntegerField(min_value=1)
             etag = serializers.CharField(max_length=200)
 
-        parts = PartSerializer(many=True)
+        parts = PartSerializer(many=True, max_length=MAX_PARTS)  # type: ignore[call-arg]
 
     @extend_schema(
         operation_id="multipart_complete",

@@ -55,12 +55,18 @@ class Piece:
     digest: bytes
 
 
+def room_check(size_bytes: int) -> str:
+    """The folder where bodies arrive, if there is room for so much more."""
+    folder = settings.FILE_UPLOAD_TEMP_DIR or tempfile.gettempdir()
+    if shutil.disk_usage(folder).free - size_bytes < settings.UPLOAD_SPARE_BYTES:
+        raise NoRoom
+    return folder
+
+
 @contextmanager
 def spooled(body: Body, *, max_bytes: int, algorithm: str) -> Iterator[Piece]:
     """Up to so many bytes of the body, as a file that lasts as long as the block."""
-    folder = settings.FILE_UPLOAD_TEMP_DIR or tempfile.gettempdir()
-    if shutil.disk_usage(folder).free - max_bytes < settings.UPLOAD_SPARE_BYTES:
-        raise NoRoom
+    folder = room_check(max_bytes)
     # On Linux without a name: a killed process leaves nothing behind. Elsewhere a file could not be
     # opened a second time that way, with a position of its own.
     make: Any = tempfile.TemporaryFile if _IS_LINUX else tempfile.NamedTemporaryFile
