@@ -1,5 +1,6 @@
 """Where workers keep files while they run. A killed worker cannot tidy up: the next one does."""
 
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,6 +9,9 @@ from pathlib import Path
 from django.conf import settings
 
 from jobs.models import Ingest, IngestState, Job, JobState
+
+# The folder may be one that others use too: what does not look like an attempt's is not ours.
+_ATTEMPT = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\.\d+")
 
 
 @contextmanager
@@ -27,7 +31,7 @@ def remove_leftovers() -> None:
     if not settings.SCRATCH_DIR.is_dir():
         return
     # Listed before the rows are read: an attempt that starts in between is not listed.
-    folders = list(settings.SCRATCH_DIR.iterdir())
+    folders = [path for path in settings.SCRATCH_DIR.iterdir() if _ATTEMPT.fullmatch(path.name)]
     running = {
         f"{uuid}.{attempt}"
         for rows in (
