@@ -8,7 +8,6 @@ from contextlib import suppress
 import structlog
 from django.conf import settings
 from django.db import connection
-from django.db.utils import Error as DatabaseError
 
 from jobs.ingest_leases import ingest_beat
 from jobs.instance import is_stop_requested, pulse_write
@@ -88,13 +87,16 @@ class Heartbeat:
                 with suppress(OSError):
                     # A full disk must not cost the lease.
                     pulse_write()
+                if self._stop is not None:
+                    # The work may still be within a call to storage, which nothing cuts short.
+                    continue
                 try:
                     self._keep_lease()
                 except (LeaseLost, CancelRequested) as stop:
                     self._stop = stop
-                    return
-                except DatabaseError:
-                    # The database may be back before the lease is over; if not, the reaper acts.
+                except Exception:
+                    # Mostly the database, which may be back before the lease is over; if not, the
+                    # reaper acts. Without this thread the work would go on for nobody.
                     log.warning("heartbeat_failed", exc_info=True)
                     connection.close()
         finally:
@@ -104,8 +106,10 @@ class Heartbeat:
         if isinstance(self._work, Ingest):
             ingest_beat(self._work)
         elif self._is_beat_due():
-            self._beaten_at, self._beaten_progress = time.monotonic(), self._progress
-            job_beat(self._work, progress=self._progress)
+            now, progress = time.monotonic(), self._progress
+            job_beat(self._work, progress=progress)
+            # Not earlier: one that failed is due again at once.
+            self._beaten_at, self._beaten_progress = now, progress
         else:
             job_look(self._work)
 
