@@ -4,6 +4,7 @@ Each step is one guarded UPDATE. A worker names the attempt that it was given; o
 been taken from it, none of its writes finds a row. All times are the database's.
 """
 
+import time
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
@@ -22,6 +23,9 @@ from jobs.queue import wake_cleaning, wake_separation
 from jobs.scheduling import lease_end
 
 log = structlog.get_logger(__name__)
+
+# Many workers may be lost at the same moment, and the janitor has other duties in each round.
+_REAP_AT_MOST_S = 2.0
 
 
 class LeaseLost(Exception):
@@ -127,9 +131,13 @@ def job_hand_back(job: Job) -> None:
 
 
 def jobs_reap() -> int:
-    """Take back the jobs whose workers fell silent; returns how many."""
+    """Take back the jobs whose workers fell silent, for a while; returns how many."""
     reaped = 0
-    for job in Job.objects.filter(state=JobState.RUNNING, lease_until__lt=Now()):
+    until = time.monotonic() + _REAP_AT_MOST_S
+    # At random: one that cannot be taken back is not the first in every round.
+    for job in Job.objects.filter(state=JobState.RUNNING, lease_until__lt=Now()).order_by("?"):
+        if time.monotonic() > until:
+            break
         try:
             with transaction.atomic():
                 # Between the look and this lock the worker may have beaten: only a lease that is
