@@ -198,6 +198,8 @@ def job_cancel(*, workspace: Workspace, job_uuid: UUID) -> Job:
     """Cancel a waiting job at once; ask the worker of a running one to stop."""
     job = job_get_for_workspace(workspace=workspace, job_uuid=job_uuid)
     jobs = Job.objects.filter(pk=job.pk)
+    # Else a worker that hands it back in this very moment could make it look like neither state.
+    jobs.select_for_update().get()
     waiting = jobs.filter(state=JobState.QUEUED).update(
         state=JobState.CANCELLED, finished_at=Now(), cancel_requested_at=Now()
     )

@@ -287,5 +287,46 @@ def test_cancel_and_success_in_parallel_settle_once(tmp_path: Path, settings: An
     succeeded = Job.objects.filter(state=JobState.SUCCEEDED).count()
     assert succeeded + Job.objects.filter(state=JobState.CANCELLED).count() == 8
     wallet = wallet_get(workspace=workspace)
+def test_a_round_takes_back_what_it_can_in_its_time(claimed: Job, monkeypatch: Any):
+    let_lease_end(claimed)
+    monkeypatch.setattr("jobs.leases._REAP_AT_MOST_S", -1)
+    assert jobs_reap() == 0
+    claimed.refresh_from_db()
+    assert claimed.state == JobState.RUNNING
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_cancel_while_the_job_is_handed_back_is_not_refused(tmp_path: Path):
+    workspace = make_workspace(credits=100)
+    make_job(workspace, make_asset(workspace, tmp_path))
+    job = job_claim()
+    assert job is not None
+
+    def cancel() -> str:
+        try:
+            return job_cancel(workspace=workspace, job_uuid=job.uuid).state
+        finally:
+            connection.close()
+
+    def is_waiting() -> bool:
+        with connection.cursor() as cursor:
+            # Else a transaction sees again and again what it saw first.
+            cursor.execute("SELECT pg_stat_clear_snapshot()")
+            cursor.execute(
+                "SELECT 1 FROM pg_stat_activity"
+                " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+            )
+            return cursor.fetchone() is not None
+
+    with ThreadPoolExecutor(1) as elsewhere:
+        with transaction.atomic():
+            job_hand_back(job)
+            cancelled = elsewhere.submit(cancel)
+            while not is_waiting():
+                assert not cancelled.done()
+        assert cancelled.result(timeout=60) == JobState.CANCELLED
+    assert wallet_of(job) == (100_000, 0)
+
+
     assert (wallet.posted_mcr, wallet.held_mcr) == (100_000 - succeeded * PRICE_MCR, 0)
     assert ledger_discrepancies() == []
