@@ -18,12 +18,15 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from av.error import FFmpegError
+
 from separation.audio.info import AudioLimits
 from separation.audio.probe import probe
-from separation.errors import OutOfMemory, SeparationError
+from separation.errors import BrokenMedia, OutOfMemory, SeparationError
 
 # Enough for what is open already, the recording and its second look.
 _MAX_FILES = 16
+_BLOCK_BYTES = 1024 * 1024
 
 _CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000
 _PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
@@ -57,10 +60,28 @@ def main(request: Request) -> dict[str, Any]:
     except SeparationError as error:
         return {"error": type(error).__name__, "message": error.message}
     except (MemoryError, OSError) as error:
-        if isinstance(error, OSError) and error.errno != errno.ENOMEM:
+        if isinstance(error, MemoryError) or error.errno == errno.ENOMEM:
+            message = "The recording needs too much memory."
+            return {"error": OutOfMemory.__name__, "message": message}
+        if not _is_of_the_recording(error, request.descriptor):
             raise
-        return {"error": OutOfMemory.__name__, "message": "The recording needs too much memory."}
+        message = "The recording is damaged: most of it cannot be decoded."
+        return {"error": BrokenMedia.__name__, "message": message}
     return {"info": asdict(info)}
+
+
+def _is_of_the_recording(error: OSError, descriptor: int) -> bool:
+    """Whether the error is none of the system's: the file itself can be read to its end.
+
+    FFmpeg's readers say "input/output error" and "not permitted" of what makes no sense to them.
+    """
+    if not isinstance(error, FFmpegError) or error.errno in {errno.EMFILE, errno.ENFILE}:
+        return False
+    with open(descriptor, "rb", buffering=0, closefd=False) as file:
+        file.seek(0)
+        while file.read(_BLOCK_BYTES):
+            pass
+    return True
 
 
 def confine(

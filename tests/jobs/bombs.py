@@ -97,6 +97,21 @@ def mp4_tables(n_entries: int) -> bytes:
     return box(b"ftyp", b"isom", bytes(4), b"isom") + movie + box(b"mdat", bytes(4096))
 
 
+def endless_aiff() -> bytes:
+    """2**32 - 1 frames of eight channels of 32 bits, in 1 kB."""
+    rate = bytes.fromhex("400eac44000000000000")
+    form = b"COMM" + struct.pack(">IhIh", 18, 8, 2**32 - 1, 32) + rate
+    sound = b"SSND" + struct.pack(">III", 2**32 - 1, 0, 0) + bytes(1024)
+    return b"FORM" + struct.pack(">I", 2**32 - 1) + b"AIFF" + form + sound
+
+
+def endless_matroska() -> bytes:
+    """A list of tracks of 2 GiB, in 1 kB."""
+    header = bytes.fromhex("1a45dfa3844286810118538067 01ffffffffffffff".replace(" ", ""))
+    tracks = bytes.fromhex("1654ae6b 010000007fffffff".replace(" ", ""))
+    return header + tracks + bytes(range(256)) * 4
+
+
 def playlists(url: str) -> dict[str, bytes]:
     """Texts that name another recording."""
     texts = {

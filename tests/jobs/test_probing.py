@@ -151,6 +151,14 @@ def test_a_rate_that_changes_on_the_way_is_adapted_within_reason(tmp_path: Path)
     assert caught.value.text == "The recording's sample rate changes too much on the way."
 
 
+@pytest.mark.parametrize("content", [bombs.endless_aiff(), bombs.endless_matroska()])
+def test_what_makes_no_sense_to_ffmpeg_is_no_fault_of_ours(tmp_path: Path, content: bytes):
+    """It takes the one for not permitted, and the other for an input/output error."""
+    with pytest.raises(errors.MediaError) as caught:
+        probed(content, tmp_path)
+    assert caught.value.code == "broken_media"
+
+
 def test_a_million_tiny_frames_take_too_long(tmp_path: Path, settings: Any):
     settings.PROBE_SECONDS = 1
     started = time.monotonic()
