@@ -76,18 +76,15 @@ class Cluster:
     def __init__(self, name: str) -> None:
         self._name = name
         self._folder = Path(tempfile.mkdtemp(prefix=f"cluster-{name}-"))
-        folder_prepare(self._folder)
         self._pulses = Touches(self._folder)
         self._looked_at = time.monotonic()
         self._stopped_since: float | None = None
-        self._process = subprocess.Popen(  # noqa: S603  (our own program)
-            [sys.executable, str(settings.BASE_DIR / "manage.py"), "cluster_workers"],
-            env={**os.environ, "Q_CLUSTER_NAME": name, FOLDER_VARIABLE: str(self._folder)},
-            # Never written to. It closes when this process ends, however that comes about, and the
-            # cluster ends with it.
-            stdin=subprocess.PIPE,
-            start_new_session=True,
-        )
+        try:
+            folder_prepare(self._folder)
+            self._process = self._start()
+        except OSError:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            raise
         log.info("cluster_started", cluster=name, pid=self._process.pid)
 
     def __enter__(self) -> "Cluster":
@@ -108,13 +105,24 @@ class Cluster:
         """Let it finish or give back what it has; whether it ended by itself."""
         with suppress(OSError):
             stop_request(self._folder)
-        self._process.terminate()
+        # Not `terminate()`: it would bury one that has just ended, and so give its id away.
+        os.kill(self._process.pid, signal.SIGTERM)
         deadline = time.monotonic() + settings.JOB_STOP_GRACE_SECONDS + _STOP_MARGIN_S
         while not self._has_ended():
             if time.monotonic() > deadline:
                 return False
             time.sleep(0.1)
         return True
+
+    def _start(self) -> "subprocess.Popen[bytes]":
+        return subprocess.Popen(  # noqa: S603  (our own program)
+            [sys.executable, str(settings.BASE_DIR / "manage.py"), "cluster_workers"],
+            env={**os.environ, "Q_CLUSTER_NAME": self._name, FOLDER_VARIABLE: str(self._folder)},
+            # Never written to. It closes when this process ends, however that comes about, and the
+            # cluster ends with it.
+            stdin=subprocess.PIPE,
+            start_new_session=True,
+        )
 
     def _kill(self) -> None:
         """End all its processes, also those that are stopped, and wait until they are gone."""
