@@ -198,7 +198,8 @@ def _counts(tallies: dict[Key, float]) -> Iterator[Metric]:
     for metric, name, label_names, help in _COUNTERS:
         counter = CounterMetricFamily(_PREFIX + metric, help, labels=label_names)
         for labels, value in by_name[name]:
-            counter.add_metric([labels[label] for label in label_names], value)
+            # An earlier version may have counted under other labels.
+            counter.add_metric([labels.get(label, "") for label in label_names], value)
         yield counter
     wait = HistogramMetricFamily(
         f"{_PREFIX}job_wait_seconds", "From order to first start.", labels=["queue"]

@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from billing.models import Reconciliation
 from jobs.models import Asset, Job, JobEvent
-from jobs.tallies import tallies_roll_up
+from jobs.tallies import tallies_roll_up, tally_add
 from tests.e2e.processes import ROOT, service_environment, wait_until
 from tests.makers import make_asset, make_job
 
@@ -111,6 +111,9 @@ def test_what_was_counted(client: Client, alice: Any, tmp_path: Path):
     assert value(client, "job_wait_seconds_bucket", queue="normal", le="0.1") == 1
     assert value(client, "job_wait_seconds_bucket", queue="normal", le="+Inf") == 1
     assert value(client, "job_wait_seconds_count", queue="preview") == 0
+    # As an earlier version may have counted.
+    tally_add("jobs_ended", state="failed")
+    assert value(client, "jobs_ended_total", state="failed", cause="") == 1
 
 
 @pytest.mark.django_db
