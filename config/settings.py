@@ -315,6 +315,8 @@ JOB_HEARTBEAT_SECONDS = 0.4
 JOB_MAX_ATTEMPTS = 3
 # Before the next attempt when storage, the disk or memory failed; three times as long after that.
 JOB_RETRY_PAUSE_SECONDS = 10
+# While storage is away or a disk is full: about an hour and a half in all.
+JOB_DELAYS_SECONDS = (10, 30, 90, 300, *[600] * 8)
 # One attempt may take so long, and so many times the length of the recording on top.
 JOB_TIME_LIMIT_BASE_SECONDS = env.integer("STEMWRIGHT_JOB_TIME_LIMIT_BASE_SECONDS", 600)
 JOB_TIME_LIMIT_FACTOR = env.integer("STEMWRIGHT_JOB_TIME_LIMIT_FACTOR", 20)

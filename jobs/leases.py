@@ -121,6 +121,24 @@ def job_retry_or_fail(job: Job, *, code: str, message: str, pause_s: float = 0) 
             _requeue(job, "requeued", code, pause=timedelta(seconds=pause_s * 3**losses))
 
 
+def job_delay_or_fail(job: Job, *, code: str, message: str) -> None:
+    """Have the job wait for storage or a disk to be well again; end it when it waited for long."""
+    with transaction.atomic():
+        mine = _mine(job)
+        row = mine.select_for_update().values_list("cancel_requested_at", "delays").first()
+        if row is None:
+            raise LeaseLost
+        cancel_requested_at, delays = row
+        if cancel_requested_at is not None:
+            job_stop(job)
+        elif delays >= len(settings.JOB_DELAYS_SECONDS):
+            job_fail(job, code=code, message=message)
+        else:
+            mine.update(delays=delays + 1)
+            pause = timedelta(seconds=settings.JOB_DELAYS_SECONDS[delays])
+            _requeue(job, "requeued", code, pause=pause)
+
+
 def job_hand_back(job: Job) -> None:
     """Give up a job because this worker has to stop; that is no fault of the job's."""
     with transaction.atomic():

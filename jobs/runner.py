@@ -14,6 +14,7 @@ from jobs.heartbeat import Heartbeat, StopRequested, TimeLimitReached
 from jobs.leases import (
     CancelRequested,
     LeaseLost,
+    job_delay_or_fail,
     job_fail,
     job_hand_back,
     job_retry_or_fail,
@@ -133,11 +134,11 @@ def _end_badly(job: Job, error: Exception) -> None:
             log.error("engine_lost", status=error.status)
             _retry(job, "engine_lost", "The process that worked on this was lost.", pause_s=0)
         case DiskFull() | OSError(errno=errno.ENOSPC | errno.EDQUOT):
-            _retry(job, "disk_full", "There was no space to work on this.")
+            _delay(job, "disk_full", "There was no space to work on this.")
         case OSError() | MissingFile():
             # Storage or the disk: another attempt may find it well again.
             log.error("job_storage_failed", exc_info=error)
-            _retry(job, "storage", "Files could not be stored.")
+            _delay(job, "storage", "Files could not be stored.")
         case MemoryError():
             _retry(job, OutOfMemory.code, "There was not enough memory.")
         case SeparationError(retryable=True):
@@ -152,6 +153,12 @@ def _end_badly(job: Job, error: Exception) -> None:
 def _fail(job: Job, code: str, message: str) -> None:
     settle(lambda: job_fail(job, code=code, message=message))
     log.warning("job_failed", code=code)
+
+
+def _delay(job: Job, code: str, message: str) -> None:
+    """For what is no fault of the job's or of the worker's."""
+    settle(lambda: job_delay_or_fail(job, code=code, message=message))
+    log.warning("job_attempt_failed", code=code)
 
 
 def _retry(job: Job, code: str, message: str, *, pause_s: float | None = None) -> None:

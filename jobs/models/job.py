@@ -58,6 +58,9 @@ class Job(models.Model):
     # How many attempts came to nothing through no fault of the job's. An attempt that a worker
     # gives back because it has to stop does not count.
     losses = models.IntegerField(default=0, db_default=0)
+    # How many attempts found storage away or a disk full. They count apart: a job that kills its
+    # workers must end soon, one that waits for storage need not.
+    delays = models.IntegerField(default=0, db_default=0)
     # After a loss, nobody claims it before this: what was at fault needs time to get well.
     not_before = models.DateTimeField(null=True)
     # Of the latest attempt: whose workspace was served last.

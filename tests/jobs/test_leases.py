@@ -12,6 +12,7 @@ from jobs.leases import (
     CancelRequested,
     LeaseLost,
     job_beat,
+    job_delay_or_fail,
     job_fail,
     job_hand_back,
     job_look,
@@ -183,7 +184,7 @@ def test_the_pause_after_a_loss_grows_and_nobody_claims_in_it(claimed: Job):
     job: Job | None = claimed
     for pause_s in (10, 30):
         assert job is not None
-        job_retry_or_fail(job, code="disk_full", message="No space.", pause_s=10)
+        job_retry_or_fail(job, code="out_of_memory", message="No memory.", pause_s=10)
         assert job_claim() is None
         job.refresh_from_db()
         assert job.not_before is not None
@@ -193,9 +194,31 @@ def test_the_pause_after_a_loss_grows_and_nobody_claims_in_it(claimed: Job):
         Job.objects.filter(pk=job.pk).update(not_before=Now())
         job = job_claim()
     assert job is not None
-    job_retry_or_fail(job, code="disk_full", message="No space.", pause_s=10)
+    job_retry_or_fail(job, code="out_of_memory", message="No memory.", pause_s=10)
     job.refresh_from_db()
-    assert (job.state, job.error_code, job.losses) == ("failed", "disk_full", 3)
+    assert (job.state, job.error_code, job.losses) == ("failed", "out_of_memory", 3)
+
+
+def test_a_job_waits_long_for_storage_and_its_losses_stay(claimed: Job, settings: Any):
+    settings.JOB_DELAYS_SECONDS = (10, 30, 90, 300)
+    job: Job | None = claimed
+    for delays, pause_s in enumerate(settings.JOB_DELAYS_SECONDS, start=1):
+        assert job is not None
+        job_delay_or_fail(job, code="storage", message="Storage is away.")
+        assert job_claim() is None
+        job.refresh_from_db()
+        assert (job.state, job.delays, job.losses) == ("queued", delays, 0)
+        assert job.not_before is not None
+        event = job.events.latest("pk")
+        assert 0 <= pause_s - (job.not_before - event.created_at).total_seconds() < 5
+        Job.objects.filter(pk=job.pk).update(not_before=Now())
+        job = job_claim()
+    assert job is not None
+    job_delay_or_fail(job, code="storage", message="Storage is away.")
+    job.refresh_from_db()
+    assert (job.state, job.error_code, job.losses) == ("failed", "storage", 0)
+    with pytest.raises(LeaseLost):
+        job_delay_or_fail(job, code="storage", message="Storage is away.")
 
 
 def test_a_part_that_is_made_again_replaces_the_first(claimed: Job):
@@ -264,29 +287,6 @@ def test_a_row_that_a_stopped_process_holds_does_not_keep_the_reaper_from_others
         assert elsewhere.submit(reap).result(timeout=60) == 1
 
 
-@pytest.mark.django_db(transaction=True)
-def test_cancel_and_success_in_parallel_settle_once(tmp_path: Path, settings: Any):
-    settings.PARALLEL_JOBS = 100
-    workspace = make_workspace(credits=100)
-    asset = make_asset(workspace, tmp_path)
-    for _ in range(8):
-        make_job(workspace, asset)
-    jobs = [job for job in (job_claim() for _ in range(8)) if job is not None]
-
-    def end(turn: tuple[int, Job]) -> None:
-        number, job = turn
-        try:
-            [lambda: job_succeed(job, outputs=[]), lambda: job_stop(job)][number % 2]()
-        except LeaseLost:
-            pass
-        finally:
-            connection.close()
-
-    with ThreadPoolExecutor(8) as pool:
-        list(pool.map(end, [(number, job) for job in jobs for number in range(4)]))
-    succeeded = Job.objects.filter(state=JobState.SUCCEEDED).count()
-    assert succeeded + Job.objects.filter(state=JobState.CANCELLED).count() == 8
-    wallet = wallet_get(workspace=workspace)
 def test_a_round_takes_back_what_it_can_in_its_time(claimed: Job, monkeypatch: Any):
     let_lease_end(claimed)
     monkeypatch.setattr("jobs.leases._REAP_AT_MOST_S", -1)
@@ -328,5 +328,28 @@ def test_a_cancel_while_the_job_is_handed_back_is_not_refused(tmp_path: Path):
     assert wallet_of(job) == (100_000, 0)
 
 
+@pytest.mark.django_db(transaction=True)
+def test_cancel_and_success_in_parallel_settle_once(tmp_path: Path, settings: Any):
+    settings.PARALLEL_JOBS = 100
+    workspace = make_workspace(credits=100)
+    asset = make_asset(workspace, tmp_path)
+    for _ in range(8):
+        make_job(workspace, asset)
+    jobs = [job for job in (job_claim() for _ in range(8)) if job is not None]
+
+    def end(turn: tuple[int, Job]) -> None:
+        number, job = turn
+        try:
+            [lambda: job_succeed(job, outputs=[]), lambda: job_stop(job)][number % 2]()
+        except LeaseLost:
+            pass
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(end, [(number, job) for job in jobs for number in range(4)]))
+    succeeded = Job.objects.filter(state=JobState.SUCCEEDED).count()
+    assert succeeded + Job.objects.filter(state=JobState.CANCELLED).count() == 8
+    wallet = wallet_get(workspace=workspace)
     assert (wallet.posted_mcr, wallet.held_mcr) == (100_000 - succeeded * PRICE_MCR, 0)
     assert ledger_discrepancies() == []

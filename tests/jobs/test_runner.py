@@ -127,11 +127,7 @@ def test_a_permanent_error_ends_the_job_at_once(
     ("error", "code"),
     [
         (engine_errors.OutOfMemory("Not enough memory."), "out_of_memory"),
-        (engine_errors.DiskFull("No space."), "disk_full"),
         (engine_errors.ModelUnavailable("The weights cannot be fetched."), "model_unavailable"),
-        (engine_errors.MissingFile("There is no such file."), "storage"),
-        (OSError("the storage is away"), "storage"),
-        (OSError(errno.ENOSPC, "No space left on device"), "disk_full"),
         (MemoryError(), "out_of_memory"),
         (EngineLost(-9), "engine_lost"),
     ],
@@ -146,14 +142,30 @@ def test_a_passing_error_gets_three_attempts(
     assert charged(job) == (0, 0)
 
 
-def test_a_full_disk_is_given_time_and_a_lost_process_is_not(
-    job: Job, monkeypatch: pytest.MonkeyPatch, settings: Any
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (engine_errors.DiskFull("No space."), "disk_full"),
+        (engine_errors.MissingFile("There is no such file."), "storage"),
+        (OSError("the storage is away"), "storage"),
+        (OSError(errno.ENOSPC, "No space left on device"), "disk_full"),
+    ],
+)
+def test_storage_and_disks_are_given_time(
+    job: Job, monkeypatch: pytest.MonkeyPatch, settings: Any, error: Exception, code: str
 ):
     fail_with(error, monkeypatch)
     assert run_jobs() == 1
-    another.refresh_from_db()
-    assert (another.state, another.losses) == ("queued", 1)
-    assert another.not_before is not None
+    job.refresh_from_db()
+    assert (job.state, job.delays, job.losses, job.events.latest("pk").detail) == (
+        ("queued", 1, 0, code)
+    )
+    settings.JOB_DELAYS_SECONDS = (0, 0)
+    Job.objects.update(not_before=None)
+    assert run_jobs() == 2
+    job.refresh_from_db()
+    assert (job.state, job.delays, job.losses, job.error_code) == ("failed", 2, 0, code)
+    assert charged(job) == (0, 0)
 
 
 @pytest.mark.parametrize(
@@ -188,8 +200,13 @@ def test_an_unknown_error_tells_the_user_nothing_of_its_text(
 
 
 def test_files_of_a_failed_attempt_are_swept(
-    job: Job, monkeypatch: pytest.MonkeyPatch, fake_separation: list[Any], stored: Stored
+    job: Job,
+    monkeypatch: pytest.MonkeyPatch,
+    fake_separation: list[Any],
+    stored: Stored,
+    settings: Any,
 ):
+    settings.JOB_DELAYS_SECONDS = (0,)
     real, calls = storage_save, []
 
     def save_second_fails_once(*, key: str, path: Path) -> None:
@@ -464,6 +481,10 @@ def beat_on_report(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Heartbeat, "report", report)
 
 
+def until_stopped(heartbeat: Heartbeat) -> None:
+    until(lambda: heartbeat._stop is not None)
+
+
 class TestHeartbeat:
     @pytest.fixture
     def claimed(self, job: Job, monkeypatch: pytest.MonkeyPatch, settings: Any) -> Job:
@@ -476,17 +497,13 @@ class TestHeartbeat:
     @pytest.mark.parametrize("stop", [LeaseLost(), CancelRequested()])
     def test_what_the_beat_learns_stops_the_work(
         self, claimed: Job, stop: Exception, monkeypatch: pytest.MonkeyPatch
-def until_stopped(heartbeat: Heartbeat) -> None:
-    until(lambda: heartbeat._stop is not None)
-
-
     ):
         def beat(*args: Any, **kwargs: Any) -> None:
             raise stop
 
         monkeypatch.setattr("jobs.heartbeat.job_beat", beat)
         with Heartbeat(claimed) as heartbeat:
-            heartbeat._thread.join()
+            until_stopped(heartbeat)
             with pytest.raises(type(stop)):
                 heartbeat.report(0.5)
 
@@ -503,6 +520,9 @@ def until_stopped(heartbeat: Heartbeat) -> None:
         monkeypatch.setattr("jobs.heartbeat.job_beat", beat)
         with Heartbeat(claimed) as heartbeat:
             until_stopped(heartbeat)
+            # Also while the work cannot end, as within a call to storage.
+            (tmp_path / Pulse.WORKER).unlink()
+            until((tmp_path / Pulse.WORKER).exists)
         assert len(beats) == 1
 
     @pytest.mark.parametrize("error", [OperationalError("away"), MemoryError()])
@@ -524,9 +544,6 @@ def until_stopped(heartbeat: Heartbeat) -> None:
         monkeypatch.setattr("jobs.heartbeat.job_look", mock.Mock(side_effect=looks))
         with Heartbeat(claimed) as heartbeat:
             until_stopped(heartbeat)
-            # Also while the work cannot end, as within a call to storage.
-            (tmp_path / Pulse.WORKER).unlink()
-            until((tmp_path / Pulse.WORKER).exists)
         assert beat.call_count == 1
 
     def test_a_job_that_cannot_even_end_loses_its_lease(
@@ -538,5 +555,5 @@ def until_stopped(heartbeat: Heartbeat) -> None:
         beat = mock.Mock()
         monkeypatch.setattr("jobs.heartbeat.job_beat", beat)
         with Heartbeat(claimed) as heartbeat:
-            until_stopped(heartbeat)
+            heartbeat._thread.join()
         assert beat.call_count == 0

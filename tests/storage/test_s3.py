@@ -319,7 +319,7 @@ def test_a_job_waits_for_storage_to_come_back(
     settings.STORAGES = {**good, "default": {**good["default"], "OPTIONS": options}}
     run_jobs()
     job.refresh_from_db()
-    assert (job.state, job.losses) == ("queued", 1)
+    assert (job.state, job.delays, job.losses) == ("queued", 1, 0)
     settings.STORAGES = good
     Job.objects.update(not_before=None)
     assert (jobs_reap(), run_jobs()) == (0, 1)
