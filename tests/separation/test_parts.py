@@ -197,9 +197,8 @@ def test_it_refuses_parts_of_no_length(engine, tmp_path, part_seconds):
         run(recording(tmp_path), tmp_path / "out", part_seconds=part_seconds)
 
 
-@pytest.mark.parametrize("rate", [44100, 48000])
-def test_the_real_model_goes_on_as_if_nothing_had_been(spleeter, tmp_path, read, rate):
-    path = recording(tmp_path, rate=rate, seconds=32)
+def test_the_real_model_goes_on_as_if_nothing_had_been(spleeter, tmp_path):
+    path = recording(tmp_path, seconds=32)
     options = {
         "stems": ["vocals", "instrumental"],
         "model": "spleeter-2stems",
@@ -210,8 +209,4 @@ def test_the_real_model_goes_on_as_if_nothing_had_been(spleeter, tmp_path, read,
     result, steps = run(path, tmp_path / "out", parts_dir=tmp_path / "parts", **options)
     assert steps.count("part") == 2
     for name, file in result.stems.items():
-        if rate == 44100:
-            assert file.read_bytes() == expected.stems[name].read_bytes()
-        else:
-            difference = read(file) - read(expected.stems[name])
-            assert np.abs(difference).max() <= 2.0**-15
+        assert file.read_bytes() == expected.stems[name].read_bytes()
