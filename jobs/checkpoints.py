@@ -1,5 +1,6 @@
 """What a long job has finished so far, kept in storage for an attempt that may follow."""
 
+import errno
 import time
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
@@ -60,6 +61,8 @@ class Checkpoints:
                 self.look()
             except LeaseLost:
                 pass  # nobody waits for it
+        if isinstance(error, OSError) and error.errno == errno.EIO:
+            self._forget()
 
     @property
     def options(self) -> dict[str, Any]:
@@ -114,8 +117,22 @@ class Checkpoints:
             storage_save(key=key, path=self._folder / name)
         return keys
 
+    def _forget(self) -> None:
+        """Have the next attempt make all parts anew: one of them cannot be read back."""
+        try:
+            _connect()
+            rows = self._job.parts.filter(job__attempt=self._job.attempt)
+            log.warning("job_parts_forgotten", number=rows.delete()[0])
+        except DatabaseError:
+            log.warning("job_parts_not_forgotten", exc_info=True)
+
     def _note(self, part: Part, keys: dict[str, str]) -> None:
-        if not connection.in_atomic_block:
-            close_old_connections()
+        _connect()
         job_part_add(self._job, number=part.number, n_samples=part.n_samples, keys=keys)
         log.info("job_part_kept", number=part.number)
+
+
+def _connect() -> None:
+    # The connection has been idle for as long as the work took, and may be dead.
+    if not connection.in_atomic_block:
+        close_old_connections()

@@ -159,6 +159,23 @@ def test_a_part_that_is_gone_is_made_again(
     assert row.keys["00001.vocals.wav"] == f"jobs/{job.uuid}/parts/2/00001.vocals.wav"
 
 
+def test_a_part_that_rotted_in_storage_is_made_again(
+    make_long_job: Callable[[], Job],
+    monkeypatch: pytest.MonkeyPatch,
+    media_dir: Path,
+    settings: Any,
+):
+    job = make_long_job()
+    lose_after(3, job, EngineLost(-9), monkeypatch)
+    assert run_next_job()
+    rotten = media_dir / f"jobs/{job.uuid}/parts/1/00001.vocals.wav"
+    rotten.write_bytes(bytes(rotten.stat().st_size))
+    settings.JOB_DELAYS_SECONDS = (0,)
+    assert run_jobs() == 2
+    job.refresh_from_db()
+    assert (job.state, job.attempt) == ("succeeded", 3)
+
+
 def test_a_storage_that_refuses_parts_costs_the_job_nothing(
     make_long_job: Callable[[], Job], monkeypatch: pytest.MonkeyPatch
 ):
