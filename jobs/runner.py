@@ -49,20 +49,25 @@ def job_run(job: Job) -> None:
     log.info("job_started", stems=job.stems, model=job.model, n_samples=job.asset.n_samples)
     try:
         try:
-            with Heartbeat(job) as heartbeat:
-                outputs = _separate(job, heartbeat)
-                settle(lambda: job_succeed(job, outputs=outputs))
-        except (LeaseLost, DatabaseError):
-            raise
-        except Exception as error:
-            _end_badly(job, error)
-        else:
-            log.info("job_succeeded")
-    except LeaseLost:
-        _step_back(job)
+            _attempt(job)
+        except LeaseLost:
+            settle(lambda: _step_back(job))
     except DatabaseError:
         # Nothing can be written now. The lease will end, and another attempt will follow.
         log.exception("job_left_to_the_reaper")
+
+
+def _attempt(job: Job) -> None:
+    try:
+        with Heartbeat(job) as heartbeat:
+            outputs = _separate(job, heartbeat)
+            settle(lambda: job_succeed(job, outputs=outputs))
+    except (LeaseLost, DatabaseError):
+        raise
+    except Exception as error:
+        _end_badly(job, error)
+    else:
+        log.info("job_succeeded")
 
 
 def _separate(job: Job, heartbeat: Heartbeat) -> list[Asset]:

@@ -10,6 +10,7 @@ from unittest import mock
 
 import pytest
 import structlog
+from django.db import connection
 from django.db.models.functions import Now
 from django.db.utils import OperationalError
 from django_q.models import OrmQ
@@ -32,7 +33,7 @@ from jobs.tasks import separation_run
 from separation import errors as engine_errors
 from tests.e2e.processes import ROOT
 from tests.fakes.engine import separate_here
-from tests.makers import make_asset, make_job, run_jobs
+from tests.makers import make_asset, make_job, make_workspace, run_jobs
 
 pytestmark = pytest.mark.django_db
 
@@ -280,6 +281,28 @@ def test_what_a_lost_attempt_stored_after_the_end_is_swept_once_more(
     assert run_jobs() == 1
     assert len(stored()) == 3
     assert storage_clean() == 1
+    assert stored() == [f"uploads/{job.asset.uuid}"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_who_lost_the_job_tidies_up_though_the_database_was_restarted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stored: Stored
+):
+    """Which is when leases get lost; the connection of the worker's own is dead then."""
+    workspace = make_workspace()
+    job = make_job(workspace, make_asset(workspace, tmp_path))
+
+    def separate(*, folder: Path, **options: Any) -> None:
+        (folder / "vocals.wav").touch()
+        storage_save(key=f"jobs/{job.uuid}/1/vocals.wav", path=folder / "vocals.wav")
+        Job.objects.filter(pk=job.pk).update(attempt=2)
+        assert connection.connection is not None
+        connection.connection.close()
+        raise LeaseLost
+
+    monkeypatch.setattr(runner, "engine_separate", separate)
+    monkeypatch.setattr("jobs.settling.time.sleep", lambda _: None)
+    assert runner.run_next_job()
     assert stored() == [f"uploads/{job.asset.uuid}"]
 
 
