@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection
 from django.db.models.functions import Now
 from django_q.models import OrmQ
 
@@ -124,6 +124,29 @@ def test_a_duty_that_fails_does_not_end_the_round(
     )
     Janitor().round()
     assert wallet_get(workspace=alice).posted_mcr == 100_000
+
+
+def test_after_an_outage_workers_may_beat_before_they_lose_their_jobs(
+    alice: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    job = make_job(alice, make_asset(alice, tmp_path))
+    job_claim()
+    Job.objects.update(lease_until=LONG_AGO)
+
+    def limit_waiting() -> None:
+        raise OperationalError("the database is away")
+
+    janitor = Janitor()
+    with monkeypatch.context() as outage:
+        outage.setattr("jobs.management.commands.janitor.limit_waiting", limit_waiting)
+        janitor.round()
+    janitor.round()
+    job.refresh_from_db()
+    assert job.state == "running"
+    janitor._reap_from -= 3
+    janitor.round()
+    job.refresh_from_db()
+    assert job.state == "queued"
 
 
 def test_it_wakes_for_files_to_remove(

@@ -1,5 +1,6 @@
 import signal
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -38,6 +39,9 @@ log = structlog.get_logger(__name__)
 
 # Files that cannot be deleted now are tried again this often.
 _CLEAN_EVERY_S = 30.0
+# After an outage of the database, leases may be over though the work goes on: for so long, workers
+# may beat before their jobs are taken from them.
+_OUTAGE_GRACE_S = 3.0
 
 
 class Command(BaseCommand):
@@ -48,6 +52,8 @@ class Command(BaseCommand):
     """
 
     help = "Take back the jobs of lost workers, wake workers that were not told, expire credits."
+
+    _reap_from = 0.0
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--interval", type=float, default=1.0, help="seconds between rounds")
@@ -65,15 +71,17 @@ class Command(BaseCommand):
             pulse_write()
 
     def round(self) -> None:
-        attempt_all(
-            jobs_reap,
+        reapers = (jobs_reap, ingests_reap) if time.monotonic() >= self._reap_from else ()
+        is_done = attempt_all(
+            *reapers,
             wake_separation_if_needed,
-            ingests_reap,
             wake_imports_if_needed,
             lots_expire,
             wake_payments_if_needed,
             wake_webhooks_if_needed,
         )
+        if not is_done:
+            self._reap_from = time.monotonic() + _OUTAGE_GRACE_S
 
     def _seldom(self, stop: threading.Event) -> None:
         while not stop.is_set():
@@ -92,10 +100,13 @@ class Command(BaseCommand):
             stop.wait(_CLEAN_EVERY_S)
 
 
-def attempt_all(*duties: Callable[[], object]) -> None:
-    attempt(limit_waiting)
+def attempt_all(*duties: Callable[[], object]) -> bool:
+    """Do each, whatever becomes of the others; False when the database is away."""
+    if not attempt(limit_waiting):
+        return False
     for duty in duties:
         attempt(duty)
+    return True
 
 
 def limit_waiting() -> None:
@@ -104,12 +115,14 @@ def limit_waiting() -> None:
         cursor.execute("SET lock_timeout = '1s'")
 
 
-def attempt(duty: Callable[[], object]) -> None:
+def attempt(duty: Callable[[], object]) -> bool:
     try:
         duty()
     except Exception:
         # Whatever it is, the other duties and the next round must go on.
         log.exception("janitor_duty_failed", duty=duty.__name__)
+        return False
+    return True
 
 
 def wake_separation_if_needed() -> None:
