@@ -308,8 +308,7 @@ if VIDEO_IMPORTS and not find_spec("yt_dlp"):
 
 # A worker that is silent for this long has lost its job to the reaper.
 JOB_LEASE_SECONDS = env.integer("STEMWRIGHT_JOB_LEASE_SECONDS", 30)
-# A cancel is looked for so often, and has to end the work within a second; every third look also
-# prolongs the lease.
+# A cancel is looked for so often, and has to end the work within a second.
 JOB_HEARTBEAT_SECONDS = 0.4
 # How many attempts may be lost through no fault of the job's.
 JOB_MAX_ATTEMPTS = 3

@@ -68,11 +68,6 @@ def engine_separate(
     return _resident.separate(arguments, watch=watch, on_progress=on_progress)
 
 
-def engine_close() -> None:
-    """End the resident process; the next separation starts another."""
-    _resident.close()
-
-
 class EngineProcess:
     """One process, for one caller at a time.
 
