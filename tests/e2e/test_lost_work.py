@@ -97,7 +97,7 @@ def engine_at(job: Job, *, attempt: int, log: Path) -> psutil.Process:
 def is_gone(process: psutil.Process) -> bool:
     """Also when nobody has buried it yet."""
     try:
-        return process.status() == psutil.STATUS_ZOMBIE
+        return bool(process.status() == psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return True
 
