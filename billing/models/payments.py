@@ -58,7 +58,11 @@ class Plan(models.Model):
         constraints = [
             models.CheckConstraint(
                 condition=Q(monthly_mcr__gt=0) & Q(price_cents__gt=0), name="plan_positive"
-            )
+            ),
+            # With none, jobs would wait for ever, their credits held.
+            models.CheckConstraint(
+                condition=Q(parallel_jobs=None) | Q(parallel_jobs__gt=0), name="plan_runs_jobs"
+            ),
         ]
 
     def __str__(self) -> str:
