@@ -171,7 +171,13 @@ def jobs_reap() -> int:
             # One job that cannot be taken back must not keep the others from it.
             log.exception("job_reap_failed", job=str(job.uuid), attempt=job.attempt)
             continue
-        log.warning("job_reaped", job=str(job.uuid), attempt=job.attempt, worker=job.worker)
+        log.warning(
+            "job_reaped",
+            job=str(job.uuid),
+            attempt=job.attempt,
+            request_id=job.request_id,
+            worker=job.worker,
+        )
         reaped += 1
     return reaped
 

@@ -221,8 +221,9 @@ def message_resend(*, workspace: Workspace, message_uuid: UUID) -> WebhookMessag
             if not endpoint.is_enabled:
                 raise WrongState("The webhook is disabled or deleted; nobody would receive it.")
             url = endpoint.url
-        ended = WebhookMessage.objects.filter(pk=message.pk).exclude(state=MessageState.PENDING)
-        resent = ended.update(
+        # Also one that waits for its next try, which may be a day away; not one that is on its way.
+        idle = WebhookMessage.objects.filter(pk=message.pk, lease_until=None)
+        resent = idle.update(
             state=MessageState.PENDING,
             url=url,
             host=host_of(url),
@@ -231,7 +232,7 @@ def message_resend(*, workspace: Workspace, message_uuid: UUID) -> WebhookMessag
             finished_at=None,
         )
         if not resent:
-            raise WrongState("It is still being delivered.")
+            raise WrongState("It is being delivered right now.")
         wake_webhooks()
     return message_get_for_workspace(workspace=workspace, message_uuid=message_uuid)
 

@@ -205,7 +205,10 @@ def test_deliveries_from_the_test_to_the_resending(alice_client: Client, server:
     response = post(alice_client, f"webhooks/{webhook['id']}/test")
     assert response.status_code == 202
     delivery = response.json()["id"]
+    # On its way, by a worker that has not written down yet how it went.
+    WebhookMessage.objects.update(lease_until=Now() + timedelta(seconds=60))
     assert refusal(post(alice_client, f"deliveries/{delivery}/resend")) == (409, "wrong_state")
+    WebhookMessage.objects.update(lease_until=None)
     messages_deliver()
     shown = alice_client.get(f"/v1/deliveries/{delivery}").json()
     assert shown["next_attempt_at"] is not None
@@ -229,7 +232,8 @@ def test_deliveries_from_the_test_to_the_resending(alice_client: Client, server:
     assert (attempt["error_code"], attempt["response"]) == ("refused", "<b>broken</b>")
 
     server.answer = OK
-    WebhookMessage.objects.update(next_attempt_at=Now())
+    # The next try would come in some seconds, later ones in a day.
+    assert post(alice_client, f"deliveries/{delivery}/resend").status_code == 202
     messages_deliver()
     again = post(alice_client, f"deliveries/{delivery}/resend")
     assert (again.status_code, again.json()["state"]) == (202, "pending")
