@@ -509,5 +509,9 @@ LOGGING = {
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "structured"}},
     "root": {"handlers": ["stderr"], "level": env.text("STEMWRIGHT_LOG_LEVEL", "INFO")},
     # django-q2 would add a handler of its own and write each line twice.
-    "loggers": {"django-q": {"handlers": ["stderr"], "level": "WARNING", "propagate": False}},
+    "loggers": {
+        "django-q": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
+        # It would tell headers with customers' secrets.
+        "httpcore": {"level": "WARNING"},
+    },
 }

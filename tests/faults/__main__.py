@@ -1,6 +1,7 @@
 """`python -m tests.faults`: see the package."""
 
 import argparse
+import atexit
 import json
 import logging
 import os
@@ -34,13 +35,11 @@ def main() -> int:
     parser.add_argument("--keep", action="store_true", help="keep the logs")
     arguments = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="stemwright-faults-"))
+    if not arguments.keep:
+        # Registered first, so that it comes last: the database has stopped by then.
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
     with ExitStack() as stack:
-        try:
-            result = _run(arguments, folder, stack)
-        finally:
-            stack.close()
-            if not arguments.keep:
-                shutil.rmtree(folder, ignore_errors=True)
+        result = _run(arguments, folder, stack)
     print("FAULTS " + json.dumps(result))
     return 1 if result["violations"] else 0
 
