@@ -163,7 +163,7 @@ def test_a_foreign_host_is_refused_in_the_same_form(alice_client: Client, path: 
 
 def test_our_own_failure_is_answered_in_the_same_form(monkeypatch: pytest.MonkeyPatch):
     client = Client(raise_request_exception=False)
-    monkeypatch.setattr("config.health._database_is_migrated", lambda: 1 / 0)
+    monkeypatch.setattr("config.health.JsonResponse", lambda *args, **values: 1 / 0)
     response = client.get("/readyz")
     assert response.status_code == 500
     error = response.json()["error"]
