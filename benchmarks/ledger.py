@@ -8,10 +8,7 @@ a database that is made for it and dropped afterwards.
 import json
 import os
 import sys
-import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier, Event
 from uuid import uuid4
 
 import django
@@ -22,6 +19,7 @@ django.setup()
 from django.db import connection, transaction  # noqa: E402
 
 from accounts.models import ApiKey, Workspace  # noqa: E402
+from benchmarks.rates import calls_per_second  # noqa: E402
 from billing.ledger import credits_grant, credits_hold  # noqa: E402
 from billing.selectors import ledger_discrepancies  # noqa: E402
 
@@ -71,31 +69,6 @@ def make_hold(*, with_key: bool) -> Callable[[], None]:
     )
 
 
-def rate(work: Callable[[], None], *, n_threads: int, seconds: float) -> float:
-    """Calls a second by all threads together."""
-    barrier, over = Barrier(n_threads + 1), Event()
-
-    def run(_: int) -> int:
-        done = 0
-        try:
-            work()
-            barrier.wait()
-            while not over.is_set():
-                work()
-                done += 1
-        finally:
-            connection.close()
-        return done
-
-    with ThreadPoolExecutor(n_threads) as pool:
-        counts = pool.map(run, range(n_threads))
-        barrier.wait()
-        started = time.monotonic()
-        time.sleep(seconds)
-        over.set()
-        return sum(counts) / (time.monotonic() - started)
-
-
 def main() -> None:
     seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 3
     connection.settings_dict["TEST"]["NAME"] = f"bench_ledger_{os.getpid()}"
@@ -107,14 +80,14 @@ def main() -> None:
         hold, hold_with_key = make_hold(with_key=False), make_hold(with_key=True)
         for n_threads in N_THREADS:
             works = {
-                "hold": hold,
-                "hold_with_key": hold_with_key,
-                "bare_insert": bare_insert,
-                "locked_sum": locked_sum,
+                "hold": lambda _: hold,
+                "hold_with_key": lambda _: hold_with_key,
+                "bare_insert": lambda _: bare_insert,
+                "locked_sum": lambda _: locked_sum,
             }
             rates = {
-                name: rate(work, n_threads=n_threads, seconds=seconds)
-                for name, work in works.items()
+                name: calls_per_second(work_of, n_threads=n_threads, seconds=seconds)
+                for name, work_of in works.items()
             }
             rows.append({"threads": n_threads, **{name: round(r, 1) for name, r in rates.items()}})
             sys.stdout.write(

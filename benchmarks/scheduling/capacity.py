@@ -1,14 +1,12 @@
 """What one PostgreSQL bears: claims and heartbeats a second, by many workers at once."""
 
 import itertools
-import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier, Event
 
 from django.db import connection
 from django.db.models.functions import Now
 
+from benchmarks.rates import calls_per_second
 from jobs.leases import job_beat
 from jobs.models import Job, JobState
 from jobs.scheduling import job_claim
@@ -21,7 +19,7 @@ def claims_per_second(*, n_threads: int, seconds: float) -> float:
         if job_claim() is None:
             raise RuntimeError("no job was left to claim")
 
-    return _rate(lambda _: claim, n_threads=n_threads, seconds=seconds)
+    return calls_per_second(lambda _: claim, n_threads=n_threads, seconds=seconds)
 
 
 def beats_per_second(*, n_threads: int, seconds: float) -> float:
@@ -32,7 +30,7 @@ def beats_per_second(*, n_threads: int, seconds: float) -> float:
         progress = itertools.count()
         return lambda: job_beat(job, progress=next(progress) * 1e-9)
 
-    return _rate(beats_of, n_threads=n_threads, seconds=seconds)
+    return calls_per_second(beats_of, n_threads=n_threads, seconds=seconds)
 
 
 def make_waiting(template: Job, number: int) -> None:
@@ -52,29 +50,3 @@ def make_waiting(template: Job, number: int) -> None:
     with connection.cursor() as cursor:
         # As autovacuum does within a minute of such a rush.
         cursor.execute("ANALYZE jobs_job")
-
-
-def _rate(work_of: Callable[[int], Callable[[], None]], *, n_threads: int, seconds: float) -> float:
-    """Calls a second by all threads together."""
-    barrier, over = Barrier(n_threads + 1), Event()
-
-    def run(number: int) -> int:
-        done = 0
-        try:
-            work = work_of(number)
-            work()
-            barrier.wait()
-            while not over.is_set():
-                work()
-                done += 1
-        finally:
-            connection.close()
-        return done
-
-    with ThreadPoolExecutor(n_threads) as pool:
-        counts = pool.map(run, range(n_threads))
-        barrier.wait()
-        started = time.monotonic()
-        time.sleep(seconds)
-        over.set()
-        return sum(counts) / (time.monotonic() - started)
