@@ -1,21 +1,19 @@
 """All settings, read from the environment. Without any, this is a development machine."""
 
 import os
-import sys
 from base64 import urlsafe_b64encode
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import dj_database_url
-import structlog
 from cryptography.fernet import Fernet, MultiFernet
 
 from config import env
 from config.broker import broker_settings, sqs_queue_prefix
 from config.buckets import bucket_origin, bucket_storage_from_environment
 from config.localdb import ensure_database_url
-from config.logs import mask_tokens
+from config.logs import logging_settings, structlog_configure
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 VAR_DIR = BASE_DIR / "var"
@@ -468,50 +466,7 @@ METRICS_TOKEN = env.text("STEMWRIGHT_METRICS_TOKEN", "")
 
 # --- Logs: one JSON object a line; words on a terminal ----------------------------------------
 
-_shared_processors: list[Any] = [
-    structlog.contextvars.merge_contextvars,
-    structlog.stdlib.add_logger_name,
-    structlog.stdlib.add_log_level,
-    structlog.processors.TimeStamper(fmt="iso"),
-    structlog.processors.StackInfoRenderer(),
-]
-_renderer: list[Any] = (
-    [
-        structlog.processors.format_exc_info,
-        mask_tokens,
-        # Its own formatter would print the variables of each frame, passwords too.
-        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
-    ]
-    if sys.stderr.isatty()
-    else [
-        structlog.processors.format_exc_info,
-        mask_tokens,
-        structlog.processors.JSONRenderer(),
-    ]
-)
-structlog.configure(
-    processors=[*_shared_processors, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-    logger_factory=structlog.stdlib.LoggerFactory(),
-    cache_logger_on_first_use=True,
-)
+structlog_configure()
+LOGGING = logging_settings(level=env.text("STEMWRIGHT_LOG_LEVEL", "INFO"))
 # It believes any X-Forwarded-For; api/apps.py tells the address that the proxies vouch for.
 DJANGO_STRUCTLOG_IP_LOGGING_ENABLED = False
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {
-        "structured": {
-            "()": structlog.stdlib.ProcessorFormatter,
-            "foreign_pre_chain": _shared_processors,
-            "processors": [structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_renderer],
-        }
-    },
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "structured"}},
-    "root": {"handlers": ["stderr"], "level": env.text("STEMWRIGHT_LOG_LEVEL", "INFO")},
-    # django-q2 would add a handler of its own and write each line twice.
-    "loggers": {
-        "django-q": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
-        # It would tell headers with customers' secrets.
-        "httpcore": {"level": "WARNING"},
-    },
-}
