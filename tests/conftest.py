@@ -1,3 +1,4 @@
+import ipaddress
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,11 @@ from pytest_django.plugin import blocking_manager_key
 import separation
 from config import health
 from jobs import separating
+from jobs.heartbeat import Heartbeat
 from tests.fakes.engine import separate_here
+from tests.fakes.http import Server, says
 from tests.fakes.stripe import FakeStripe, Sender
-from tests.makers import make_key, make_prices, make_shop, make_tone, make_workspace
+from tests.makers import make_key, make_prices, make_shop, make_tone, make_wav, make_workspace
 
 # Fixtures `s3_server` and `bucket`.
 pytest_plugins = ["tests.servers.plugin"]
@@ -164,3 +167,20 @@ def stripe_sender(fake_stripe: FakeStripe) -> Sender:
         return client.post("/stripe/webhook", body, content_type="application/json").status_code
 
     return Sender(post, secret=fake_stripe.webhook_secret)
+
+
+@pytest.fixture
+def no_beats(request: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The heartbeat has a connection of its own, which sees nothing of a test's transaction."""
+    marker = request.node.get_closest_marker("django_db")
+    if marker is None or not marker.kwargs.get("transaction"):
+        monkeypatch.setattr(Heartbeat, "_beat", lambda self: None)
+
+
+@pytest.fixture
+def media_server(settings: Any) -> Iterator[Server]:
+    """Gives out a short recording, and may be reached."""
+    with Server(says("200 OK", body=make_wav(seconds=0.2))).running() as server:
+        settings.OUTBOUND_PORTS = [server.port]
+        settings.OUTBOUND_ALLOW = [ipaddress.ip_network("127.0.0.0/8")]
+        yield server

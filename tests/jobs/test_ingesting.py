@@ -1,12 +1,8 @@
 """What comes in becomes an asset, or says why not; whatever happens to its workers."""
 
-import ipaddress
 import socket
-import subprocess
-import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,15 +10,12 @@ from typing import Any
 import pytest
 from django.db import connection
 from django.db.models import F
-from django.db.models.functions import Now
-from django.test import Client
 from django_q.models import OrmQ
 from structlog.testing import capture_logs
 
-from config.errors import LimitReached, WrongState
+from config.errors import WrongState
 from jobs import ingesting, services
 from jobs.cleaning import storage_clean
-from jobs.heartbeat import Heartbeat
 from jobs.importing import import_cancel, import_create
 from jobs.ingest_leases import (
     has_waiting_ingests,
@@ -38,30 +31,15 @@ from jobs.models import Asset, AssetState, Ingest, IngestState
 from jobs.outbound_network import OutboundFailed
 from jobs.stores import StorageFailed
 from jobs.tasks import ingests_run
-from tests.e2e.processes import ROOT, service_environment
 from tests.fakes.http import Server, says
 from tests.jobs import bombs
-from tests.makers import make_key, make_wav, make_workspace
+from tests.makers import make_wav, make_workspace
 from tests.upload_makers import make_upload
 
 LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 WAV = make_wav(seconds=0.2)
 
-
-@pytest.fixture(autouse=True)
-def _no_beats(request: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The heartbeat has a connection of its own, which sees nothing of a test's transaction."""
-    marker = request.node.get_closest_marker("django_db")
-    if marker is None or not marker.kwargs.get("transaction"):
-        monkeypatch.setattr(Heartbeat, "_beat", lambda self: None)
-
-
-@pytest.fixture
-def server(settings: Any) -> Iterator[Server]:
-    with Server(says("200 OK", body=WAV)).running() as server:
-        settings.OUTBOUND_PORTS = [server.port]
-        settings.OUTBOUND_ALLOW = [ipaddress.ip_network("127.0.0.0/8")]
-        yield server
+pytestmark = pytest.mark.usefixtures("no_beats")
 
 
 def make_import(workspace: Any, url: str = "http://media.example.org/a.wav") -> Ingest:
@@ -80,9 +58,9 @@ def scratch(settings: Any) -> list[Path]:
 
 @pytest.mark.django_db
 def test_a_recording_is_fetched_and_made_an_asset(
-    alice: Any, server: Server, settings: Any, stored: Callable[[], list[str]]
+    alice: Any, media_server: Server, settings: Any, stored: Callable[[], list[str]]
 ):
-    ingest = run(make_import(alice, f"{server.url}/takes/first%20take.wav?key=1"))
+    ingest = run(make_import(alice, f"{media_server.url}/takes/first%20take.wav?key=1"))
     asset = Asset.objects.get()
     assert (ingest.state, ingest.asset, ingest.error_code) == (IngestState.READY, asset, "")
     assert (ingest.filename, ingest.received_bytes, ingest.losses) == (
@@ -122,9 +100,9 @@ def test_an_upload_in_parts_is_made_an_asset_too(alice: Any, monkeypatch: Any):
 
 
 @pytest.mark.django_db
-def test_a_name_that_was_given_is_kept(alice: Any, server: Server):
+def test_a_name_that_was_given_is_kept(alice: Any, media_server: Server):
     ingest = import_create(
-        workspace=alice, api_key=None, url=server.url, filename="../My song.flac"
+        workspace=alice, api_key=None, url=media_server.url, filename="../My song.flac"
     )
     assert run(ingest).filename == Asset.objects.get().filename == "My song.flac"
 
@@ -152,7 +130,7 @@ def test_a_name_that_was_given_is_kept(alice: Any, server: Server):
 )
 def test_what_will_not_change_ends_it(
     alice: Any,
-    server: Server,
+    media_server: Server,
     settings: Any,
     stored: Callable[[], list[str]],
     answer: Any,
@@ -160,8 +138,8 @@ def test_what_will_not_change_ends_it(
     message: str | None,
 ):
     settings.RECORDING_MAX_SECONDS = 1
-    server.answer = answer
-    ingest = run(make_import(alice, f"{server.url}/a.wav"))
+    media_server.answer = answer
+    ingest = run(make_import(alice, f"{media_server.url}/a.wav"))
     assert (ingest.state, ingest.error_code, ingest.attempt) == (IngestState.FAILED, code, 1)
     assert message is None or ingest.error_message == message
     assert (Asset.objects.count(), stored(), scratch(settings)) == (0, [], [])
@@ -181,7 +159,7 @@ def test_what_will_not_change_ends_it(
 )
 def test_trouble_that_may_pass_is_tried_again_but_not_for_ever(
     alice: Any,
-    server: Server,
+    media_server: Server,
     settings: Any,
     monkeypatch: Any,
     stored: Callable[[], list[str]],
@@ -190,9 +168,9 @@ def test_trouble_that_may_pass_is_tried_again_but_not_for_ever(
 ):
     match fault:
         case "busy":
-            server.answer = says("503 Busy")
+            media_server.answer = says("503 Busy")
         case "cut":
-            server.answer = says("200 OK", f"Content-Length: {len(WAV)}", body=WAV[:100])
+            media_server.answer = says("200 OK", f"Content-Length: {len(WAV)}", body=WAV[:100])
         case "gone":
             failed = OutboundFailed("connection_failed")
             monkeypatch.setattr(ingesting, "outbound_download", _raising(failed))
@@ -200,7 +178,7 @@ def test_trouble_that_may_pass_is_tried_again_but_not_for_ever(
             monkeypatch.setattr(services, "storage_save", _raising(StorageFailed("down")))
         case "disk":
             monkeypatch.setattr(services, "storage_save", _raising(OSError(28, "full")))
-    ingest = make_import(alice, f"{server.url}/a.wav")
+    ingest = make_import(alice, f"{media_server.url}/a.wav")
     for attempt in (1, 2):
         run(ingest)
         assert (ingest.state, ingest.attempt, ingest.losses) == (
@@ -227,12 +205,12 @@ def _raising(error: Exception) -> Any:
 
 
 @pytest.mark.django_db
-def test_trouble_that_has_passed_is_forgotten(alice: Any, server: Server):
-    ingest = make_import(alice, f"{server.url}/a.wav")
-    server.answer = says("503 Busy")
+def test_trouble_that_has_passed_is_forgotten(alice: Any, media_server: Server):
+    ingest = make_import(alice, f"{media_server.url}/a.wav")
+    media_server.answer = says("503 Busy")
     run(ingest)
     Ingest.objects.update(not_before=LONG_AGO)
-    server.answer = says("200 OK", body=WAV)
+    media_server.answer = says("200 OK", body=WAV)
     run(ingest)
     assert (ingest.state, ingest.attempt, ingest.losses) == (IngestState.READY, 2, 1)
 
@@ -299,9 +277,9 @@ def test_claims_side_by_side_take_each_once_and_keep_the_limit(settings: Any):
 
 @pytest.mark.django_db
 def test_a_worker_that_lost_its_lease_makes_nothing(
-    alice: Any, server: Server, stored: Callable[[], list[str]]
+    alice: Any, media_server: Server, stored: Callable[[], list[str]]
 ):
-    ingest = make_import(alice, f"{server.url}/a.wav")
+    ingest = make_import(alice, f"{media_server.url}/a.wav")
     slow = ingest_claim()
     assert slow is not None
     Ingest.objects.update(lease_until=LONG_AGO)
@@ -343,9 +321,9 @@ def test_workers_that_are_lost_again_and_again_end_it(alice: Any):
 
 @pytest.mark.django_db
 def test_a_worker_that_has_to_stop_hands_back(
-    alice: Any, server: Server, settings: Any, monkeypatch: Any, tmp_path: Path
+    alice: Any, media_server: Server, settings: Any, monkeypatch: Any, tmp_path: Path
 ):
-    ingest = make_import(alice, f"{server.url}/a.wav")
+    ingest = make_import(alice, f"{media_server.url}/a.wav")
     settings.JOB_STOP_GRACE_SECONDS = 0
     monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path))
     claimed = ingest_claim()
@@ -362,19 +340,19 @@ def test_a_worker_that_has_to_stop_hands_back(
 
 
 @pytest.mark.django_db
-def test_a_bug_of_ours_ends_it_without_details(alice: Any, server: Server, monkeypatch: Any):
+def test_a_bug_of_ours_ends_it_without_details(alice: Any, media_server: Server, monkeypatch: Any):
     monkeypatch.setattr(ingesting, "asset_create", _raising(KeyError("secret")))
-    ingest = run(make_import(alice, f"{server.url}/a.wav"))
+    ingest = run(make_import(alice, f"{media_server.url}/a.wav"))
     assert (ingest.state, ingest.error_code) == (IngestState.FAILED, "internal")
     assert ingest.error_message == "Something went wrong on our side."
 
 
 @pytest.mark.django_db
-def test_an_address_is_in_no_line_of_the_log(alice: Any, server: Server):
+def test_an_address_is_in_no_line_of_the_log(alice: Any, media_server: Server):
     with capture_logs() as lines:
         for answer in (says("200 OK", body=WAV), says("503 Busy"), says("404 No")):
-            server.answer = answer
-            run(make_import(alice, f"{server.url}/private-folder/a.wav?token=hush"))
+            media_server.answer = answer
+            run(make_import(alice, f"{media_server.url}/private-folder/a.wav?token=hush"))
     assert len(lines) >= 6
     assert "hush" not in repr(lines)
     assert "private-folder" not in repr(lines)
@@ -384,14 +362,14 @@ def test_an_address_is_in_no_line_of_the_log(alice: Any, server: Server):
 
 
 @pytest.mark.django_db
-def test_a_waiting_import_is_cancelled_at_once(alice: Any, charlie: Any, server: Server):
-    ingest = make_import(alice, server.url)
+def test_a_waiting_import_is_cancelled_at_once(alice: Any, charlie: Any, media_server: Server):
+    ingest = make_import(alice, media_server.url)
     import_cancel(workspace=alice, import_uuid=ingest.uuid)
     import_cancel(workspace=alice, import_uuid=ingest.uuid)
     ingest.refresh_from_db()
-    assert (ingest.state, server.n_connections) == (IngestState.CANCELLED, 0)
+    assert (ingest.state, media_server.n_connections) == (IngestState.CANCELLED, 0)
     assert not run_next_ingest()
-    done = run(make_import(alice, server.url))
+    done = run(make_import(alice, media_server.url))
     with pytest.raises(WrongState):
         import_cancel(workspace=alice, import_uuid=done.uuid)
     done.refresh_from_db()
@@ -400,113 +378,32 @@ def test_a_waiting_import_is_cancelled_at_once(alice: Any, charlie: Any, server:
 
 @pytest.mark.django_db(transaction=True)
 def test_a_fetch_that_runs_is_given_up_when_it_is_cancelled(
-    server: Server, settings: Any, stored: Callable[[], list[str]]
+    media_server: Server, settings: Any, stored: Callable[[], list[str]]
 ):
     """The server would drip for ever; the limit on its time is far away."""
     workspace = make_workspace()
-    ingest = make_import(workspace, f"{server.url}/a.wav")
+    ingest = make_import(workspace, f"{media_server.url}/a.wav")
 
     def drip(connected: socket.socket) -> None:
         connected.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
         import_cancel(workspace=workspace, import_uuid=ingest.uuid)
         connection.close()
-        while not server.stopping.wait(0.02):
+        while not media_server.stopping.wait(0.02):
             connected.sendall(b"x")
 
-    server.answer = drip
+    media_server.answer = drip
     assert run_next_ingest()
     ingest.refresh_from_db()
     assert (ingest.state, ingest.attempt) == (IngestState.CANCELLED, 1)
     assert (Asset.objects.count(), stored(), scratch(settings)) == (0, [], [])
 
 
-# --- Real kills ---
-
-KILLED = """
-import os, signal
-from jobs import ingesting, services
-from jobs.tasks import ingests_run
-def die(*args, **values):
-    os.kill(os.getpid(), signal.SIGKILL)
-real_save = services.storage_save
-def save_and_die(**values):
-    real_save(**values)
-    die()
-{patch}
-ingests_run()
-"""
-
-
-def wait_until_alone() -> None:
-    """Until the database, too, has noticed the death; then nothing of it is locked any more."""
-    others = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
-    others += " AND backend_type = 'client backend' AND pid <> pg_backend_pid()"
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        with connection.cursor() as cursor:
-            cursor.execute(others)
-            if cursor.fetchone() == (0,):
-                return
-        time.sleep(0.02)
-    raise AssertionError("the killed worker's connections are still there")
-
-
-@pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize(
-    ("patch", "n_left"),
-    [
-        ("ingesting.outbound_download = die", 0),
-        ("services.recording_probe = die", 0),
-        ("services.storage_save = die", 1),
-        ("services.storage_save = save_and_die", 1),
-        ("ingesting.ingest_succeed = die", 1),
-    ],
-)
-def test_a_kill_leaves_no_file_without_a_row_and_no_second_asset(
-    server: Server, media_dir: Path, stored: Callable[[], list[str]], patch: str, n_left: int
-):
-    workspace = make_workspace()
-    ingest = make_import(workspace, f"{server.url}/a.wav")
-    environ = service_environment(
-        media_dir,
-        STEMWRIGHT_OUTBOUND_ALLOW="127.0.0.0/8",
-        STEMWRIGHT_OUTBOUND_PORTS=str(server.port),
-    )
-    worker = subprocess.run(
-        [sys.executable, "manage.py", "shell", "--no-imports", "-c", KILLED.format(patch=patch)],
-        cwd=ROOT,
-        env=environ,
-        capture_output=True,
-        timeout=60,
-        check=False,
-    )
-    assert worker.returncode == -9, worker.stderr.decode()
-    wait_until_alone()
-    ingest.refresh_from_db()
-    assert (ingest.state, ingest.attempt) == (IngestState.RUNNING, 1)
-    # What was stored has a row, though it is nobody's.
-    assert Asset.objects.filter(state=AssetState.STORING).count() == n_left
-    assert set(stored()) <= set(Asset.objects.values_list("storage_key", flat=True))
-
-    Ingest.objects.update(lease_until=LONG_AGO)
-    assert ingests_reap() == 1
-    Ingest.objects.update(not_before=None)
-    run(ingest)
-    asset = Asset.objects.get(state=AssetState.READY)
-    assert (ingest.state, ingest.attempt, ingest.asset) == (IngestState.READY, 2, asset)
-    # In time, what the killed worker left is removed.
-    Asset.objects.filter(state=AssetState.STORING).update(created_at=Now() - timedelta(hours=7))
-    storage_clean()
-    assert stored() == [asset.storage_key]
-
-
-# --- Who wakes workers ---
-
-
 @pytest.mark.django_db
-def test_workers_are_woken(alice: Any, server: Server, django_capture_on_commit_callbacks: Any):
+def test_workers_are_woken(
+    alice: Any, media_server: Server, django_capture_on_commit_callbacks: Any
+):
     with django_capture_on_commit_callbacks(execute=True):
-        ingest = make_import(alice, server.url)
+        ingest = make_import(alice, media_server.url)
     assert [task.key for task in OrmQ.objects.all()] == ["imports"]
     OrmQ.objects.all().delete()
     # One wake-up was lost, and so is a worker later.
@@ -519,114 +416,3 @@ def test_workers_are_woken(alice: Any, server: Server, django_capture_on_commit_
     Janitor().round()
     ingest.refresh_from_db()
     assert (ingest.state, ingest.losses) == (IngestState.WAITING, 1)
-
-
-# --- Over the API ---
-
-
-@pytest.fixture
-def post(alice_client: Client) -> Callable[..., Any]:
-    return lambda **body: alice_client.post("/v1/imports", body, content_type="application/json")
-
-
-@pytest.mark.django_db
-def test_an_import_from_order_to_asset(
-    alice_client: Client, post: Callable[..., Any], server: Server
-):
-    url = f"{server.url}/a.wav?key=1"
-    response = post(url=url)
-    assert response.status_code == 202
-    ordered = response.json()
-    assert ordered == {
-        "id": str(Ingest.objects.get().uuid),
-        "state": "waiting",
-        "url": url,
-        "filename": "",
-        "received_bytes": 0,
-        "created_at": ordered["created_at"],
-        "finished_at": None,
-        "asset": None,
-        "error": None,
-    }
-    assert run_next_ingest()
-    path = f"/v1/imports/{ordered['id']}"
-    found = alice_client.get(path).json()
-    assert (found["state"], found["filename"], found["error"]) == ("ready", "a.wav", None)
-    asset = alice_client.get(f"/v1/assets/{found['asset']['id']}").json()
-    assert asset == found["asset"]
-    assert alice_client.get("/v1/imports").json()["results"] == [found]
-    # An import that has ended stays in the list, without an asset that is gone.
-    assert alice_client.delete(f"/v1/assets/{asset['id']}").status_code == 204
-    assert alice_client.get(path).json()["asset"] is None
-    response = alice_client.delete(path)
-    assert (response.status_code, response.json()["error"]["code"]) == (409, "wrong_state")
-
-
-@pytest.mark.django_db
-def test_a_failed_import_says_why(alice_client: Client, post: Callable[..., Any], server: Server):
-    server.answer = says("404 Not Found")
-    ordered = post(url=server.url, filename="mine.wav").json()
-    assert run_next_ingest()
-    found = alice_client.get(f"/v1/imports/{ordered['id']}").json()
-    assert (found["state"], found["filename"], found["asset"]) == ("failed", "mine.wav", None)
-    assert found["error"] == {
-        "code": "bad_answer",
-        "message": "The server of this address answered 404 instead of a file.",
-    }
-
-
-@pytest.mark.django_db
-@pytest.mark.parametrize(
-    "url", ["http://127.0.0.1/", "http://0x7f.1/", "http://a@example.org/", "ftp://example.org/"]
-)
-def test_a_forbidden_address_is_refused_at_once(post: Callable[..., Any], url: str):
-    response = post(url=url)
-    assert (response.status_code, response.json()["error"]["code"]) == (422, "address_not_allowed")
-    assert Ingest.objects.count() == 0
-
-
-@pytest.mark.django_db
-@pytest.mark.parametrize(
-    ("body", "field"),
-    [
-        ({}, "url"),
-        ({"url": ""}, "url"),
-        ({"url": "http://example.org/" + "a" * 2000}, "url"),
-        ({"url": "http://example.org/", "filename": "a" * 256}, "filename"),
-        ({"url": "http://example.org/", "kind": "tus"}, "kind"),
-    ],
-)
-def test_a_wrong_order_is_refused(post: Callable[..., Any], body: Any, field: str):
-    response = post(**body)
-    assert response.status_code == 400
-    assert list(response.json()["error"]["fields"]) == [field]
-    assert Ingest.objects.count() == 0
-
-
-@pytest.mark.django_db
-def test_there_is_an_end_to_open_imports(alice: Any, charlie: Any, settings: Any):
-    settings.IMPORTS_OPEN = 2
-    first = make_import(alice)
-    make_import(alice)
-    with pytest.raises(LimitReached) as caught:
-        make_import(alice)
-    assert caught.value.data == {"max_imports": 2}
-    make_import(charlie)
-    make_upload(charlie)
-    make_import(charlie)
-    import_cancel(workspace=alice, import_uuid=first.uuid)
-    make_import(alice)
-    assert Ingest.objects.filter(workspace=alice).count() == 3
-
-
-@pytest.mark.django_db
-def test_a_stranger_finds_no_import(alice: Any, alice_client: Client, charlie: Any):
-    ingest = make_import(alice)
-    upload = make_upload(alice)
-    stranger = Client(headers={"X-API-Key": make_key(charlie)})
-    for client, row in ((stranger, ingest), (alice_client, upload)):
-        for method in (client.get, client.delete):
-            response = method(f"/v1/imports/{row.uuid}")
-            assert (response.status_code, response.json()["error"]["code"]) == (404, "not_found")
-    assert stranger.get("/v1/imports").json()["results"] == []
-    assert set(Ingest.objects.values_list("state", flat=True)) == {"waiting", "receiving"}

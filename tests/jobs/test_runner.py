@@ -2,11 +2,9 @@ import errno
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import pytest
 import structlog
@@ -22,8 +20,8 @@ from jobs import runner
 from jobs.cleaning import storage_clean
 from jobs.engine import EngineLost
 from jobs.heartbeat import Heartbeat, time_limit_s
-from jobs.instance import FOLDER_VARIABLE, Pulse, stop_request
-from jobs.leases import CancelRequested, LeaseLost, job_succeed
+from jobs.instance import FOLDER_VARIABLE, stop_request
+from jobs.leases import LeaseLost, job_succeed
 from jobs.models import Job, JobState
 from jobs.runner import job_run
 from jobs.scheduling import job_claim
@@ -71,13 +69,6 @@ def fail_with(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
         raise error
 
     monkeypatch.setattr(separation, "separate", separate)
-
-
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
 
 
 def charged(job: Job) -> tuple[int, int]:
@@ -502,81 +493,3 @@ def beat_on_report(monkeypatch: pytest.MonkeyPatch) -> None:
         self._keep_lease()
 
     monkeypatch.setattr(Heartbeat, "report", report)
-
-
-def until_stopped(heartbeat: Heartbeat) -> None:
-    until(lambda: heartbeat._stop is not None)
-
-
-class TestHeartbeat:
-    @pytest.fixture
-    def claimed(self, job: Job, monkeypatch: pytest.MonkeyPatch, settings: Any) -> Job:
-        monkeypatch.undo()
-        settings.JOB_HEARTBEAT_SECONDS = 0
-        claimed = job_claim()
-        assert claimed is not None
-        return claimed
-
-    @pytest.mark.parametrize("stop", [LeaseLost(), CancelRequested()])
-    def test_what_the_beat_learns_stops_the_work(
-        self, claimed: Job, stop: Exception, monkeypatch: pytest.MonkeyPatch
-    ):
-        def beat(*args: Any, **kwargs: Any) -> None:
-            raise stop
-
-        monkeypatch.setattr("jobs.heartbeat.job_beat", beat)
-        with Heartbeat(claimed) as heartbeat:
-            until_stopped(heartbeat)
-            with pytest.raises(type(stop)):
-                heartbeat.report(0.5)
-
-    def test_it_says_that_the_worker_lives(
-        self, claimed: Job, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-    ):
-        monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path))
-        beats: list[None] = []
-
-        def beat(*args: Any, **kwargs: Any) -> None:
-            beats.append(None)
-            raise LeaseLost
-
-        monkeypatch.setattr("jobs.heartbeat.job_beat", beat)
-        with Heartbeat(claimed) as heartbeat:
-            until_stopped(heartbeat)
-            # Also while the work cannot end, as within a call to storage.
-            (tmp_path / Pulse.WORKER).unlink()
-            until((tmp_path / Pulse.WORKER).exists)
-        assert len(beats) == 1
-
-    @pytest.mark.parametrize("error", [OperationalError("away"), MemoryError()])
-    def test_a_beat_that_failed_comes_again_at_once(
-        self, claimed: Job, monkeypatch: pytest.MonkeyPatch, error: Exception
-    ):
-        beat = mock.Mock(side_effect=[error, error, LeaseLost])
-        look = mock.Mock()
-        monkeypatch.setattr("jobs.heartbeat.job_beat", beat)
-        monkeypatch.setattr("jobs.heartbeat.job_look", look)
-        with Heartbeat(claimed) as heartbeat:
-            until_stopped(heartbeat)
-        assert (beat.call_count, look.call_count) == (3, 0)
-
-    def test_beats_are_few(self, claimed: Job, monkeypatch: pytest.MonkeyPatch):
-        beat = mock.Mock()
-        monkeypatch.setattr("jobs.heartbeat.job_beat", beat)
-        looks = iter([None, None, CancelRequested()])
-        monkeypatch.setattr("jobs.heartbeat.job_look", mock.Mock(side_effect=looks))
-        with Heartbeat(claimed) as heartbeat:
-            until_stopped(heartbeat)
-        assert beat.call_count == 1
-
-    def test_a_job_that_cannot_even_end_loses_its_lease(
-        self, claimed: Job, monkeypatch: pytest.MonkeyPatch, settings: Any
-    ):
-        """The work hangs where nobody asks whether it may go on."""
-        settings.JOB_TIME_LIMIT_BASE_SECONDS = settings.JOB_TIME_LIMIT_FACTOR = 0
-        monkeypatch.setattr("jobs.heartbeat._HANG_PATIENCE_S", 0)
-        beat = mock.Mock()
-        monkeypatch.setattr("jobs.heartbeat.job_beat", beat)
-        with Heartbeat(claimed) as heartbeat:
-            heartbeat._thread.join()
-        assert beat.call_count == 0
