@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import IntegrityError
 from django.db.models.functions import Now
 from django_q.models import OrmQ
 
@@ -189,7 +190,7 @@ def test_without_a_plan_the_setting_limits(alice: Any, bob: Workspace, settings:
 
 @pytest.mark.parametrize(
     ("parallel_jobs", "status", "expected"),
-    [(3, "active", 3), (None, "active", 5), (0, "active", 0), (3, "past_due", 3), (3, "ended", 1)],
+    [(3, "active", 3), (None, "active", 5), (3, "past_due", 3), (3, "ended", 1)],
 )
 def test_the_plan_limits(
     alice: Any, settings: Any, parallel_jobs: int | None, status: str, expected: int
@@ -256,3 +257,8 @@ def test_a_stopped_claimer_does_not_hold_others_for_long(monkeypatch: pytest.Mon
     with held_elsewhere(f"SELECT pg_advisory_xact_lock({scheduling._CLAIM_LOCK})"):
         assert job_claim() is None
     assert job_claim() == job
+
+
+def test_no_plan_lets_jobs_wait_for_ever():
+    with pytest.raises(IntegrityError, match="plan_runs_jobs"):
+        Plan.objects.create(code="none", name="None", monthly_mcr=1, price_cents=1, parallel_jobs=0)
