@@ -156,8 +156,15 @@ def _break(
         "violations": [
             *checks.violations(callers.ordered, files.folder / "media", receiver),
             *graceful,
+            *_missing(stage.done, arguments),
         ],
     }
+
+
+def _missing(done: dict[str, int], arguments: argparse.Namespace) -> list[str]:
+    """What the run itself failed to do."""
+    number = sum(done.values())
+    return [] if number >= arguments.faults else [f"{number} faults instead of {arguments.faults}"]
 
 
 if __name__ == "__main__":

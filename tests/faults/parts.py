@@ -192,5 +192,5 @@ def stopped_for(process: psutil.Process, seconds: float) -> None:
     """SIGSTOP, wait, SIGCONT; it may have been killed meanwhile."""
     process.suspend()
     time.sleep(seconds)
-    with contextlib.suppress(psutil.NoSuchProcess):
+    with contextlib.suppress(ProcessLookupError):
         os.kill(process.pid, signal.SIGCONT)
