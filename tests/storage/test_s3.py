@@ -36,7 +36,6 @@ from tests.servers.s3 import RealBucket, S3Server, bucket_make
 from tests.storage.s3_checks import CHECKS
 
 # One server for all files with such tests, where the processes of pytest-xdist heed it.
-pytestmark = pytest.mark.xdist_group("s3")
 MIB = 1024 * 1024
 
 

@@ -17,7 +17,7 @@ from jobs.receiving import ingest_collect, multipart
 from tests.servers.s3 import RealBucket
 
 # One server for all files with such tests, where the processes of pytest-xdist heed it.
-pytestmark = [pytest.mark.django_db, pytest.mark.xdist_group("s3")]
+pytestmark = pytest.mark.django_db
 
 MB = 1024**2
 JSON = "application/json"
