@@ -9,12 +9,12 @@ from typing import Any, Self
 
 import structlog
 from django.conf import settings
-from django.db import close_old_connections, connection
 from django.db.utils import Error as DatabaseError
 
 from jobs.heartbeat import Heartbeat, StopRequested
 from jobs.leases import LeaseLost, job_part_add
 from jobs.models import Job
+from jobs.settling import connection_renew
 from jobs.storage import storage_fetch, storage_save
 from separation import Part, parts_in
 
@@ -120,19 +120,13 @@ class Checkpoints:
     def _forget(self) -> None:
         """Have the next attempt make all parts anew: one of them cannot be read back."""
         try:
-            _connect()
+            connection_renew()
             rows = self._job.parts.filter(job__attempt=self._job.attempt)
             log.warning("job_parts_forgotten", number=rows.delete()[0])
         except DatabaseError:
             log.warning("job_parts_not_forgotten", exc_info=True)
 
     def _note(self, part: Part, keys: dict[str, str]) -> None:
-        _connect()
+        connection_renew()
         job_part_add(self._job, number=part.number, n_samples=part.n_samples, keys=keys)
         log.info("job_part_kept", number=part.number)
-
-
-def _connect() -> None:
-    # The connection has been idle for as long as the work took, and may be dead.
-    if not connection.in_atomic_block:
-        close_old_connections()

@@ -9,6 +9,7 @@ from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from accounts.models import ApiKey, Workspace
+from accounts.workspaces import workspace_lock
 from config.errors import LimitReached, NotFound, WrongState
 from jobs.filenames import plain_filename
 from jobs.logs import request_id
@@ -24,7 +25,7 @@ def import_create(
     """Have a worker fetch a recording. An address that can never be used is refused at once."""
     outbound_check(url)
     # Locked, so that imports that are ordered side by side are counted one after the other.
-    Workspace.objects.select_for_update(no_key=True).get(pk=workspace.pk)
+    workspace_lock(workspace)
     if import_list(workspace=workspace).exclude(state__in=INGEST_ENDED).count() >= (
         settings.IMPORTS_OPEN
     ):

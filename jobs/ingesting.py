@@ -4,7 +4,6 @@ from pathlib import Path
 
 import structlog
 from django.conf import settings
-from django.db import close_old_connections, connection
 from django.db.utils import Error as DatabaseError
 
 from config.errors import AppError, TooLarge
@@ -23,7 +22,7 @@ from jobs.outbound import OutboundFailed, outbound_download
 from jobs.receiving import ingest_collect
 from jobs.scratch import scratch_folder
 from jobs.services import asset_create
-from jobs.settling import settle
+from jobs.settling import connection_renew, settle
 from jobs.videos import video_download
 
 log = structlog.get_logger(__name__)
@@ -75,9 +74,7 @@ def _make_asset(ingest: Ingest, path: Path, heartbeat: Heartbeat) -> None:
     else:
         ingest_collect(ingest, path=path, on_tick=heartbeat.check)
     heartbeat.check()
-    # The connection has been idle for as long as that took, and may be dead.
-    if not connection.in_atomic_block:
-        close_old_connections()
+    connection_renew()
     asset_create(
         workspace=ingest.workspace,
         filename=ingest.filename,

@@ -13,11 +13,15 @@ log = structlog.get_logger(__name__)
 _PAUSES_S = (0.5, 2, 5, 10)
 
 
-def settle(write: Callable[[], object]) -> None:
-    """Write how an attempt ended, also over a restart of the database in this very moment."""
-    # The connection has been idle for as long as the work took, and may be dead.
+def connection_renew() -> None:
+    """Before the first query after long work: the connection has been idle, and may be dead."""
     if not connection.in_atomic_block:
         close_old_connections()
+
+
+def settle(write: Callable[[], object]) -> None:
+    """Write how an attempt ended, also over a restart of the database in this very moment."""
+    connection_renew()
     for pause_s in _PAUSES_S:
         try:
             write()

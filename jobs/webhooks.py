@@ -228,7 +228,6 @@ def message_resend(*, workspace: Workspace, message_uuid: UUID) -> WebhookMessag
             url=url,
             host=host_of(url),
             next_attempt_at=Now(),
-            lease_until=None,
             finished_at=None,
         )
         if not resent:

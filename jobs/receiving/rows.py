@@ -9,6 +9,7 @@ from django.db.models import BooleanField, ExpressionWrapper, Q, QuerySet, Sum
 from django.db.models.functions import Now
 
 from accounts.models import ApiKey, Workspace
+from accounts.workspaces import workspace_lock
 from config.errors import EmptyFile, LimitReached, NotFound, TooLarge, UploadGone, WrongState
 from jobs.filenames import plain_filename
 from jobs.logs import request_id
@@ -35,7 +36,7 @@ def upload_create(
             data={"max_bytes": settings.UPLOAD_MAX_BYTES},
         )
     # Locked, so that uploads that are announced side by side are counted one after the other.
-    Workspace.objects.select_for_update(no_key=True).get(pk=workspace.pk)
+    workspace_lock(workspace)
     _refuse_above_limits(workspace, size_bytes)
     ingest = Ingest.objects.create(
         workspace=workspace,
