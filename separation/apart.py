@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from separation.engines import Engine, FloatArray
+from separation.residual import Residual, spread
 
 
 class Apart:
@@ -20,10 +21,16 @@ class Apart:
     engine : Engine
     native : sequence of str
         The stems that are wanted, in the model's order; the others are dropped.
+    residual : Residual
+        With SPREAD the stems of each segment add up to it; all of them must be wanted.
     """
 
-    def __init__(self, engine: Engine, native: Sequence[str]) -> None:
+    def __init__(
+        self, engine: Engine, native: Sequence[str], residual: Residual = Residual.KEEP
+    ) -> None:
         self._engine = engine
+        self._residual = residual
+        self._rest = engine.info.stems.index(engine.info.rest)
         self._wanted = [engine.info.stems.index(name) for name in native]
 
     def segment(self, mixture: FloatArray, *, on_pass: Callable[[], None]) -> FloatArray:
@@ -47,8 +54,18 @@ class Apart:
             if not channels.any():
                 continue  # silence holds no stems; surround recordings have much of it
             pair = np.array(np.broadcast_to(channels, (2, n_samples)))
-            estimates = self._engine.separate_segment(pair)[self._wanted]  # (stems, 2, n)
+            estimates = self._estimates(pair)[self._wanted]  # (stems, 2, n)
             if len(channels) == 1:
                 estimates = estimates.mean(axis=1, keepdims=True)  # (stems, 1, n)
             stems[:, first : first + 2] = estimates
-        return np.nan_to_num(stems, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
+        return stems
+
+    def _estimates(self, pair: FloatArray) -> FloatArray:
+        estimates = self._engine.separate_segment(pair)  # (stems, 2, n)
+        estimates = np.nan_to_num(estimates, nan=0.0, posinf=0.0, neginf=0.0)
+        if self._engine.info.adds_mean:
+            # The recording's offset belongs into one stem, not into each.
+            estimates[np.arange(len(estimates)) != self._rest] -= pair.mean()
+        if self._residual is Residual.SPREAD:
+            estimates = spread(estimates, pair, self._rest)
+        return estimates

@@ -17,6 +17,7 @@ from separation.audio import formats
 from separation.errors import SeparationError
 from separation.pipeline import SeparationResult, separate
 from separation.progress import OnProgress
+from separation.residual import Residual
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -79,6 +80,13 @@ def _add_separate(parser: argparse.ArgumentParser) -> None:
         help="`wav` and `flac` take the depth of the source (default: wav)",
     )
     parser.add_argument("--overlap", type=float, help="share of a segment, 0 to 0.5")
+    parser.add_argument(
+        "--residual",
+        default=Residual.SPREAD.value,
+        choices=[item.value for item in Residual],
+        help="who takes what the stems leave of the recording: each by its level, the model's "
+        "rest stem, or nobody (default: spread)",
+    )
     parser.add_argument("--device", default="cpu", help="torch device")
     parser.add_argument("--json", action="store_true", help="one JSON object as the last line")
     parser.set_defaults(command=_separate)
@@ -97,6 +105,7 @@ def _separate(options: argparse.Namespace) -> None:
             model=options.model,
             output_format=options.format,
             overlap=options.overlap,
+            residual=options.residual,
             device=options.device,
             on_progress=progress,
         )

@@ -72,6 +72,7 @@ class PartFolder:
             "model": plan.model.name,
             "stems": list(plan.stems),
             "overlap": overlap,
+            "residual": plan.residual,
             "form": self.form.name,
             "part_samples": self._part_samples,
             "recording": asdict(info),

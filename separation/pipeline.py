@@ -18,6 +18,7 @@ from separation.errors import InvalidRequest, OutOfMemory
 from separation.parts import PartedFiles, PartFolder
 from separation.planning import Plan, plan
 from separation.progress import OnProgress, ignore_progress
+from separation.residual import Residual
 from separation.stem_files import StemFiles
 from separation.stream import Stream
 
@@ -52,6 +53,7 @@ def separate(
     model: str | None = None,
     output_format: str = "wav",
     overlap: float | None = None,
+    residual: str = "spread",
     device: str = "cpu",
     limits: AudioLimits | None = None,
     info: AudioInfo | None = None,
@@ -76,6 +78,9 @@ def separate(
         or `mp3` (320 kbit/s).
     overlap : float, optional
         Share of a segment that is crossfaded with its neighbour, 0..0.5.
+    residual : str
+        Who takes what the model's stems leave of the recording: `spread` (each of them by its
+        level), `rest` (the model's rest stem) or `keep` (nobody: they do not add up).
     device : str
         Torch device.
     limits : AudioLimits, optional
@@ -102,8 +107,9 @@ def separate(
     if not part_seconds > 0:
         raise InvalidRequest("A part must be longer than 0 seconds.")
     formats.check_name(output_format)
+    consistency = Residual.of(residual)
     with _named_resource_errors():
-        chosen = plan(stems, model)
+        chosen = plan(stems, model).with_residual(consistency)
         _check_output(path, folder, chosen)
         known = info or _probe(path, limits, on_progress)
         form = formats.resolve(output_format, known)

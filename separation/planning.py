@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from separation import catalog
 from separation.catalog import AvailabilityStatus, Model, Stem
 from separation.errors import IncompatibleStems, InvalidRequest, ModelForbidden, ModelUnavailable
+from separation.residual import Residual
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,13 +16,27 @@ class Plan:
     """One model pass and what becomes of its output.
 
     `stems` is what was asked for, in that order. `native` are the model's own stems that are
-    needed, in the model's order; `derived` are made from the recording and those.
+    needed, in the model's order; `derived` are made from the recording and those. `residual`
+    says who takes what the native stems leave of the recording.
     """
 
     model: Model
     stems: tuple[str, ...]
     native: tuple[str, ...]
     derived: tuple[Stem, ...]
+    residual: Residual = Residual.KEEP
+
+    def with_residual(self, residual: Residual) -> Plan:
+        """Return the plan with this setting; all but KEEP take all stems of the model."""
+        native = self.native if residual is Residual.KEEP else self.model.stems
+        return replace(self, native=native, residual=residual)
+
+    @property
+    def rest(self) -> int | None:
+        """Which of `native` takes what the others leave; None if nobody does."""
+        if self.residual is Residual.KEEP:
+            return None
+        return self.native.index(self.model.rest)
 
 
 def plan(

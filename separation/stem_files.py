@@ -11,22 +11,25 @@ import numpy as np
 import numpy.typing as npt
 
 from separation.audio.buffer import SampleBuffer
-from separation.audio.encode import StemWriter, quantize
+from separation.audio.encode import StemWriter
 from separation.audio.formats import OutputFormat
 from separation.audio.info import AudioInfo
 from separation.engines import FloatArray
 from separation.errors import BrokenMedia
 from separation.planning import Plan
+from separation.residual import exact_floats, whole_steps
 
-Samples = npt.NDArray[np.floating]
+Samples = npt.NDArray[np.floating] | npt.NDArray[np.int32]
 
 
 class StemFiles:
     """Writes stems as they come and derives others from the recording itself.
 
-    A derived stem is the recording minus native stems as a reader of their files sees them, so
-    that both add up to the recording within one quantisation step. Leaving the context without
-    `commit` removes everything.
+    Unless the plan keeps the residual out, the model's rest stem takes what the others leave,
+    their rounding too, so that a reader of all files sees the recording: to the last bit where
+    they are integers of its depth, else within the rounding of the format. A derived stem is the
+    recording minus native stems as a reader of their files sees them. Leaving the context
+    without `commit` removes everything.
 
     Parameters
     ----------
@@ -97,15 +100,12 @@ class StemFiles:
         n = min(stems.shape[-1], len(self._mixture), self._info.n_samples - self._n_written)
         if not n:
             return self._n_written
-        mixture = self._mixture.take(n).astype(np.float64)
-        as_read = {
-            name: self._write_native(name, stems[index, :, :n], mixture)
-            for index, name in enumerate(self._plan.native)
-        }
+        native, mixture = self._fitted(stems[..., :n], self._mixture.take(n))
+        as_read = dict(zip(self._plan.native, native, strict=True))
+        for name in as_read.keys() & self._writers.keys():
+            self._writers[name].write(as_read[name])
         for stem in self._plan.derived:
-            rest = mixture.copy()
-            for name in stem.minus:
-                rest -= as_read[name]
+            rest = mixture - sum(as_read[name] for name in stem.minus)
             self._writers[stem.name].write(rest)
         self._n_written += n
         return self._n_written
@@ -130,19 +130,20 @@ class StemFiles:
             writer.commit()
         self._is_committed = True
 
-    def _write_native(self, name: str, stem: FloatArray, mixture: Samples) -> Samples:
-        samples: Samples = stem
-        if self._form.bits is not None:
-            # A loud recording minus a stem can pass full scale, where an integer file would cut
-            # it off and both would no longer add up. The stem gives way instead.
-            highest = 1 - 2.0 ** (1 - self._form.bits)
-            samples = np.clip(stem, mixture - highest, mixture + 1)
-        if name in self._writers:
-            return self._writers[name].write(samples)
-        if self._form.bits is None:
-            return samples
-        # Rounded as if it were written: a derived stem is the same whatever else is asked for.
-        return quantize(samples, self._form.bits)[0] / 2.0 ** (self._form.bits - 1)
+    def _fitted(self, stems: FloatArray, mixture: FloatArray) -> tuple[Samples, Samples]:
+        """Return all native stems and the recording as readers of the files will see them.
+
+        Stems that are not written are fitted too: each is the same whatever else is asked for.
+        """
+        rest, bits = self._plan.rest, self._form.bits
+        if bits is None:
+            exact = stems if rest is None else exact_floats(stems, mixture, rest)
+            return exact, mixture.astype(np.float64)
+        integers, whole, n_clipped = whole_steps(stems, mixture, bits, rest)
+        for name, n in zip(self._plan.native, n_clipped, strict=True):
+            if name in self._writers:
+                self._writers[name].n_clipped += n
+        return integers, whole
 
     def _path(self, name: str) -> Path:
         return self._folder / f"{name}.{self._form.extension}"

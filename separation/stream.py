@@ -61,7 +61,7 @@ class Stream:
         self._n_written = 0
         self._segment_ends_at = model.segment_samples
         self._needed_from = _needed_from(files.n_done, info.sample_rate, model.sample_rate)
-        self._apart = Apart(engine, plan.native)
+        self._apart = Apart(engine, plan.native, plan.residual)
         self._overlap_add = OverlapAdd(
             self._separate,
             n_channels=info.channels,

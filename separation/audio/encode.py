@@ -21,15 +21,16 @@ from separation.errors import DiskFull
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int32]
 
+_FLOAT_MAX = float(np.finfo(np.float32).max)
 _FULL_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
-def quantize(samples: npt.NDArray[np.floating], bits: int) -> tuple[IntArray, int]:
-    """Round samples of -1..1 to integers of `bits` and count those that had to be clipped."""
-    full = 2.0 ** (bits - 1)
-    rounded = np.rint(samples * full)
-    n_clipped = int(np.count_nonzero((rounded < -full) | (rounded > full - 1)))
-    return np.clip(rounded, -full, full - 1).astype(np.int32), n_clipped
+def quantize(samples: npt.NDArray[np.floating] | IntArray, bits: int) -> tuple[IntArray, int]:
+    """Round floats of -1..1 to integers of `bits`; limit these and count those beyond."""
+    full = 2 ** (bits - 1)
+    steps = samples if samples.dtype == np.int32 else np.rint(samples * float(full))
+    n_clipped = int(np.count_nonzero((steps < -full) | (steps > full - 1)))
+    return np.clip(steps, -full, full - 1).astype(np.int32), n_clipped
 
 
 class StemWriter:
@@ -73,18 +74,19 @@ class StemWriter:
             stream.codec_context.bit_rate = _mp3_bit_rate(self._rate)
         return stream
 
-    def write(self, samples: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
-        """Write (channels, n) samples; return them as a reader of the file will see them."""
+    def write(self, samples: npt.NDArray[np.floating] | IntArray) -> None:
+        """Write (channels, n) samples: floats, or the integers of an integer format.
+
+        What is beyond the format's full scale is clipped and counted.
+        """
         if not samples.shape[1]:
-            return samples
+            return
         if self._form.bits is None:
-            floats = samples.astype(np.float32)
-            self._encode(floats)
-            return floats
+            self._encode(np.clip(samples, -_FLOAT_MAX, _FLOAT_MAX).astype(np.float32))
+            return
         integers, n_clipped = quantize(samples, self._form.bits)
         self.n_clipped += n_clipped
         self._encode(integers)
-        return integers / 2.0 ** (self._form.bits - 1)
 
     def commit(self) -> None:
         """Finish the file and give it its final name."""

@@ -82,14 +82,17 @@ class Source:
 class Model:
     """A separation model: what it makes, at which rate, under which licence, from where.
 
-    `stems` is in the model's own order; `segment_samples` is at `sample_rate` (Hz);
-    `overlap` is the default share of a segment, 0..0.5.
+    `stems` is in the model's own order; `rest` is the one of them that holds what the others do
+    not. `segment_samples` is at `sample_rate` (Hz); `overlap` is the default share of a segment,
+    0..0.5. A model that `adds_mean` puts a segment's mean into each of its stems.
     """
 
     name: str
     title: str
     engine: str
     stems: tuple[str, ...]
+    rest: str
+    adds_mean: bool
     sample_rate: int
     channels: int
     segment_samples: int

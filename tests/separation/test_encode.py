@@ -28,9 +28,9 @@ def write(path, samples, name, rate=44100):
     writer = StemWriter(
         path, form, sample_rate=rate, n_channels=samples.shape[0], layout="channels"
     )
-    as_read = writer.write(samples)
+    writer.write(samples)
     writer.commit()
-    return as_read
+    return samples if form.bits is None else quantize(samples, form.bits)[0] / 2 ** (form.bits - 1)
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_quantize(value, bits, integer, n_clipped):
 
 @pytest.mark.parametrize("name", ["wav16", "wav24", "wav32f", "flac16", "flac24"])
 @pytest.mark.parametrize("n_channels", range(1, 9))
-def test_a_reader_sees_exactly_what_write_returned(tmp_path, read, name, n_channels):
+def test_a_reader_sees_exactly_what_was_rounded(tmp_path, read, name, n_channels):
     samples = noise(5000, n_channels, level=1.2)
     path = tmp_path / f"a.{name[:4].removesuffix('1').removesuffix('2').removesuffix('3')}"
     as_read = write(path, samples, name)

@@ -124,8 +124,9 @@ def test_at_another_rate_it_goes_on_within_one_step(engine, tmp_path, read, rate
 def test_clipped_samples_are_counted_over_all_attempts(engine, tmp_path, monkeypatch):
     monkeypatch.setitem(GAINS, "vocals", 3.0)
     path = recording(tmp_path)
-    options = {"stems": ["vocals"], "output_format": "wav16"}
+    options = {"stems": ["vocals"], "output_format": "wav16", "residual": "keep"}
     expected, _ = run(path, tmp_path / "1", **options)
+    assert expected.clipped_samples["vocals"] > 1000
     interrupt(path, tmp_path, after=2, **options)
     result, _ = run(path, tmp_path / "out", parts_dir=tmp_path / "parts", **options)
     assert result.clipped_samples == expected.clipped_samples
@@ -170,6 +171,8 @@ def test_a_part_counts_only_when_all_of_it_is_there(engine, tmp_path):
         {"part_seconds": 0.4},
         {"output_format": "wav24"},
         {"overlap": 0.5},
+        {"residual": "rest"},
+        {"residual": "keep"},
     ],
 )
 def test_parts_of_another_request_are_made_anew(engine, tmp_path, options):

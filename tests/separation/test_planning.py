@@ -117,6 +117,7 @@ def test_it_lists_the_known_models():
 def test_the_catalogue_is_consistent():
     names = [stem.name for stem in catalog.stems()]
     assert len(set(names)) == len(names)
+    assert all(model.rest in model.stems for model in catalog.models())
     natives = {name for model in catalog.models() for name in model.stems}
     assert natives <= set(names)
     for stem in catalog.stems():
