@@ -61,7 +61,7 @@ class Apart:
         return stems
 
     def _estimates(self, pair: FloatArray) -> FloatArray:
-        estimates = self._engine.separate_segment(pair)  # (stems, 2, n)
+        estimates: FloatArray = self._engine.separate(pair[None])[0]  # (stems, 2, n)
         estimates = np.nan_to_num(estimates, nan=0.0, posinf=0.0, neginf=0.0)
         if self._engine.info.adds_mean:
             # The recording's offset belongs into one stem, not into each.

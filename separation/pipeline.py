@@ -121,7 +121,7 @@ def separate(
         with files:
             if not files.is_complete:
                 on_progress(step="load", completed=0, total=None)
-                engine = engines.load_engine(chosen.model, device)
+                engine = engines.load_engine(chosen.model, device, None)
                 on_progress(step="separate", completed=0, total=known.n_samples)
                 Stream(engine, chosen, known, files, share, on_progress).run(path)
             files.commit()

@@ -17,25 +17,42 @@ FloatArray = npt.NDArray[np.float32]
 
 
 class Engine(Protocol):
-    """A model that takes one segment apart at a time."""
+    """A model that takes segments apart, a batch at a time.
+
+    `separation.batching` is the only caller of `separate` in a process: it forms the batches.
+    """
 
     @property
     def info(self) -> Model:
         """The model's entry in the catalogue."""
 
+    @property
+    def backend(self) -> str:
+        """What runs the model, as in `torch-eager`."""
+
+    @property
+    def lanes(self) -> int:
+        """How many calls of `separate` may run at the same time, each from its own thread."""
+
+    @property
+    def batch_sizes(self) -> tuple[int, ...]:
+        """The sizes that one call takes without waste, ascending; `(1,)` on a CPU."""
+
     def load(self, device: str) -> None:
         """Read the weights onto a torch device; a second call does nothing."""
 
-    def separate_segment(self, mixture: FloatArray) -> FloatArray:
-        """Take one segment apart.
+    def separate(self, mixtures: FloatArray) -> FloatArray:
+        """Take a batch of segments apart, each by itself.
 
         Parameters
         ----------
-        mixture : (2, segment_samples) float32, -1..1, at the model's own sample rate
+        mixtures : (batch, 2, segment_samples) float32, -1..1, at the model's own sample rate
+            Contiguous; `batch` is one of `batch_sizes`. Left as it is.
 
         Returns
         -------
-        (n_stems, 2, segment_samples) float32, stems in the model's order
+        (batch, n_stems, 2, segment_samples) float32, stems in the model's order
+            An array that the engine does not touch again.
         """
 
     def close(self) -> None:
@@ -53,15 +70,15 @@ def create_engine(model: Model) -> Engine:
     return engine
 
 
-def load_engine(model: Model, device: str = "cpu") -> Engine:
+def load_engine(model: Model, device: str = "cpu", backend: str | None = None) -> Engine:
     """Return a loaded engine, kept for the life of the process.
 
-    Weights that are missing are installed first.
+    Weights that are missing are installed first. Calls at the same time load a model once.
 
     Raises
     ------
     InvalidRequest
-        If torch does not have the device.
+        If torch does not have the device, or there is no such backend.
     ModelForbidden
         If the policy forbids the model's licence.
     ModelUnavailable
@@ -69,6 +86,8 @@ def load_engine(model: Model, device: str = "cpu") -> Engine:
     WeightsMismatch
         If the weights are not what the catalogue pins.
     """
+    if backend is not None:
+        raise InvalidRequest(f"There is no backend '{backend}'.")
     state = catalog.availability(model)
     if state.status is AvailabilityStatus.FORBIDDEN:
         raise ModelForbidden(f"The model '{model.name}' is not available. {state.reason}")

@@ -45,6 +45,18 @@ class DemucsEngine:
     def info(self) -> Model:
         return self._model
 
+    @property
+    def backend(self) -> str:
+        return "torch-eager"
+
+    @property
+    def lanes(self) -> int:
+        return 1
+
+    @property
+    def batch_sizes(self) -> tuple[int, ...]:
+        return (1,)
+
     def load(self, device: str) -> None:
         if self._network is None:
             state = weights.load_state(self._model)
@@ -52,11 +64,11 @@ class DemucsEngine:
             self._device = device
 
     @torch.inference_mode()
-    def separate_segment(self, mixture: FloatArray) -> FloatArray:
+    def separate(self, mixtures: FloatArray) -> FloatArray:
         if self._network is None:
             raise RuntimeError("The engine is not loaded.")
-        batch = torch.from_numpy(mixture).to(self._device)[None]  # (1, 2, segment)
-        estimates = self._network(batch)[0]  # (stems, 2, segment)
+        batch = torch.from_numpy(mixtures).to(self._device)  # (batch, 2, segment)
+        estimates = self._network(batch)  # (batch, stems, 2, segment)
         stems: FloatArray = estimates.cpu().numpy().astype(np.float32, copy=False)
         return stems
 

@@ -100,6 +100,18 @@ class SpleeterEngine:
     def info(self) -> Model:
         return self._model
 
+    @property
+    def backend(self) -> str:
+        return "torch-eager"
+
+    @property
+    def lanes(self) -> int:
+        return 1
+
+    @property
+    def batch_sizes(self) -> tuple[int, ...]:
+        return (1,)
+
     def load(self, device: str) -> None:
         if self._networks is not None:
             return
@@ -113,10 +125,17 @@ class SpleeterEngine:
         self._window = self._window.to(device)
 
     @torch.inference_mode()
-    def separate_segment(self, mixture: FloatArray) -> FloatArray:
+    def separate(self, mixtures: FloatArray) -> FloatArray:
         if self._networks is None:
             raise RuntimeError("The engine is not loaded.")
-        samples = torch.from_numpy(mixture).to(self._window.device)  # (2, segment)
+        batch = torch.from_numpy(mixtures).to(self._window.device)  # (batch, 2, segment)
+        stems = torch.stack([self._stems(samples) for samples in batch])
+        result: FloatArray = stems.cpu().numpy().astype(np.float32, copy=False)
+        return result  # (batch, stems, 2, segment)
+
+    def _stems(self, samples: torch.Tensor) -> torch.Tensor:
+        if self._networks is None:
+            raise RuntimeError("The engine is not loaded.")
         spectrum = torch.stft(
             samples, N_FFT, HOP, window=self._window, pad_mode="constant", return_complex=True
         )  # (2, 2049, frames)
@@ -130,8 +149,7 @@ class SpleeterEngine:
             stems.append(
                 torch.istft(masked, N_FFT, HOP, window=self._window, length=samples.shape[-1])
             )
-        result: FloatArray = torch.stack(stems).cpu().numpy().astype(np.float32, copy=False)
-        return result  # (stems, 2, segment)
+        return torch.stack(stems)  # (stems, 2, segment)
 
     def close(self) -> None:
         self._networks = None

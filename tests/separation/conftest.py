@@ -18,6 +18,10 @@ GAINS = {"drums": 0.125, "bass": 0.25, "other": 0.25, "vocals": 0.375}
 class GainEngine:
     """Each stem is the mixture times its own gain; says what it was given."""
 
+    backend = "gain"
+    lanes = 1
+    batch_sizes: tuple[int, ...] = (1,)
+
     def __init__(self, model):
         self._model = model
         self.n_passes = 0
@@ -29,12 +33,13 @@ class GainEngine:
     def load(self, device):
         pass
 
-    def separate_segment(self, mixture):
-        assert mixture.shape == (2, self._model.segment_samples)
-        assert mixture.dtype == np.float32
-        self.n_passes += 1
+    def separate(self, mixtures):
+        assert mixtures.shape[1:] == (2, self._model.segment_samples)
+        assert len(mixtures) in self.batch_sizes
+        assert mixtures.dtype == np.float32
+        self.n_passes += len(mixtures)
         gains = np.array([GAINS[name] for name in self._model.stems], np.float32)
-        return gains[:, None, None] * mixture
+        return gains[:, None, None] * mixtures[:, None]  # (batch, stems, 2, segment)
 
     def close(self):
         pass

@@ -15,9 +15,9 @@ PART_S = 0.5
 @pytest.fixture
 def engine(gain_engine, monkeypatch):
     """Its stems depend on the place in the segment, so that a wrong one shows."""
-    gain = gain_engine.separate_segment
+    gain = gain_engine.separate
     ramp = np.linspace(0.2, 1.2, SEGMENT, dtype=np.float32)
-    monkeypatch.setattr(gain_engine, "separate_segment", lambda mixture: gain(mixture) * ramp)
+    monkeypatch.setattr(gain_engine, "separate", lambda mixtures: gain(mixtures) * ramp)
     return gain_engine
 
 

@@ -254,10 +254,10 @@ def test_cancelling_keeps_what_was_there_before(gain_engine, tmp_path):
 def test_running_out_of_memory_has_its_name_and_leaves_nothing(
     gain_engine, tmp_path, monkeypatch, failure
 ):
-    def fail(mixture):
+    def fail(mixtures):
         raise failure
 
-    monkeypatch.setattr(gain_engine, "separate_segment", fail)
+    monkeypatch.setattr(gain_engine, "separate", fail)
     path = wav(tmp_path / "in.wav", noise(N))
     with pytest.raises(OutOfMemory) as caught:
         separate(path, tmp_path / "out")
@@ -267,10 +267,10 @@ def test_running_out_of_memory_has_its_name_and_leaves_nothing(
 
 
 def test_an_unexpected_error_passes_and_leaves_nothing(gain_engine, tmp_path, monkeypatch):
-    def fail(mixture):
+    def fail(mixtures):
         raise RuntimeError("a defect")
 
-    monkeypatch.setattr(gain_engine, "separate_segment", fail)
+    monkeypatch.setattr(gain_engine, "separate", fail)
     path = wav(tmp_path / "in.wav", noise(N))
     with pytest.raises(RuntimeError, match="a defect"):
         separate(path, tmp_path / "out")
@@ -278,10 +278,11 @@ def test_an_unexpected_error_passes_and_leaves_nothing(gain_engine, tmp_path, mo
 
 
 def test_an_engine_that_returns_no_numbers_does_no_harm(gain_engine, tmp_path, read, monkeypatch):
-    def broken(mixture):
-        return np.full((4, *mixture.shape), np.nan, np.float32)
+    def broken(mixtures):
+        n_samples = mixtures.shape[-1]
+        return np.full((len(mixtures), 4, 2, n_samples), np.nan, np.float32)
 
-    monkeypatch.setattr(gain_engine, "separate_segment", broken)
+    monkeypatch.setattr(gain_engine, "separate", broken)
     path = wav(tmp_path / "in.wav", noise(N))
     result = separate(path, tmp_path / "out", stems=["vocals", "instrumental"])
     np.testing.assert_array_equal(read(result.stems["vocals"]), np.zeros((2, N)))
