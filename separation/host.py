@@ -2,6 +2,7 @@
 
 Requests come in as JSON lines on standard input, events go out as JSON lines on what was standard
 output when it started. Whatever libraries print goes to standard error and never between them.
+Each separation runs in a thread of its own, as many at once as the parent asks for.
 
     {"id": 1, "command": "separate", "arguments": {...}}     as `separate` takes them
     {"id": 1, "command": "cancel"}                           stops between two segments
@@ -10,6 +11,9 @@ output when it started. Whatever libraries print goes to standard error and neve
     {"id": 1, "event": "result", "result": {...}}            as SeparationResult
     {"id": 1, "event": "error", "error": ..., "message": ...}
 
+A result or an error is the last event of its id: from then on nothing touches the files that the
+request named. That holds for one that was cancelled, too.
+
 The process ends with its parent, however that ends, and only then: Ctrl-C and SIGTERM, which reach
 a whole group of processes, are the parent's to answer.
 """
@@ -17,10 +21,8 @@ a whole group of processes, are the parent's to answer.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import json
 import os
-import queue
 import signal
 import sys
 import threading
@@ -33,12 +35,12 @@ from typing import IO, Any
 import separation
 from separation import errors
 from separation.audio.info import AudioInfo
-from separation.errors import SeparationCancelled, SeparationError
+from separation.errors import OutOfMemory, SeparationCancelled, SeparationError
 from separation.pipeline import SeparationResult
+from separation.process import die_with_parent
 
 Message = Mapping[str, Any]
 
-_PR_SET_PDEATHSIG = 1
 # Where memory runs out, this process goes, and not the database beside it.
 _OOM_SCORE = "500"
 
@@ -64,14 +66,12 @@ def serve() -> None:
         signal.signal(number, _ignore)
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(_OOM_SCORE)
-    _die_with_parent()
-    host = Host(events)
-    threading.Thread(target=host.read, args=(requests,), name="requests", daemon=True).start()
-    host.work()
+    die_with_parent()
+    Host(events).read(requests)
 
 
 class Host:
-    """Runs separations one after the other.
+    """Runs separations side by side.
 
     Parameters
     ----------
@@ -81,49 +81,62 @@ class Host:
 
     def __init__(self, events: IO[bytes]) -> None:
         self._events = events
-        self._waiting: queue.SimpleQueue[Message] = queue.SimpleQueue()
+        self._sending = threading.Lock()
         # Of requests that have not ended: set when they are to stop.
         self._stops: dict[int, threading.Event] = {}
 
     def read(self, requests: IO[bytes]) -> None:
-        """Take requests as they come, also while one is in work; end the process at their end."""
+        """Take requests as they come; end the process, whatever it is at, when they end."""
         try:
             for line in requests:
                 self._take(json.loads(line))
         finally:
             _end_process()
 
-    def work(self) -> None:
-        """Run what was requested; does not return."""
-        while True:
-            request = self._waiting.get()
-            self._run(request["id"], request["arguments"])
-
-    def _take(self, request: Message) -> None:
-        if request["command"] == "separate":
-            self._stops[request["id"]] = threading.Event()
-            self._waiting.put(request)
-        elif request["id"] in self._stops:
-            self._stops[request["id"]].set()
-
-    def _run(self, number: int, arguments: Message) -> None:
-        progress = _Progress(self, number, self._stops[number])
-        try:
-            result = separation.separate(**_arguments(arguments), on_progress=progress)
-            ending = {"event": "result", "result": _result_json(result)}
-        except Exception as error:
-            # Whatever it is, the next request must find the host alive.
-            ending = {"event": "error", **error_json(error)}
-        del self._stops[number]
-        self.send(number, **ending)
-
     def send(self, number: int, **event: Any) -> None:
         """Tell the parent; without one, there is nobody to go on for."""
+        line = json.dumps({"id": number, **event}).encode() + b"\n"
         try:
-            self._events.write(json.dumps({"id": number, **event}).encode() + b"\n")
-            self._events.flush()
+            with self._sending:
+                self._events.write(line)
+                self._events.flush()
         except OSError:
             _end_process()
+
+    def _take(self, request: Message) -> None:
+        number = request["id"]
+        if request["command"] == "separate":
+            stop = self._stops[number] = threading.Event()
+            thread = threading.Thread(
+                target=self._run,
+                args=(number, request["arguments"], stop),
+                name=f"separation-{number}",
+                daemon=True,
+            )
+            try:
+                thread.start()
+            except RuntimeError:
+                error = OutOfMemory("There is no room for another thread.")
+                self._end(number, event="error", **error_json(error))
+        elif (known := self._stops.get(number)) is not None:
+            known.set()
+
+    def _run(self, number: int, arguments: Message, stop: threading.Event) -> None:
+        progress = _Progress(self, number, stop)
+        ending: dict[str, Any]
+        try:
+            # A caller that changed its mind at once may have removed its folder: make none anew.
+            progress.check()
+            result = separation.separate(**_arguments(arguments), on_progress=progress)
+            ending = {"event": "result", "result": _result_json(result)}
+        except BaseException as error:
+            # Whatever it is, the caller must hear of it, and others must find the host alive.
+            ending = {"event": "error", **error_json(error)}
+        self._end(number, **ending)
+
+    def _end(self, number: int, **ending: Any) -> None:
+        del self._stops[number]
+        self.send(number, **ending)
 
 
 class _Progress:
@@ -135,9 +148,13 @@ class _Progress:
         self._stop = stop
         self._last: tuple[str, int] | None = None
 
-    def __call__(self, *, step: str, completed: int, total: int | None) -> None:
+    def check(self) -> None:
+        """Raise when the separation is to stop."""
         if self._stop.is_set():
             raise SeparationCancelled("The separation was cancelled.")
+
+    def __call__(self, *, step: str, completed: int, total: int | None) -> None:
+        self.check()
         if (step, completed) == self._last:
             return
         self._last = step, completed
@@ -145,7 +162,7 @@ class _Progress:
         self._host.send(self._number, event="progress", **values)
 
 
-def error_json(error: Exception) -> dict[str, Any]:
+def error_json(error: BaseException) -> dict[str, Any]:
     """Return an exception as the fields of an event."""
     if isinstance(error, SeparationError):
         return {"error": type(error).__name__, "message": error.message}
@@ -183,12 +200,6 @@ def result_of(event: Message) -> SeparationResult:
 def _ignore(*_: object) -> None:
     # Not SIG_IGN, which programs that install weights would inherit.
     pass
-
-
-def _die_with_parent() -> None:
-    """Let the kernel end this process with its parent, even while it hangs or is stopped."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _end_process() -> None:

@@ -1,23 +1,27 @@
 """The host as a real process, with something quick or nasty in the place of a separation."""
 
+import io
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
+from unittest import mock
 
 import psutil
 import pytest
 
+import separation
 from separation import errors
-from separation.host import UnexpectedError, error_json, error_of
+from separation.host import Host, UnexpectedError, error_json, error_of
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 HOST = """
-import ctypes, os, sys, time
+import ctypes, os, subprocess, sys, threading, time
 import separation
 from separation.host import serve
 
@@ -29,6 +33,17 @@ def separate(*, work, on_progress, **arguments):
         os.system("echo noise")
     if work == "fail":
         raise RuntimeError("the inside of it")
+    if work == "exit":
+        sys.exit(3)
+    if work == "child":
+        child = subprocess.Popen(["sleep", "600"])
+        on_progress(step="child", completed=child.pid, total=None)
+        time.sleep(600)
+    if work == "meet":
+        meeting.wait()
+    if work == "talk":
+        for completed in range(1000):
+            on_progress(step="talk " * 100, completed=completed, total=1000)
     if work == "hang":
         time.sleep(600)
     if work == "hang in C":
@@ -41,6 +56,7 @@ def separate(*, work, on_progress, **arguments):
         {"vocals": "/x"}, 44100, 2, arguments["info"].channels, "m", 0.0, {"vocals": 0}
     )
 
+meeting = threading.Barrier(8)
 separation.separate = separate
 serve()
 """
@@ -90,6 +106,12 @@ def kinds(host, n):
     return [(event["id"], event["event"]) for event in answers(host, n)]
 
 
+def ending(host):
+    """The next event that is the last of its request."""
+    rest = iter(lambda: answers(host, 1)[0], None)
+    return next(event for event in rest if event["event"] != "progress")
+
+
 def has_ended(pid):
     try:
         return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
@@ -105,34 +127,78 @@ def wait_until(condition):
 
 
 def test_what_libraries_print_never_gets_between_the_events(host):
-    ask(host, order(1, "print"), order(2, ""))
-    progress, result, *second = answers(host, 4)
+    ask(host, order(1, "print"))
+    progress, result = answers(host, 2)
     assert progress == {"id": 1, "event": "progress", "step": "separate"} | {
         "completed": 1,
         "total": 2,
     }
     assert result["result"]["stems"] == {"vocals": "/x"}
-    assert [(event["id"], event["event"]) for event in second] == [(2, "progress"), (2, "result")]
+    ask(host, order(2, ""))
+    assert kinds(host, 2) == [(2, "progress"), (2, "result")]
     _, noise = host.communicate()
     assert noise.count(b"noise\n") == 3
 
 
 def test_an_unknown_error_is_told_and_the_host_lives_on(host):
-    ask(host, order(1, "fail"), order(2, ""))
-    _, error, *_ = answers(host, 4)
+    ask(host, order(1, "fail"))
+    _, error = answers(host, 2)
     assert error["event"] == "error"
     assert isinstance(error_of(error), UnexpectedError)
     assert "RuntimeError: the inside of it" in error["message"]
+    ask(host, order(2, ""))
+    assert kinds(host, 2) == [(2, "progress"), (2, "result")]
 
 
 def test_a_cancel_stops_the_request_that_it_names(host):
     ask(host, order(1, "segments"), {"id": 7, "command": "cancel"})
     assert kinds(host, 2) == [(1, "progress")] * 2
-    ask(host, {"id": 1, "command": "cancel"}, order(2, ""))
-    rest = iter(lambda: answers(host, 1)[0], None)
-    error = next(event for event in rest if event["event"] != "progress")
+    ask(host, {"id": 1, "command": "cancel"})
+    error = ending(host)
     assert (error["id"], error["error"]) == (1, "SeparationCancelled")
+    ask(host, order(2, ""))
     assert kinds(host, 2) == [(2, "progress"), (2, "result")]
+
+
+def test_several_run_at_the_same_time(host):
+    """Each waits for all the others."""
+    ask(host, *(order(number, "meet") for number in range(8)))
+    events = kinds(host, 16)
+    assert sorted(id for id, kind in events if kind == "result") == list(range(8))
+
+
+def test_what_many_say_at_once_stays_in_whole_lines(host):
+    ask(host, *(order(number, "talk") for number in range(4)))
+    events = answers(host, 4 * 1002)
+    for number in range(4):
+        mine = [event for event in events if event["id"] == number]
+        talk = [event["completed"] for event in mine if event.get("step") == "talk " * 100]
+        assert talk == list(range(1000))
+        assert mine[-1]["event"] == "result"
+
+
+def test_a_cancel_leaves_the_others_alone(host):
+    ask(host, order(1, "segments"), order(2, "segments"), {"id": 1, "command": "cancel"})
+    error = ending(host)
+    assert (error["id"], error["error"]) == (1, "SeparationCancelled")
+    assert kinds(host, 3) == [(2, "progress")] * 3
+
+
+def test_a_library_that_wants_to_exit_ends_its_own_separation_only(host):
+    ask(host, order(1, "segments"), order(2, "exit"))
+    error = ending(host)
+    assert (error["id"], error["event"]) == (2, "error")
+    assert "SystemExit: 3" in error["message"]
+    assert kinds(host, 2) == [(1, "progress")] * 2
+
+
+def test_it_ends_together_with_what_it_started(host):
+    ask(host, order(1, "child"))
+    child = answers(host, 2)[1]["completed"]
+    assert not has_ended(child)
+    host.stdin.close()
+    assert host.wait(60) == -signal.SIGKILL
+    wait_until(lambda: has_ended(child))
 
 
 def test_signals_that_are_the_parents_are_ignored(host):
@@ -186,6 +252,18 @@ def test_it_is_started_from_the_command_line_but_not_listed_there():
     assert b"host" not in listed.stdout
     ended = subprocess.run([*command, "host"], cwd=ROOT, input=b"", start_new_session=True)
     assert ended.returncode == -signal.SIGKILL
+
+
+def test_one_that_is_cancelled_before_it_begins_touches_nothing(monkeypatch):
+    """Its folder may be gone by then, and must not be made anew."""
+    monkeypatch.setattr(separation, "separate", mock.Mock(side_effect=AssertionError))
+    events = io.BytesIO()
+    stop = threading.Event()
+    stop.set()
+    served = Host(events)
+    served._stops[1] = stop
+    served._run(1, {}, stop)
+    assert json.loads(events.getvalue())["error"] == "SeparationCancelled"
 
 
 @pytest.mark.parametrize(

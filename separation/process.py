@@ -1,0 +1,51 @@
+"""What a process that separates needs before it starts, and how it ends with its parent."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+from collections.abc import Mapping
+
+# Set in a process that was started with the environment below.
+_GUARD = "STEMWRIGHT_PROCESS_PREPARED"
+# Threads that spin while they wait take the core that another process needs.
+_EVERYWHERE = {"OMP_WAIT_POLICY": "PASSIVE"}
+# Each segment takes and returns hundreds of large blocks. glibc would fetch them from the kernel
+# and give them back each time, page by page; these keep them, in huge pages where the kernel has
+# some. The last one needs glibc 2.35; an older one ignores it.
+_LINUX = {
+    "MALLOC_MMAP_MAX_": "0",
+    "MALLOC_TRIM_THRESHOLD_": str(16 << 30),
+    "MALLOC_TOP_PAD_": str(256 << 20),
+    "MALLOC_ARENA_MAX": "1",
+    "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
+}
+_PR_SET_PDEATHSIG = 1
+
+
+def environment(values: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment for a process that separates: `values`, and what they leave open."""
+    ours = _EVERYWHERE | (_LINUX if sys.platform == "linux" else {})
+    return {**ours, **values}
+
+
+def restart_prepared() -> None:
+    """Start this program anew, once, if its environment lacks something; it keeps its process.
+
+    The C library and OpenMP read their variables before the first line of Python runs.
+    """
+    prepared = environment(os.environ)
+    if os.environ.get(_GUARD) or prepared == dict(os.environ):
+        return
+    # This very interpreter, with its own arguments: there is nothing to escape.
+    os.execve(  # noqa: S606
+        sys.executable, [sys.executable, *sys.orig_argv[1:]], {**prepared, _GUARD: "1"}
+    )
+
+
+def die_with_parent() -> None:
+    """Let the kernel end this process with the thread that started it, even while it hangs."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
