@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -35,6 +37,14 @@ _LOSSLESS = {"flac", "alac", "wavpack", "tta", "ape", "mlp", "truehd"}
 _COMPANDED = {"pcm_alaw", "pcm_mulaw", "pcm_vidc"}
 
 _HEADER_MAX_BYTES = 1 << 14
+
+# So many frames are held back until it is known whether they belong to the recording: iTunes pads
+# AAC by up to two.
+_N_HELD = 4
+
+# PyAV finds the end of a frame's planes by a null pointer; there is none behind the eighth, and
+# what it reads then ends the process.
+_N_POINTERS = 8
 
 # A frame that claims 1 Hz would become as many seconds as it has samples, all at once.
 _MAX_STRETCH = 32
@@ -79,11 +89,9 @@ class AudioReader:
         self.n_packets_refused = 0
         try:
             self._stream = first_audio_stream(self._container)
-            self._is_ogg_vorbis = (self._container.format.name, self._stream.name) == (
-                "ogg",
-                "vorbis",
-            )
-            if self._is_ogg_vorbis:
+            kind = (self._container.format.name, self._stream.name)
+            self._is_ogg_vorbis = kind == ("ogg", "vorbis")
+            if self._is_ogg_vorbis or kind == ("caf", "alac"):
                 self._stream.codec_context.flags2 |= Flags2.skip_manual
             self._frames = self._decode()
             first = next(self._frames, None)
@@ -118,13 +126,18 @@ class AudioReader:
         glued together, are converted to those of the first frame.
         """
         adapter = _Adapter(self._first)
-        frame, n_before = self._first, 0
-        for following in self._frames:
-            yield from adapter.adapted(frame)
-            n_before += frame.samples
-            frame = following
-        for block in adapter.adapted(frame):
-            yield block[:, : self._n_declared(frame, n_before)]
+        held: deque[AudioFrame] = deque()
+        n_before = 0
+        for frame in itertools.chain([self._first], self._frames):
+            if len(held) == _N_HELD:
+                n_before += held[0].samples
+                yield from adapter.adapted(held.popleft())
+            held.append(frame)
+        left = self._n_declared(list(held), n_before)
+        for frame in held:
+            for block in adapter.adapted(frame):
+                yield block[:, : max(left, 0)] if left < frame.samples else block
+            left -= frame.samples
         yield from adapter.rest()
 
     def _decode(self) -> Iterator[AudioFrame]:
@@ -151,22 +164,38 @@ class AudioReader:
                 continue  # it only primes the decoder; without `skip_manual` FFmpeg drops it
             yield from (f for f in frames if isinstance(f, AudioFrame) and f.samples)
 
-    def _n_declared(self, last: AudioFrame, n_before: int) -> int | None:
-        """Return how many samples of the last frame belong to the recording, if it says so.
+    def _n_declared(self, held: list[AudioFrame], n_before: int) -> int:
+        """Return how many samples of the last frames belong to the recording.
 
-        FFmpeg takes the padding at the end out of MP3 and Opus by itself. It leaves that of AAC in
-        MP4, where only the last packet's duration tells, and takes too much out of Ogg Vorbis,
-        whose first packet it counts as sound although it only primes the decoder.
+        All of them, unless the file says less. FFmpeg takes the padding at the end out of MP3 and
+        Opus by itself. It leaves that of AAC in MP4, where only the last packet's duration or a
+        tag of iTunes tells, and that of compressed WAV. It takes too much out of Ogg Vorbis, whose
+        first packet it counts as sound although it only primes the decoder, and out of ALAC in
+        CAF, whose decoder leaves out the padding already.
         """
-        declared: Fraction | None = None
-        if self._container.format.name.startswith("mov") and last.duration and last.time_base:
-            declared = last.duration * last.time_base * last.sample_rate
-        elif self._is_ogg_vorbis and self._stream.duration and self._stream.time_base:
-            length = self._stream.duration * self._stream.time_base * last.sample_rate
-            declared = length - n_before
-        if declared is None or declared.denominator != 1 or not 0 < declared < last.samples:
+        n_held = sum(frame.samples for frame in held)
+        last = held[-1]
+        is_mov = self._container.format.name.startswith("mov")
+        declared = self._declared_length(last.sample_rate)
+        if declared is not None and 0 < declared - n_before < n_held:
+            return declared - n_before
+        if is_mov and last.duration and last.time_base:
+            length = last.duration * last.time_base * last.sample_rate
+            if length.denominator == 1 and 0 < length < last.samples:
+                return n_held - last.samples + int(length)
+        return n_held
+
+    def _declared_length(self, sample_rate: int) -> int | None:
+        """Return the number of samples that the whole file claims, where that can be relied on."""
+        container, codec = self._container.format.name, self._stream.name
+        if container.startswith("mov") and codec == "aac":
+            return _itunes_length(self._container.metadata.get("iTunSMPB", ""))
+        is_compressed_wav = container in {"wav", "w64"} and not codec.startswith("pcm_")
+        is_told = self._is_ogg_vorbis or is_compressed_wav or (container, codec) == ("caf", "alac")
+        if not (is_told and self._stream.duration and self._stream.time_base):
             return None
-        return int(declared)
+        length: Fraction = self._stream.duration * self._stream.time_base * sample_rate
+        return int(length) if length.denominator == 1 else None
 
     def _nothing_decoded(self) -> MediaError:
         # FFmpeg skips noise in silence: a file that is more than a header held something once.
@@ -180,20 +209,18 @@ class _Adapter:
     """Frames to blocks of one rate and channel count."""
 
     def __init__(self, first: AudioFrame) -> None:
-        self._wanted = _parameters(first)
+        self._wanted = first.sample_rate, first.layout.nb_channels
         self._layout = first.layout
-        self._current = self._wanted
-        self._resampler: AudioResampler | None = None
+        self._current = _kind(first)
+        self._resampler = self._needed(first)
 
     def adapted(self, frame: AudioFrame) -> Iterator[FloatArray]:
-        parameters = _parameters(frame)
-        if parameters != self._current:
+        if _kind(frame) != self._current:
             yield from self.rest()
-            self._current = parameters
-            if self._wanted[0] > _MAX_STRETCH * parameters[0]:
+            self._current = _kind(frame)
+            if self._wanted[0] > _MAX_STRETCH * frame.sample_rate:
                 raise UnsupportedMedia("The recording's sample rate changes too much on the way.")
-            if parameters != self._wanted:
-                self._resampler = AudioResampler("fltp", self._layout, self._wanted[0])
+            self._resampler = self._needed(frame)
         if self._resampler is None:
             yield samples_of(frame)
         else:
@@ -204,6 +231,12 @@ class _Adapter:
         if self._resampler is not None:
             yield from (samples_of(f) for f in self._resampler.resample(None) if f.samples)
             self._resampler = None
+
+    def _needed(self, frame: AudioFrame) -> AudioResampler | None:
+        rate, n_channels, is_planar = _kind(frame)
+        if (rate, n_channels) == self._wanted and not (is_planar and n_channels >= _N_POINTERS):
+            return None
+        return AudioResampler("flt", self._layout, self._wanted[0])
 
 
 def samples_of(frame: AudioFrame) -> FloatArray:
@@ -222,8 +255,16 @@ def samples_of(frame: AudioFrame) -> FloatArray:
     return np.nan_to_num(samples, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
 
 
-def _parameters(frame: AudioFrame) -> tuple[int, int]:
-    return frame.sample_rate, frame.layout.nb_channels
+def _itunes_length(tag: str) -> int | None:
+    """Return the samples that iTunes counted: the fourth of the tag's hexadecimal numbers."""
+    try:
+        return int(tag.split()[3], 16)
+    except (IndexError, ValueError):
+        return None
+
+
+def _kind(frame: AudioFrame) -> tuple[int, int, bool]:
+    return frame.sample_rate, frame.layout.nb_channels, frame.format.is_planar
 
 
 def _stream_format(

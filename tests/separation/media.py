@@ -79,8 +79,15 @@ def frame_of(samples, sample_format, layout):
         array = scaled.astype(np.int16) if bits == 16 else scaled.astype(np.int32) << 8
     elif kind == "u8":
         array = np.clip(np.rint(samples * 128 + 128), 0, 255).astype(np.uint8)
+    if kind == "dbl":
+        array = samples.astype(np.float64)
     if not sample_format.endswith("p"):
         array = np.ascontiguousarray(array.T).reshape(1, -1)
+    elif len(array) == 8:
+        # PyAV cannot fill eight planes.
+        packed = frame_of(samples, kind, layout)
+        packed.sample_rate = 44100
+        return av.AudioResampler(sample_format, layout).resample(packed)[0]
     return av.AudioFrame.from_ndarray(np.ascontiguousarray(array), sample_format, layout)
 
 
