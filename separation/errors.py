@@ -129,6 +129,13 @@ class OutOfMemory(SeparationError):
     retryable = True
 
 
+class EncoderLost(SeparationError):
+    """A process that encodes stems ended by itself."""
+
+    code = "encoder_lost"
+    retryable = True
+
+
 class DiskFull(SeparationError):
     """No space is left where the stems or the weights are written."""
 
@@ -140,3 +147,12 @@ class SeparationCancelled(SeparationError):
     """Raised from ``on_progress`` to stop a separation; everything written is removed."""
 
     code = "cancelled"
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Say whether an error, whoever raised it, is want of memory."""
+    if isinstance(error, (MemoryError, OutOfMemory)):
+        return True
+    # torch.OutOfMemoryError on a device; a plain RuntimeError from the CPU's allocator.
+    is_named = type(error).__name__ == "OutOfMemoryError" or "allocate memory" in str(error)
+    return isinstance(error, RuntimeError) and is_named

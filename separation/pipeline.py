@@ -14,7 +14,7 @@ from separation.audio import formats
 from separation.audio.encode import raise_if_disk_full
 from separation.audio.info import AudioInfo, AudioLimits
 from separation.audio.probe import probe
-from separation.errors import InvalidRequest, OutOfMemory
+from separation.errors import InvalidRequest, OutOfMemory, is_out_of_memory
 from separation.parts import PartedFiles, PartFolder
 from separation.planning import Plan, plan
 from separation.progress import OnProgress, ignore_progress
@@ -166,18 +166,11 @@ def _named_resource_errors() -> Iterator[None]:
     """Turn running out of memory or disk, wherever it happens, into its named error."""
     try:
         yield
-    except MemoryError as error:
-        raise _out_of_memory() from error
     except OSError as error:
         raise_if_disk_full(error)
         raise
-    except RuntimeError as error:
-        # torch.OutOfMemoryError on a device; a plain RuntimeError from the CPU's allocator.
-        is_memory = type(error).__name__ == "OutOfMemoryError" or "allocate memory" in str(error)
-        if is_memory:
-            raise _out_of_memory() from error
+    except (MemoryError, RuntimeError) as error:
+        if is_out_of_memory(error):
+            message = "There was not enough memory; free some, or choose a smaller model."
+            raise OutOfMemory(message) from error
         raise
-
-
-def _out_of_memory() -> OutOfMemory:
-    return OutOfMemory("There was not enough memory; free some, or choose a smaller model.")
