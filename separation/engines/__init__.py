@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from separation import catalog, weights
+from separation import batching, catalog, weights
 from separation.catalog import AvailabilityStatus, Model
 from separation.errors import InvalidRequest, ModelForbidden
 
@@ -115,5 +115,6 @@ def close_engines() -> None:
     """Let go of every resident engine."""
     with _lock:
         for engine in _resident.values():
+            batching.close_queue(engine)
             engine.close()
         _resident.clear()
