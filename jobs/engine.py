@@ -1,48 +1,32 @@
 """The process that separates for this worker: started when first needed, then kept, models and all.
 
 It is a process of its own so that work can be ended at any moment, and so that one that runs out
-of memory or crashes takes no worker with it. `separation.host` is its other half.
+of memory or crashes takes no worker with it. Several jobs share it at the same time: their segments
+take turns on the device. `separation.host` is its other half.
 """
 
-import json
-import os
-import selectors
-import signal
-import subprocess
-import sys
+import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from itertools import count
 from pathlib import Path
-from typing import IO, Any
+from queue import Empty
+from typing import Any
 
-import psutil
-import structlog
-
-import separation
+from jobs.resident import EngineLost, Event, Events, Resident
 from separation import AudioInfo, OnProgress, SeparationResult
 from separation.errors import OutOfMemory
 from separation.host import UnexpectedError, error_of, result_of
 
-log = structlog.get_logger(__name__)
+__all__ = ["EngineLost", "EngineProcess", "engine_is_winding_up", "engine_separate"]
 
 # A cancel has to be seen within a second, together with the heartbeat that brings it.
 _LOOK_EVERY_S = 0.05
-# From the request to stop to the kill. Segments take longer on a CPU, where a kill is cheap: the
-# models are read again in some seconds.
+# From the request to stop until nobody waits for its answer. Segments may take longer, on a CPU
+# mostly; what then still runs is for nobody, and ends by itself.
 _STOP_PATIENCE_S = 0.4
-_KILL_PATIENCE_S = 5
-_CHECK_EVERY_S = 5
-_READ_BYTES = 1 << 16
-
-
-class EngineLost(Exception):
-    """The process ended in the middle of the work: killed for its memory, or crashed."""
-
-    def __init__(self, status: int | None) -> None:
-        super().__init__(f"exit status {status}")
-        self.status = status
+_CLOSE_PATIENCE_S = 10
 
 
 def engine_separate(
@@ -68,22 +52,34 @@ def engine_separate(
     return _resident.separate(arguments, watch=watch, on_progress=on_progress)
 
 
-class EngineProcess:
-    """One process, for one caller at a time.
+def engine_is_winding_up() -> bool:
+    """Whether what comes now would have to wait for all that runs now."""
+    return _resident.is_winding_up
 
-    The kernel ends it with the thread that started it, so that has to be one that stays.
+
+class EngineProcess:
+    """One process at a time, for callers in several threads.
+
+    When the process ends, it is lost for all of them. One that ran out of memory, or in which
+    something broke that nobody knows, takes nothing more: those within may finish, and only then
+    is another one started. So there are never two, with a model in each.
     """
 
     def __init__(self) -> None:
-        self._process: subprocess.Popen[bytes] | None = None
+        self._starting = threading.Lock()
+        self._current: Resident | None = None
         self._numbers = count(1)
-        self._received = b""
 
     @property
     def pid(self) -> int | None:
         """Of the process that runs now, if one does."""
-        is_running = self._process is not None and self._process.poll() is None
-        return self._process.pid if self._process is not None and is_running else None
+        current = self._current
+        return current.pid if current is not None else None
+
+    @property
+    def is_winding_up(self) -> bool:
+        current = self._current
+        return current is not None and current.is_winding_up
 
     def separate(
         self,
@@ -92,138 +88,81 @@ class EngineProcess:
         watch: Callable[[], None],
         on_progress: OnProgress,
     ) -> SeparationResult:
-        if self.pid is None:
-            self._start()
         number = next(self._numbers)
+        resident, events = self._begin(number, arguments, watch)
         try:
-            self._send(number, command="separate", arguments=arguments)
-            ending = self._await_ending(number, watch=watch, on_progress=on_progress)
-        except EngineLost:
-            self.close()
-            raise
-        except BaseException:
-            self._stop(number)
-            raise
-        if ending["event"] == "result":
-            return result_of(ending)
-        error = error_of(ending)
-        if isinstance(error, (OutOfMemory, UnexpectedError)):
-            # What it holds, and what it broke, must not meet the next job.
-            self.close()
-        raise error
+            try:
+                ending = _await_ending(events, watch=watch, on_progress=on_progress)
+            except BaseException:
+                _stop(resident, number, events)
+                raise
+            return _outcome(resident, ending)
+        finally:
+            resident.end(number)
 
     def close(self) -> None:
-        """Kill the process and all that it started."""
-        process, self._process = self._process, None
-        if process is None:
-            return
+        """End the process at once, and wait until it is gone."""
+        current, self._current = self._current, None
+        if current is not None:
+            current.kill("closed")
+            current.ended.wait(_CLOSE_PATIENCE_S)
+
+    def _begin(
+        self, number: int, arguments: Mapping[str, Any], watch: Callable[[], None]
+    ) -> tuple[Resident, Events]:
+        """Hand it to the process; to the next one, if this one takes nothing more."""
+        while True:
+            with self._starting:
+                if self._current is None or self._current.ended.is_set():
+                    self._current = Resident()
+                resident = self._current
+            events = resident.begin(number, arguments)
+            if events is not None:
+                return resident, events
+            watch()
+            resident.ended.wait(_LOOK_EVERY_S)
+
+
+def _await_ending(
+    events: Events, *, watch: Callable[[], None], on_progress: OnProgress
+) -> Event | None:
+    """Return the last event; None if the process ended before it."""
+    while True:
+        watch()
         try:
-            os.killpg(process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass  # it is gone
-        for stream in (process.stdin, process.stdout):
-            if stream is not None:
-                stream.close()
-        try:
-            process.wait(_KILL_PATIENCE_S)
-        except subprocess.TimeoutExpired:
-            # Inside the kernel, which will let go of it some time.
-            log.error("engine_not_reaped", pid=process.pid)
+            event = events.get(timeout=_LOOK_EVERY_S)
+        except Empty:
+            continue
+        if event is None or event["event"] != "progress":
+            return event
+        on_progress(step=event["step"], completed=event["completed"], total=event["total"])
 
-    def _start(self) -> None:
-        self.close()
-        self._received = b""
-        try:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "separation", "host"],
-                cwd=Path(separation.__file__).resolve().parent.parent,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                bufsize=0,
-                # A group of its own: what it starts can be ended with it.
-                start_new_session=True,
-            )
-        except OSError as error:
-            # As where there is no memory for it.
-            raise EngineLost(None) from error
-        log.info("engine_started", pid=self._process.pid)
 
-    def _stop(self, number: int) -> None:
-        """Have the work end between two segments, else with the process."""
-        deadline = time.monotonic() + _STOP_PATIENCE_S
+def _outcome(resident: Resident, ending: Event | None) -> SeparationResult:
+    if ending is None:
+        raise EngineLost(resident.status)
+    if ending["event"] == "result":
+        return result_of(ending)
+    error = error_of(ending)
+    if isinstance(error, (OutOfMemory, UnexpectedError)):
+        # What it holds, and what it broke, must not meet the next job.
+        resident.retire()
+    raise error
 
-        def watch() -> None:
-            if time.monotonic() > deadline:
-                raise TimeoutError
 
-        try:
-            self._send(number, command="cancel")
-            self._await_ending(number, watch=watch, on_progress=_nothing)
-        except (EngineLost, TimeoutError):
-            log.info("engine_killed", pid=self.pid)
-            self.close()
+def _stop(resident: Resident, number: int, events: Events) -> None:
+    """Have a separation end between two segments, for a short while, then let go of it."""
+    deadline = time.monotonic() + _STOP_PATIENCE_S
 
-    def _await_ending(
-        self, number: int, *, watch: Callable[[], None], on_progress: OnProgress
-    ) -> Mapping[str, Any]:
-        for event in self._events(watch):
-            if event["id"] != number:
-                continue  # the end of a separation that was stopped
-            if event["event"] != "progress":
-                return event
-            on_progress(step=event["step"], completed=event["completed"], total=event["total"])
-        raise EngineLost(self._exit_status())
+    def watch() -> None:
+        if time.monotonic() > deadline:
+            raise TimeoutError
 
-    def _events(self, watch: Callable[[], None]) -> Iterator[Mapping[str, Any]]:
-        """Yield what the process says until it ends, and look around all the while."""
-        _, output = self._streams()
-        with selectors.DefaultSelector() as selector:
-            selector.register(output, selectors.EVENT_READ)
-            next_check = time.monotonic() + _CHECK_EVERY_S
-            while True:
-                watch()
-                line, newline, rest = self._received.partition(b"\n")
-                if newline:
-                    self._received = rest
-                    yield json.loads(line)
-                elif selector.select(_LOOK_EVERY_S):
-                    chunk = os.read(output.fileno(), _READ_BYTES)
-                    if not chunk:
-                        return
-                    self._received += chunk
-                elif time.monotonic() >= next_check:
-                    next_check = time.monotonic() + _CHECK_EVERY_S
-                    if self._is_stopped():
-                        raise EngineLost(None)
-
-    def _send(self, number: int, **values: Any) -> None:
-        requests, _ = self._streams()
-        try:
-            requests.write(json.dumps({"id": number, **values}).encode() + b"\n")
-        except OSError as error:
-            raise EngineLost(self._exit_status()) from error
-
-    def _streams(self) -> tuple[IO[bytes], IO[bytes]]:
-        process = self._process
-        if process is None or process.stdin is None or process.stdout is None:
-            raise EngineLost(None)
-        return process.stdin, process.stdout
-
-    def _is_stopped(self) -> bool:
-        """Whether somebody stopped it (SIGSTOP): it would use up the time of the job."""
-        try:
-            status = psutil.Process(self.pid).status() if self.pid else None
-        except psutil.NoSuchProcess:
-            return False
-        return bool(status == psutil.STATUS_STOPPED)
-
-    def _exit_status(self) -> int | None:
-        if self._process is None:
-            return None
-        try:
-            return self._process.wait(_KILL_PATIENCE_S)
-        except subprocess.TimeoutExpired:
-            return None
+    resident.cancel(number)
+    try:
+        _await_ending(events, watch=watch, on_progress=_nothing)
+    except TimeoutError:
+        resident.leave(number)
 
 
 def _nothing(*, step: str, completed: int, total: int | None) -> None:
