@@ -15,6 +15,7 @@ from separation.audio.decode import AudioReader
 from separation.audio.encode import StemWriter
 from separation.audio.formats import OutputFormat
 from separation.audio.info import AudioInfo
+from separation.audio.tags import Tags
 from separation.engines import FloatArray
 from separation.errors import MediaError
 from separation.planning import Plan
@@ -128,7 +129,7 @@ class PartedFiles(StemFiles):
 
     Parameters
     ----------
-    folder, plan, form, info
+    folder, plan, form, info, tags
         See `StemFiles`.
     parts : PartFolder
         Samples that are in it already are dropped when they come.
@@ -144,8 +145,9 @@ class PartedFiles(StemFiles):
         info: AudioInfo,
         parts: PartFolder,
         on_progress: OnProgress,
+        tags: Tags | None = None,
     ) -> None:
-        super().__init__(folder, plan, form, info)
+        super().__init__(folder, plan, form, info, tags)
         self._parts = parts
         self._on_progress = on_progress
 

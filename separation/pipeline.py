@@ -14,6 +14,7 @@ from separation.audio import formats
 from separation.audio.encode import raise_if_disk_full
 from separation.audio.info import AudioInfo, AudioLimits
 from separation.audio.probe import probe
+from separation.audio.tags import read_tags
 from separation.errors import InvalidRequest, OutOfMemory, is_out_of_memory
 from separation.parts import PartedFiles, PartFolder
 from separation.planning import Plan, plan
@@ -114,10 +115,11 @@ def separate(
         known = info or _probe(path, limits, on_progress)
         form = formats.resolve(output_format, known)
         share = chosen.model.overlap if overlap is None else overlap
-        files = StemFiles(folder, chosen, form, known)
+        tags = read_tags(path, known.container)
+        files = StemFiles(folder, chosen, form, known, tags)
         if parts_dir is not None:
             parts = PartFolder(Path(parts_dir), chosen, form, known, share, part_seconds)
-            files = PartedFiles(folder, chosen, form, known, parts, on_progress)
+            files = PartedFiles(folder, chosen, form, known, parts, on_progress, tags)
         with files:
             if not files.is_complete:
                 on_progress(step="load", completed=0, total=None)

@@ -10,10 +10,12 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
+from separation import catalog
 from separation.audio.buffer import SampleBuffer
 from separation.audio.encode import StemWriter
 from separation.audio.formats import OutputFormat
 from separation.audio.info import AudioInfo
+from separation.audio.tags import Tags
 from separation.engines import FloatArray
 from separation.errors import BrokenMedia
 from separation.planning import Plan
@@ -38,13 +40,23 @@ class StemFiles:
     plan : Plan
     form : OutputFormat
     info : AudioInfo
+    tags : Tags, optional
+        Of the recording.
     """
 
-    def __init__(self, folder: Path, plan: Plan, form: OutputFormat, info: AudioInfo) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        plan: Plan,
+        form: OutputFormat,
+        info: AudioInfo,
+        tags: Tags | None = None,
+    ) -> None:
         self._folder = folder
         self._plan = plan
         self._form = form
         self._info = info
+        self._tags = tags or Tags()
         self._mixture = SampleBuffer(info.channels)
         self._n_written = 0
         self._is_committed = False
@@ -154,15 +166,17 @@ class StemFiles:
             self._writers[name] = self._final_writer(name)
 
     def _final_writer(self, name: str) -> StemWriter:
-        return self._writer(self._path(name), self._form)
+        tags = self._tags.of_stem(catalog.stem(name).title)
+        return self._writer(self._path(name), self._form, tags)
 
-    def _writer(self, path: Path, form: OutputFormat) -> StemWriter:
+    def _writer(self, path: Path, form: OutputFormat, tags: Tags | None = None) -> StemWriter:
         return StemWriter(
             path,
             form,
             sample_rate=self._info.sample_rate,
             n_channels=self._info.channels,
             layout=self._info.layout,
+            tags=tags,
         )
 
     def _make_folders(self) -> None:

@@ -187,7 +187,7 @@ class AudioReader:
 
     def _declared_length(self, sample_rate: int) -> int | None:
         """Return the number of samples that the whole file claims, where that can be relied on."""
-        container, codec = self._container.format.name, self._stream.name
+        container, codec = self._container.format.name, self._stream.name or ""
         if container.startswith("mov") and codec == "aac":
             return _itunes_length(self._container.metadata.get("iTunSMPB", ""))
         is_compressed_wav = container in {"wav", "w64"} and not codec.startswith("pcm_")

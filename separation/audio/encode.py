@@ -16,12 +16,16 @@ from av.audio.stream import AudioStream
 from separation.audio.formats import OutputFormat
 from separation.audio.info import layout_name
 from separation.audio.mp3_tag import declare_length
+from separation.audio.tags import Tags, TagWriter
 from separation.errors import DiskFull
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int32]
 
 _FLOAT_MAX = float(np.finfo(np.float32).max)
+# Windows reads no ID3v2.4, which FFmpeg would write.
+_MUXER_OPTIONS = {"wav": {"rf64": "auto"}, "mp3": {"id3v2_version": "3"}}
+
 _FULL_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -45,10 +49,19 @@ class StemWriter:
     n_channels : int
     layout : str
         FFmpeg's name for the speakers; used where the format knows it.
+    tags : Tags, optional
+        Go into the file as far as the format allows.
     """
 
     def __init__(
-        self, path: Path, form: OutputFormat, *, sample_rate: int, n_channels: int, layout: str
+        self,
+        path: Path,
+        form: OutputFormat,
+        *,
+        sample_rate: int,
+        n_channels: int,
+        layout: str,
+        tags: Tags | None = None,
     ) -> None:
         self.path = path
         self.n_clipped = 0
@@ -58,11 +71,12 @@ class StemWriter:
         self._draft = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
         self._n_written = 0
         self._is_committed = False
-        options = {"rf64": "auto"} if form.container == "wav" else {}
+        options = _MUXER_OPTIONS.get(form.container, {})
         self._container = av.open(
             f"file:{self._draft}", "w", format=form.container, container_options=options
         )
         self._stream = self._add_stream()
+        self._tags = TagWriter(self._container, tags or Tags())
 
     def _add_stream(self) -> AudioStream:
         stream = self._container.add_stream(self._form.codec, rate=self._rate)
@@ -119,6 +133,7 @@ class StemWriter:
         frame.pts = self._n_written
         self._n_written += samples.shape[1]
         try:
+            self._tags.start()
             self._container.mux(self._stream.encode(frame))
         except (OSError, av.error.FFmpegError) as error:
             raise_if_disk_full(error)

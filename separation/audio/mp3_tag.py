@@ -22,36 +22,36 @@ def declare_length(path: Path, n_samples: int) -> None:
     http://gabriel.mp3-tech.org/mp3infotag.html
     """
     with path.open("r+b") as file:
+        start = _first_frame(file.read(10))
+        file.seek(start)
         head = file.read(4096)
         tag = max(head.find(b"Xing"), head.find(b"Info"))
-        frame = _frame_start(head)
-        if tag < 0 or frame < 0:
+        if tag < 0 or not head.startswith(b"\xff"):
             return
         flags, n_frames = struct.unpack_from(">II", head, tag + 4)
         lengths = {_HAS_FRAMES: 4, _HAS_BYTES: 4, _HAS_INDEX: 100, _HAS_QUALITY: 4}
         extension = tag + 8 + sum(n for flag, n in lengths.items() if flags & flag)
         at = extension + _PADDING_AT
         delay = int.from_bytes(head[at : at + 3], "big") >> 12
-        padding = n_frames * _samples_per_frame(head[frame + 1]) - delay - n_samples
+        padding = n_frames * _samples_per_frame(head[1]) - delay - n_samples
         if not 0 <= padding <= _MAX_PADDING:
             return
         patched = bytearray(head)
         patched[at : at + 3] = (delay << 12 | padding).to_bytes(3, "big")
-        end = frame + _CHECKSUM_AT
-        patched[end : end + 2] = _crc16(patched[frame:end]).to_bytes(2, "big")
-        file.seek(0)
+        end = _CHECKSUM_AT
+        patched[end : end + 2] = _crc16(patched[:end]).to_bytes(2, "big")
+        file.seek(start)
         file.write(patched)
 
 
-def _frame_start(head: bytes) -> int:
+def _first_frame(head: bytes) -> int:
     """Return where the first frame starts, after an ID3v2 tag if there is one."""
-    start = 0
-    if head.startswith(b"ID3"):
-        size = 0
-        for byte in head[6:10]:
-            size = size << 7 | byte
-        start = 10 + size
-    return start if head[start : start + 1] == b"\xff" else -1
+    if not head.startswith(b"ID3"):
+        return 0
+    size = 0
+    for byte in head[6:10]:
+        size = size << 7 | byte
+    return 10 + size
 
 
 def _samples_per_frame(second_byte: int) -> int:
