@@ -41,16 +41,24 @@ def write_media(
     sample_format: str | None = None,
     layout: str | None = None,
     with_video: bool = False,
+    muxer: dict[str, str] | None = None,
+    quality: int | None = None,
 ):
-    """Encode (channels, n) float samples with FFmpeg's encoders."""
+    """Encode (channels, n) float samples with FFmpeg's encoders.
+
+    `muxer` holds options of the container; with a `quality` the bit rate varies.
+    """
     n_channels = samples.shape[0]
     layout = layout or ["mono", "stereo", "2.1", "quad", "5.0", "5.1", "6.1", "7.1"][n_channels - 1]
-    with av.open(str(path), "w", format=container) as output:
+    with av.open(str(path), "w", format=container, container_options=muxer or {}) as output:
         options = {"strict": "experimental"} if codec == "vorbis" else {}
         picture: Any = output.add_stream("mpeg4", rate=25) if with_video else None
         stream: Any = output.add_stream(codec, rate=sample_rate, options=options)
         stream.codec_context.layout = layout
         stream.codec_context.format = sample_format or stream.codec_context.codec.audio_formats[0]
+        if quality is not None:
+            stream.codec_context.global_quality = 118 * quality
+            stream.codec_context.flags |= av.codec.context.Flags.qscale
         if codec == "wmav2":
             stream.codec_context.bit_rate = 128_000
         if picture is not None:
@@ -65,6 +73,42 @@ def write_media(
         output.mux(stream.encode(frame))
         output.mux(stream.encode(None))
     return path
+
+
+def add_itunes_length(path: Path, *, priming: int, padding: int, n_samples: int) -> Path:
+    """Put the tag of iTunes that says what is sound into an MP4 file without an edit list."""
+    numbers = [f"{0:08X}", f"{priming:08X}", f"{padding:08X}", f"{n_samples:016X}"] + 8 * ["0" * 8]
+    tag = _box(
+        b"----",
+        _box(b"mean", bytes(4), b"com.apple.iTunes"),
+        _box(b"name", bytes(4), b"iTunSMPB"),
+        _box(b"data", struct.pack(">II", 1, 0), (" " + " ".join(numbers)).encode()),
+    )
+    handler = _box(b"hdlr", bytes(8), b"mdirappl", bytes(9))
+    user_data = _box(b"udta", _box(b"meta", bytes(4), handler, _box(b"ilst", tag)))
+    content = path.read_bytes()
+    boxes = []
+    for kind, box in _boxes(content):
+        if kind == b"moov":
+            kept = [inner for name, inner in _boxes(box[8:]) if name != b"udta"]
+            boxes.append(_box(b"moov", *kept, user_data))
+        else:
+            boxes.append(box)
+    path.write_bytes(b"".join(boxes))
+    return path
+
+
+def _box(kind, *contents):
+    content = b"".join(contents)
+    return struct.pack(">I", 8 + len(content)) + kind + content
+
+
+def _boxes(content):
+    start = 0
+    while start < len(content):
+        (size,) = struct.unpack_from(">I", content, start)
+        yield content[start + 4 : start + 8], content[start : start + size]
+        start += size
 
 
 def frame_of(samples, sample_format, layout):

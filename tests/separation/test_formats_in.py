@@ -7,7 +7,7 @@ import soundfile
 
 from separation import probe, separate
 from tests.separation.conftest import GAINS
-from tests.separation.media import tones, write_media, write_speex
+from tests.separation.media import add_itunes_length, tones, write_media, write_speex
 
 N = 20_003
 
@@ -18,11 +18,26 @@ LOSSLESS = [
     ("a24.wav", 48000, {"codec": "pcm_s24le"}, 24),
     ("a32.wav", 44100, {"codec": "pcm_s32le"}, 32),
     ("a32f.wav", 44100, {"codec": "pcm_f32le"}, None),
+    ("a64f.wav", 192000, {"codec": "pcm_f64le"}, None),
+    ("rf64.wav", 44100, {"codec": "pcm_s24le", "muxer": {"rf64": "always"}}, 24),
     ("a.aiff", 44100, {"codec": "pcm_s16be"}, 16),
+    ("a24.aiff", 88200, {"codec": "pcm_s24be"}, 24),
+    ("a32f.aiff", 44100, {"codec": "pcm_f32be"}, None),
+    ("a24.caf", 44100, {"codec": "pcm_s24be"}, 24),
+    ("alac.caf", 44100, {"codec": "alac", "sample_format": "s16p"}, 16),
+    ("a.au", 8000, {"codec": "pcm_s16be"}, 16),
+    ("a.wv", 44100, {"codec": "wavpack", "sample_format": "s16p"}, 16),
+    ("a24.wv", 44100, {"codec": "wavpack", "sample_format": "s32p"}, 24),
+    ("a32f.wv", 44100, {"codec": "wavpack", "sample_format": "fltp"}, None),
+    ("a.tta", 44100, {"codec": "tta", "sample_format": "s16"}, 16),
+    ("a24.tta", 44100, {"codec": "tta", "sample_format": "s32"}, 24),
     ("a.flac", 44100, {"codec": "flac"}, 16),
     ("a24.flac", 96000, {"codec": "flac", "sample_format": "s32"}, 24),
     ("flac.ogg", 44100, {"codec": "flac"}, 16),
     ("alac.m4a", 44100, {"codec": "alac", "container": "ipod", "sample_format": "s16p"}, 16),
+    ("alac24.m4a", 44100, {"codec": "alac", "container": "ipod", "sample_format": "s32p"}, 24),
+    ("flac.mp4", 44100, {"codec": "flac"}, 16),
+    ("flac.mkv", 44100, {"codec": "flac"}, 16),
     ("a.mov", 44100, {"codec": "pcm_s16le", "with_video": True}, 16),
     ("a.mkv", 44100, {"codec": "pcm_s16le", "with_video": True}, 16),
     ("a.avi", 44100, {"codec": "pcm_s16le", "with_video": True}, 16),
@@ -31,12 +46,19 @@ LOSSLESS = [
 GAPLESS = [
     ("a.mp3", 44100, {"codec": "libmp3lame", "sample_format": "fltp"}),
     ("mpeg2.mp3", 22050, {"codec": "libmp3lame", "sample_format": "fltp"}),
+    ("mpeg25.mp3", 8000, {"codec": "libmp3lame", "sample_format": "fltp"}),
+    ("vbr.mp3", 44100, {"codec": "libmp3lame", "sample_format": "fltp", "quality": 2}),
+    ("mp3.mkv", 44100, {"codec": "libmp3lame", "sample_format": "fltp"}),
     ("a.m4a", 44100, {"codec": "aac", "container": "ipod"}),
+    ("8.m4a", 8000, {"codec": "aac", "container": "ipod"}),
+    ("96.m4a", 96000, {"codec": "aac", "container": "ipod"}),
+    ("fast.m4a", 44100, {"codec": "aac", "muxer": {"movflags": "faststart"}}),
     ("a.mp4", 44100, {"codec": "aac", "with_video": True}),
     ("aac.mov", 44100, {"codec": "aac", "with_video": True}),
     ("a.opus", 48000, {"codec": "libopus", "sample_format": "flt"}),
     ("a.webm", 48000, {"codec": "libopus", "sample_format": "flt"}),
     ("opus.mkv", 48000, {"codec": "libopus", "sample_format": "flt"}),
+    ("opus.mp4", 48000, {"codec": "libopus", "sample_format": "flt"}),
 ]
 # These do not: the recording is what the decoder returns, whole frames.
 PADDED = [
@@ -44,6 +66,32 @@ PADDED = [
     ("a.wma", 44100, {"codec": "wmav2", "container": "asf"}),
     ("aac.mkv", 44100, {"codec": "aac", "with_video": True}),
     ("mp3.avi", 44100, {"codec": "libmp3lame", "sample_format": "fltp", "with_video": True}),
+    (
+        "bare.mp3",
+        44100,
+        {"codec": "libmp3lame", "sample_format": "fltp", "muxer": {"write_xing": "0"}},
+    ),
+    ("aac.ts", 44100, {"codec": "aac"}),
+    ("ac3.mkv", 48000, {"codec": "ac3"}),
+    ("mp2.mpg", 44100, {"codec": "mp2"}),
+]
+# name, sample rate, channels, what FFmpeg's encoder needs, how much alike each channel must be
+CHANNELS = [
+    ("mono.wav", 44100, 1, {"codec": "pcm_s16le"}, 1),
+    ("mono.flac", 44100, 1, {"codec": "flac"}, 1),
+    ("mono.mp3", 44100, 1, {"codec": "libmp3lame", "sample_format": "fltp"}, 0.99),
+    ("mono.m4a", 44100, 1, {"codec": "aac", "container": "ipod"}, 0.99),
+    ("mono.opus", 48000, 1, {"codec": "libopus", "sample_format": "flt"}, 0.9),
+    ("51.wav", 48000, 6, {"codec": "pcm_s24le"}, 1),
+    ("51.flac", 48000, 6, {"codec": "flac"}, 1),
+    ("51.m4a", 48000, 6, {"codec": "aac", "container": "ipod"}, 0.99),
+    ("51.opus", 48000, 6, {"codec": "libopus", "sample_format": "flt"}, 0.9),
+    ("51.wv", 48000, 6, {"codec": "wavpack", "sample_format": "s16p"}, 1),
+    ("71.wav", 48000, 8, {"codec": "pcm_f32le"}, 1),
+    ("71.flac", 48000, 8, {"codec": "flac"}, 1),
+    ("71.m4a", 48000, 8, {"codec": "aac", "container": "ipod"}, 0.99),
+    ("71.opus", 48000, 8, {"codec": "libopus", "sample_format": "flt"}, 0.9),
+    ("71.wv", 48000, 8, {"codec": "wavpack", "sample_format": "s16p"}, 1),
 ]
 
 
@@ -88,6 +136,85 @@ def test_it_trims_ogg_to_the_sample(tmp_path, read, name, subtype):
     soundfile.write(path, samples.T, 48000, format="OGG", subtype=subtype)
     assert probe(path).n_samples == N
     assert is_aligned(read(path), samples)
+
+
+@pytest.mark.parametrize(("name", "rate", "n_channels", "how", "alike"), CHANNELS)
+def test_it_keeps_every_channel_in_its_place(tmp_path, read, name, rate, n_channels, how, alike):
+    samples = tones(N, n_channels, rate)
+    path = write_media(tmp_path / name, samples, rate, **how)
+    info = probe(path)
+    assert (info.n_samples, info.sample_rate, info.channels) == (N, rate, n_channels)
+    got = read(path)
+    assert got.shape == samples.shape
+    # The fourth of 5.1 and 7.1 is for deep sounds only: encoders cut it off above 120 Hz.
+    heard = [i for i in range(n_channels) if alike == 1 or n_channels < 6 or i != 3]
+    for index in heard:
+        assert np.corrcoef(got[index, 4000:-4000], samples[index, 4000:-4000])[0, 1] >= alike - 1e-6
+
+
+@pytest.mark.parametrize(
+    ("name", "container", "subtype", "bits"),
+    [
+        ("a.w64", "W64", "PCM_16", 16),
+        ("a24.w64", "W64", "PCM_24", 24),
+        ("a.rf64", "RF64", "PCM_24", 24),
+        ("a32.wav", "WAV", "PCM_32", 32),
+        ("a8.wav", "WAV", "PCM_U8", 16),
+        ("double.caf", "CAF", "DOUBLE", None),
+        ("alac16.caf", "CAF", "ALAC_16", 16),
+        ("alac24.caf", "CAF", "ALAC_24", 24),
+        ("a24.flac", "FLAC", "PCM_24", 24),
+        ("a24.au", "AU", "PCM_24", 24),
+    ],
+)
+def test_it_reads_what_another_library_wrote(tmp_path, read, name, container, subtype, bits):
+    samples = tones(N)
+    path = tmp_path / name
+    soundfile.write(path, samples.T, 44100, format=container, subtype=subtype)
+    info = probe(path)
+    assert (info.n_samples, info.sample_rate, info.channels) == (N, 44100, 2)
+    assert info.bits_per_sample == bits
+    step = 2.0**-7 if subtype == "PCM_U8" else 2.0 ** -((bits or 24) - 1)
+    assert np.abs(read(path) - samples).max() <= max(step, 2.0**-23)
+
+
+@pytest.mark.parametrize("subtype", ["MS_ADPCM", "GSM610", "ULAW", "ALAW"])
+def test_it_trims_compressed_wav_to_the_length_in_its_header(tmp_path, read, subtype):
+    samples = tones(N, 1)
+    path = tmp_path / "a.wav"
+    soundfile.write(path, samples.T, 44100, format="WAV", subtype=subtype)
+    assert probe(path).n_samples == N
+    assert is_aligned(read(path), samples)
+
+
+@pytest.mark.parametrize("n_samples", [1, 1023, 1024, 1025, N])
+def test_it_trims_what_itunes_counted(tmp_path, read, n_samples):
+    samples = tones(n_samples)
+    how = {"codec": "aac", "container": "mp4", "muxer": {"use_editlist": "0"}}
+    path = write_media(tmp_path / "a.m4a", samples, **how)
+    untold = probe(path).n_samples
+    assert untold == n_samples + 1024
+    add_itunes_length(path, priming=1024, padding=-n_samples % 1024, n_samples=n_samples)
+    assert probe(path).n_samples == n_samples
+    if n_samples == N:
+        assert is_aligned(read(path), samples)
+
+
+def test_a_length_that_itunes_cannot_mean_is_ignored(tmp_path):
+    how = {"codec": "aac", "container": "mp4", "muxer": {"use_editlist": "0"}}
+    for wrong in (0, 5, N // 2, 10 * N, 2**60):
+        path = write_media(tmp_path / "a.m4a", tones(N), **how)
+        add_itunes_length(path, priming=1024, padding=0, n_samples=wrong)
+        assert N <= probe(path).n_samples <= N + 1024
+
+
+def test_amr_is_as_long_as_its_frames(tmp_path):
+    samples = tones(N, 1, 8000)
+    for name in ("a.amr", "a.3gp"):
+        path = write_media(tmp_path / name, samples, 8000, codec="libopencore_amrnb")
+        info = probe(path)
+        assert (info.sample_rate, info.channels) == (8000, 1)
+        assert info.n_samples == (N if name == "a.3gp" else -(-N // 160) * 160)
 
 
 @pytest.mark.parametrize(("name", "rate", "how"), PADDED)
