@@ -12,10 +12,11 @@ bootstrap = @command -v "$(PYTHON)" >/dev/null || \
 	{ echo "There is no $(PYTHON): name CPython 3.11 with 'make PYTHON=/path/to/python3.11'." >&2; exit 1; }; \
 	exec "$(PYTHON)" scripts/bootstrap.py
 run = @exec .venv/bin/python
+# Without what would report the use of OpenVINO to its authors (docs/adr/0019-backends.md).
 resolve = .venv/bin/uv pip compile pyproject.toml \
 	--python-version 3.11 --python-platform x86_64-manylinux_2_28 \
 	$(if $(PIP_FIND_LINKS),--find-links "$(PIP_FIND_LINKS)") \
-	--no-emit-package torch --no-emit-index-url --no-emit-find-links \
+	--no-emit-package torch --no-emit-package openvino-telemetry --no-emit-index-url --no-emit-find-links \
 	--generate-hashes --no-annotate --no-header -q
 
 .PHONY: help demo serve test faults lint lock clean

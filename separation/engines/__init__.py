@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import threading
 from typing import Protocol
 
@@ -11,7 +10,8 @@ import numpy.typing as npt
 
 from separation import batching, catalog, weights
 from separation.catalog import AvailabilityStatus, Model
-from separation.errors import InvalidRequest, ModelForbidden
+from separation.engines import backends
+from separation.errors import ModelForbidden
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -59,15 +59,8 @@ class Engine(Protocol):
         """Let go of the weights."""
 
 
-_resident: dict[tuple[str, str], Engine] = {}
+_resident: dict[tuple[str, str, str | None], Engine] = {}
 _lock = threading.Lock()
-
-
-def create_engine(model: Model) -> Engine:
-    """Import the engine that the catalogue names for `model`; no weights are read."""
-    module = importlib.import_module(model.engine)
-    engine: Engine = module.create(model)
-    return engine
 
 
 def load_engine(model: Model, device: str = "cpu", backend: str | None = None) -> Engine:
@@ -86,29 +79,15 @@ def load_engine(model: Model, device: str = "cpu", backend: str | None = None) -
     WeightsMismatch
         If the weights are not what the catalogue pins.
     """
-    if backend is not None:
-        raise InvalidRequest(f"There is no backend '{backend}'.")
     state = catalog.availability(model)
     if state.status is AvailabilityStatus.FORBIDDEN:
         raise ModelForbidden(f"The model '{model.name}' is not available. {state.reason}")
-    _check_device(device)
-    key = (model.name, device)
+    key = (model.name, backends.resolve_device(device), backend)
     with _lock:
         if key not in _resident:
             weights.install(model)
-            engine = create_engine(model)
-            engine.load(device)
-            _resident[key] = engine
+            _resident[key] = backends.load_best(model, key[1], backend)
         return _resident[key]
-
-
-def _check_device(device: str) -> None:
-    import torch
-
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise InvalidRequest(f"The device '{device}' is not available here.") from error
 
 
 def close_engines() -> None:

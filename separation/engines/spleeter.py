@@ -10,6 +10,7 @@ from torch.nn import functional
 from separation import weights
 from separation.catalog import Model
 from separation.engines import Engine, FloatArray
+from separation.engines.backends import REFERENCE, Backend
 
 N_FFT = 4096
 HOP = 1024
@@ -23,6 +24,8 @@ N_BINS_EXTENDED = 128
 
 # "Same" padding of a 5x5 kernel at stride 2, as TensorFlow places it: 1 before, 2 after.
 _SAME = (1, 2, 1, 2)
+
+BACKENDS = (Backend(REFERENCE, frozenset(), __name__),)
 
 
 class UNet(nn.Module):
@@ -170,6 +173,6 @@ def extend_mask(mask: torch.Tensor) -> torch.Tensor:
     return torch.cat([mask, above.expand(-1, N_FFT // 2 + 1 - N_BINS, -1)], dim=1)
 
 
-def create(model: Model) -> Engine:
+def create(model: Model, backend: str) -> Engine:
     """Return an engine for this entry of the catalogue."""
     return SpleeterEngine(model)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import platformdirs
 
-from separation.errors import WeightsMismatch
+from separation.errors import ModelUnavailable, WeightsMismatch
 
 if TYPE_CHECKING:
     from separation.catalog.entries import Model, SourceFile
@@ -50,6 +50,15 @@ def find_installed(model: Model) -> Path | None:
 def is_installed(model: Model) -> bool:
     """Say whether converted weights and their checksum are there; no hashing."""
     return find_installed(model) is not None
+
+
+def derived_dir(model: Model) -> Path:
+    """Return the folder for what is computed from the installed weights, and only from them."""
+    installed = find_installed(model)
+    if installed is None:
+        raise ModelUnavailable(f"The weights of '{model.name}' are not installed.")
+    digest = checksum_path(installed).read_text().split()[0]
+    return cache_dir() / "derived" / f"{model.name}-{digest[:16]}"
 
 
 def checksum_path(weights: Path) -> Path:

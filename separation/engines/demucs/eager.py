@@ -1,4 +1,4 @@
-"""HTDemucs in PyTorch, with the network of the `demucs` package."""
+"""HTDemucs in PyTorch as its authors wrote it: the reference for all other backends."""
 
 from __future__ import annotations
 
@@ -76,6 +76,6 @@ class DemucsEngine:
         self._network = None
 
 
-def create(model: Model) -> Engine:
+def create(model: Model, backend: str) -> Engine:
     """Return an engine for this entry of the catalogue."""
     return DemucsEngine(model)

@@ -1,0 +1,113 @@
+"""HTDemucs in OpenVINO, on the CPU: without PyTorch once it has been exported."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import openvino
+
+from separation import weights
+from separation.catalog import Model
+from separation.engines import Engine, FloatArray, processor, proof
+from separation.engines.demucs.spectrum import spectrum_of, waveforms_of
+
+_PRECISIONS = {"openvino-bf16": "bf16", "openvino-f32": "f32"}
+# More threads on one segment gain less and less; with more cores, segments go side by side.
+_THREADS_A_SEGMENT = 4
+
+
+class OpenVinoDemucs:
+    """HTDemucs compiled for this CPU.
+
+    In bfloat16 the outermost layers stay in float32 (see `export`).
+    """
+
+    def __init__(self, model: Model, backend: str) -> None:
+        self._model = model
+        self._backend = backend
+        self._streams = max(1, processor.usable_cores() // _THREADS_A_SEGMENT)
+        self._running = threading.BoundedSemaphore(self._streams)
+        self._compiled: Any = None
+        self._idle: list[Any] = []
+
+    @property
+    def info(self) -> Model:
+        return self._model
+
+    @property
+    def backend(self) -> str:
+        return self._backend
+
+    @property
+    def lanes(self) -> int:
+        # One more than can run: its transforms are computed meanwhile.
+        return self._streams + 1
+
+    @property
+    def batch_sizes(self) -> tuple[int, ...]:
+        return (1,)
+
+    def load(self, device: str) -> None:
+        if self._compiled is not None:
+            return
+        # The same lock as for installing: what is prepared belongs to the weights.
+        with weights.install_lock(self._model):
+            self._compiled = _compile(self._model, _PRECISIONS[self._backend], self._streams)
+        self._idle = [self._compiled.create_infer_request() for _ in range(self._streams)]
+
+    def separate(self, mixtures: FloatArray) -> FloatArray:
+        if self._compiled is None:
+            raise RuntimeError("The engine is not loaded.")
+        return np.stack([self._separate(mixture) for mixture in mixtures])
+
+    def _separate(self, mixture: FloatArray) -> FloatArray:
+        n_samples = mixture.shape[-1]
+        spectrum = spectrum_of(mixture[None])
+        with self._running:
+            request = self._idle.pop()
+            try:
+                results = request.infer([spectrum, mixture[None]], share_inputs=True)
+                spectra, waveforms = results[0][0], results[1][0]
+            finally:
+                self._idle.append(request)
+        waveforms += waveforms_of(spectra, n_samples)
+        stems: FloatArray = waveforms.reshape(len(self._model.stems), -1, n_samples)
+        return stems
+
+    def close(self) -> None:
+        self._compiled, self._idle = None, []
+
+
+def _compile(model: Model, precision: str, n_streams: int) -> Any:
+    core = openvino.Core()
+    return core.compile_model(
+        _exported(model),
+        "CPU",
+        {
+            "INFERENCE_PRECISION_HINT": precision,
+            "NUM_STREAMS": str(n_streams),
+            "INFERENCE_NUM_THREADS": str(processor.usable_cores()),
+            # Pinned, two processes would sit on the same cores (docs/performance.md).
+            "ENABLE_CPU_PINNING": "NO",
+            "CACHE_DIR": str(weights.derived_dir(model) / "compiled"),
+        },
+    )
+
+
+def _exported(model: Model) -> Path:
+    """Return the exported network; made by a process of its own, which loads PyTorch."""
+    name = f"network-{proof.CODE_VERSION}-{openvino.__version__.split('-')[0]}.xml"
+    path = weights.derived_dir(model) / name
+    if not path.is_file():
+        module = "separation.engines.demucs.export"
+        proof.run_aside([sys.executable, "-m", module, model.name, str(path)])
+    return path
+
+
+def create(model: Model, backend: str) -> Engine:
+    """Return an engine for this entry of the catalogue."""
+    return OpenVinoDemucs(model, backend)

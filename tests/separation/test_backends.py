@@ -1,0 +1,212 @@
+"""The choice of a backend, and the proof that each computes what the model computes."""
+
+import json
+import logging
+import subprocess
+import sys
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+import torch
+
+from separation import catalog, engines, weights
+from separation.engines import processor, proof
+from separation.engines.backends import REFERENCE, Backend
+from separation.engines.demucs import BACKENDS
+from separation.engines.demucs.eager import build_network
+from separation.engines.demucs.openvino import _exported
+from separation.engines.demucs.spectrum import spectrum_of, waveforms_of
+from separation.errors import InvalidRequest, ModelUnavailable, OutOfMemory
+from tests.separation.media import noise
+
+HTDEMUCS = catalog.model("htdemucs")
+ON_THIS_CPU = [backend.name for backend in BACKENDS if backend.fits("cpu")]
+
+
+@pytest.fixture
+def fresh(monkeypatch):
+    """No engine is resident, and none stays."""
+    monkeypatch.setattr(engines, "_resident", {})
+    yield
+    engines.close_engines()
+
+
+@pytest.fixture
+def fake_backends(monkeypatch):
+    """Replace HTDemucs' backends by fakes: name -> what `load` and `prove` do."""
+
+    def replace(**behaviours):
+        chosen = tuple(Backend(name, frozenset(), f"fake.{name}") for name in behaviours)
+        chosen += (Backend(REFERENCE, frozenset(), "fake.reference"),)
+        monkeypatch.setattr("separation.engines.demucs.BACKENDS", chosen)
+        tried = []
+
+        class Fake:
+            def __init__(self, model, backend):
+                self.info, self.backend = model, backend
+
+            def load(self, device):
+                tried.append(self.backend)
+                behaviour = behaviours.get(self.backend)
+                if isinstance(behaviour, Exception):
+                    raise behaviour
+
+            def close(self):
+                pass
+
+        for backend in chosen:
+            module = type(sys)(backend.module)
+            module.create = Fake
+            monkeypatch.setitem(sys.modules, backend.module, module)
+
+        def measure(engine):
+            return float(behaviours[engine.backend])
+
+        monkeypatch.setattr(proof, "measure", measure)
+        return tried
+
+    monkeypatch.setattr(proof, "CODE_VERSION", "test")
+    yield replace
+    for record in proof._folder(HTDEMUCS).glob(f"*-cpu-{proof.machine_key()}.json"):
+        record.unlink()
+
+
+@pytest.mark.usefixtures("fresh")
+@pytest.mark.parametrize("name", [name for name in ON_THIS_CPU if name != REFERENCE])
+def test_each_backend_computes_what_the_reference_computes(name):
+    engine = engines.load_engine(HTDEMUCS, backend=name)
+    assert engine.backend == name
+    fidelity_db = proof.measure(engine)
+    assert fidelity_db >= (90 if name.endswith("f32") else proof.MIN_FIDELITY_DB)
+
+
+def test_the_best_backend_of_this_processor_is_taken(htdemucs):
+    assert htdemucs.backend == ON_THIS_CPU[0]
+
+
+@pytest.mark.usefixtures("fresh")
+def test_one_that_cannot_load_or_computes_something_else_is_passed_over(fake_backends, caplog):
+    tried = fake_backends(broken=ImportError("no such library"), wrong=39.9, good=40.1, slower=99)
+    with caplog.at_level(logging.INFO, logger="separation"):
+        engine = engines.load_engine(HTDEMUCS)
+    assert engine.backend == "good"
+    assert tried == ["broken", "wrong", "good"]
+    assert [record.getMessage() for record in caplog.records] == [
+        "htdemucs: stepping back from broken: no such library",
+        "htdemucs: stepping back from wrong: 39.9 dB from the reference in the worst stem",
+        "htdemucs runs on cpu with good",
+    ]
+
+
+@pytest.mark.usefixtures("fresh")
+def test_with_nothing_else_the_reference_itself_is_taken(fake_backends):
+    fake_backends(broken=OSError("no"), nan=float("nan"))
+    assert engines.load_engine(HTDEMUCS).backend == REFERENCE
+
+
+@pytest.mark.usefixtures("fresh")
+def test_a_backend_can_be_chosen_and_those_before_it_are_not_tried(fake_backends):
+    tried = fake_backends(first=60, second=30, third=60)
+    assert engines.load_engine(HTDEMUCS, backend="second").backend == "third"
+    assert tried == ["second", "third"]
+
+
+@pytest.mark.usefixtures("fresh")
+def test_a_proof_holds_until_the_machine_changes(fake_backends, monkeypatch):
+    fake_backends(good=60)
+    engines.load_engine(HTDEMUCS)
+    engines.close_engines()
+    monkeypatch.setattr(proof, "measure", lambda _: pytest.fail("measured again"))
+    assert engines.load_engine(HTDEMUCS).backend == "good"
+    engines.close_engines()
+    monkeypatch.setattr(processor, "features", lambda: frozenset({"another"}))
+    measured = []
+    monkeypatch.setattr(proof, "measure", lambda engine: measured.append(engine) or 50.0)
+    engines.load_engine(HTDEMUCS)
+    assert len(measured) == 1
+    for record in proof._folder(HTDEMUCS).glob(f"*-cpu-{proof.machine_key()}.json"):
+        assert json.loads(record.read_text()) == {"fidelity_db": 50.0}
+        record.unlink()
+
+
+@pytest.mark.usefixtures("fresh")
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (ModelUnavailable("no weights"), ModelUnavailable),
+        (MemoryError(), MemoryError),
+        (torch.OutOfMemoryError("full"), OutOfMemory),
+    ],
+)
+def test_what_another_backend_would_meet_as_well_is_not_passed_over(fake_backends, error, expected):
+    tried = fake_backends(first=error, second=60)
+    with pytest.raises(expected):
+        engines.load_engine(HTDEMUCS)
+    assert tried == ["first"]
+
+
+def test_an_unknown_backend_is_refused_with_the_names_of_the_others():
+    with pytest.raises(InvalidRequest, match="no backend 'steam' on 'cpu'; it has .*torch-eager"):
+        engines.load_engine(HTDEMUCS, backend="steam")
+    with pytest.raises(InvalidRequest, match="no backend 'cuda-bf16' on 'cpu'"):
+        engines.load_engine(HTDEMUCS, backend="cuda-bf16")
+
+
+def test_an_absent_device_is_refused():
+    with pytest.raises(InvalidRequest, match="'cuda:7' is not available"):
+        engines.load_engine(HTDEMUCS, "cuda:7")
+
+
+def test_a_processor_without_bfloat16_uses_float32(monkeypatch):
+    monkeypatch.setattr(processor, "features", lambda: frozenset({"avx2"}))
+    names = [backend.name for backend in BACKENDS if backend.fits("cpu")]
+    assert names == ["openvino-f32", "torch-f32", REFERENCE]
+
+
+def test_the_number_of_threads_can_be_set(monkeypatch):
+    monkeypatch.setenv("STEMWRIGHT_THREADS", "3")
+    assert processor.usable_cores() == 3
+    monkeypatch.setenv("STEMWRIGHT_THREADS", "all")
+    with pytest.raises(InvalidRequest, match="STEMWRIGHT_THREADS"):
+        processor.usable_cores()
+
+
+@pytest.mark.skipif(REFERENCE == ON_THIS_CPU[0], reason="There is only PyTorch here.")
+def test_a_process_that_separates_on_a_cpu_does_without_pytorch(htdemucs):
+    code = (
+        "import sys\n"
+        "from separation import catalog, engines\n"
+        "engines.load_engine(catalog.model('htdemucs'))\n"
+        "print(sorted({'torch', 'openvino_telemetry'} & set(sys.modules)))\n"
+    )
+    outcome = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert outcome.stdout == "[]\n", outcome.stderr
+
+
+def test_the_transforms_are_those_of_the_model():
+    network = build_network(HTDEMUCS, weights.load_state(HTDEMUCS))
+    n_samples = HTDEMUCS.segment_samples
+    waveforms = noise(n_samples, 2, level=0.3)[None]
+    spectrum = network._spec(torch.from_numpy(waveforms))
+    expected = network._magnitude(spectrum).numpy()
+    np.testing.assert_allclose(spectrum_of(waveforms), expected, atol=2e-6)
+    parts = torch.view_as_real(spectrum)[0]  # (2, bins, frames, 2)
+    back = waveforms_of(parts.permute(1, 2, 0, 3).flatten(2).contiguous().numpy(), n_samples)
+    inverse = network._ispec(spectrum, n_samples)[0].numpy()
+    np.testing.assert_allclose(back, inverse, atol=2e-6)
+
+
+def test_only_the_outermost_layers_are_kept_in_float32(htdemucs):
+    tree = ElementTree.parse(_exported(HTDEMUCS))
+    marked = {"Convolution": set(), "ConvolutionBackpropData": set(), "MatMul": set()}
+    for layer in tree.iterfind("layers/layer[rt_info]"):
+        kinds = layer.get("type")
+        if kinds in marked and layer.find("rt_info/attribute[@name='precise']") is not None:
+            marked[kinds].add(layer.get("name").split("/")[0].rpartition(".")[0])
+    found = {name.split(".residual")[0].split(".rewrite")[0] for name in marked["Convolution"]}
+    assert found == {
+        f"__module.{name}" for name in ("encoder.0", "tencoder.0", "decoder.3", "tdecoder.3")
+    }
+    assert marked["ConvolutionBackpropData"] == {"__module.decoder.3", "__module.tdecoder.3"}
+    assert not marked["MatMul"]
