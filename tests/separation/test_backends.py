@@ -4,6 +4,9 @@ import json
 import logging
 import subprocess
 import sys
+from types import ModuleType
+from typing import Any
+from unittest import mock
 from xml.etree import ElementTree
 
 import numpy as np
@@ -17,7 +20,9 @@ from separation.engines.demucs import BACKENDS
 from separation.engines.demucs.eager import build_network
 from separation.engines.demucs.openvino import _exported
 from separation.engines.demucs.spectrum import spectrum_of, waveforms_of
+from separation.engines.demucs.whole import WholeDemucs
 from separation.errors import InvalidRequest, ModelUnavailable, OutOfMemory
+from separation.quality import sdr_db
 from tests.separation.media import noise
 
 HTDEMUCS = catalog.model("htdemucs")
@@ -56,7 +61,7 @@ def fake_backends(monkeypatch):
                 pass
 
         for backend in chosen:
-            module = type(sys)(backend.module)
+            module: Any = ModuleType(backend.module)
             module.create = Fake
             monkeypatch.setitem(sys.modules, backend.module, module)
 
@@ -79,6 +84,27 @@ def test_each_backend_computes_what_the_reference_computes(name):
     assert engine.backend == name
     fidelity_db = proof.measure(engine)
     assert fidelity_db >= (90 if name.endswith("f32") else proof.MIN_FIDELITY_DB)
+
+
+@pytest.mark.usefixtures("fresh")
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="There is no GPU.")
+def test_a_gpu_computes_what_the_reference_computes_at_each_batch_size():
+    engine = engines.load_engine(HTDEMUCS, "cuda", "cuda-bf16")
+    assert engine.backend == "cuda-bf16"
+    music, expected = proof.music(HTDEMUCS), proof.reference_stems(HTDEMUCS)
+    for size in engine.batch_sizes:
+        for stems in engine.separate(np.stack([music] * size)):
+            pairs = zip(expected, stems, strict=True)
+            assert min(sdr_db(*pair) for pair in pairs) >= proof.MIN_FIDELITY_DB
+
+
+def test_the_network_with_its_transforms_on_the_device_computes_the_same():
+    network = build_network(HTDEMUCS, weights.load_state(HTDEMUCS))
+    whole = WholeDemucs(network, HTDEMUCS.segment_samples, torch.bfloat16).eval()
+    with torch.inference_mode():
+        stems = whole(torch.from_numpy(proof.music(HTDEMUCS))[None])[0].numpy()
+    pairs = zip(proof.reference_stems(HTDEMUCS), stems, strict=True)
+    assert min(sdr_db(*pair) for pair in pairs) >= proof.MIN_FIDELITY_DB
 
 
 def test_the_best_backend_of_this_processor_is_taken(htdemucs):
@@ -121,10 +147,10 @@ def test_a_proof_holds_until_the_machine_changes(fake_backends, monkeypatch):
     assert engines.load_engine(HTDEMUCS).backend == "good"
     engines.close_engines()
     monkeypatch.setattr(processor, "features", lambda: frozenset({"another"}))
-    measured = []
-    monkeypatch.setattr(proof, "measure", lambda engine: measured.append(engine) or 50.0)
+    measure = mock.Mock(return_value=50.0)
+    monkeypatch.setattr(proof, "measure", measure)
     engines.load_engine(HTDEMUCS)
-    assert len(measured) == 1
+    measure.assert_called_once()
     for record in proof._folder(HTDEMUCS).glob(f"*-cpu-{proof.machine_key()}.json"):
         assert json.loads(record.read_text()) == {"fidelity_db": 50.0}
         record.unlink()
@@ -185,7 +211,7 @@ def test_a_process_that_separates_on_a_cpu_does_without_pytorch(htdemucs):
 
 
 def test_the_transforms_are_those_of_the_model():
-    network = build_network(HTDEMUCS, weights.load_state(HTDEMUCS))
+    network: Any = build_network(HTDEMUCS, weights.load_state(HTDEMUCS))
     n_samples = HTDEMUCS.segment_samples
     waveforms = noise(n_samples, 2, level=0.3)[None]
     spectrum = network._spec(torch.from_numpy(waveforms))
@@ -199,11 +225,12 @@ def test_the_transforms_are_those_of_the_model():
 
 def test_only_the_outermost_layers_are_kept_in_float32(htdemucs):
     tree = ElementTree.parse(_exported(HTDEMUCS))
-    marked = {"Convolution": set(), "ConvolutionBackpropData": set(), "MatMul": set()}
+    kinds = ("Convolution", "ConvolutionBackpropData", "MatMul")
+    marked: dict[str, set[str]] = {kind: set() for kind in kinds}
     for layer in tree.iterfind("layers/layer[rt_info]"):
-        kinds = layer.get("type")
-        if kinds in marked and layer.find("rt_info/attribute[@name='precise']") is not None:
-            marked[kinds].add(layer.get("name").split("/")[0].rpartition(".")[0])
+        kind, name = layer.get("type", ""), layer.get("name", "")
+        if kind in marked and layer.find("rt_info/attribute[@name='precise']") is not None:
+            marked[kind].add(name.split("/")[0].rpartition(".")[0])
     found = {name.split(".residual")[0].split(".rewrite")[0] for name in marked["Convolution"]}
     assert found == {
         f"__module.{name}" for name in ("encoder.0", "tencoder.0", "decoder.3", "tdecoder.3")

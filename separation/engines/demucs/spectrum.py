@@ -19,8 +19,8 @@ WINDOW: FloatArray = (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(N_FFT) / N_FFT)).
 _SCALE = np.float32(np.sqrt(N_FFT))  # of normalised transforms, as in `torch.stft`
 # Four squared windows, a hop apart, add up to this everywhere.
 _ENVELOPE = np.float32(1.5)
-_ANALYSIS = WINDOW / _SCALE
-_SYNTHESIS = WINDOW * (_SCALE / _ENVELOPE)
+ANALYSIS: FloatArray = WINDOW / _SCALE
+SYNTHESIS: FloatArray = WINDOW * (_SCALE / _ENVELOPE)
 
 
 def n_frames(n_samples: int) -> int:
@@ -45,7 +45,7 @@ def spectrum_of(waveforms: FloatArray) -> FloatArray:
     padding = (PAD, frames * HOP - n_samples + PAD)
     padded = np.pad(waveforms, ((0, 0), (0, 0), padding), mode="reflect")
     windows = np.lib.stride_tricks.sliding_window_view(padded, N_FFT, axis=-1)[..., ::HOP, :]
-    spectra = np.fft.rfft(windows * _ANALYSIS)[..., :-1]  # (batch, 2, frames, bins)
+    spectra = np.fft.rfft(windows * ANALYSIS)[..., :-1]  # (batch, 2, frames, bins)
     parts = np.ascontiguousarray(spectra).view(np.float32)
     parts = parts.reshape(batch, channels, frames, N_BINS, 2).transpose(0, 1, 4, 3, 2)
     return np.ascontiguousarray(parts).reshape(batch, 2 * channels, N_BINS, frames)
@@ -68,7 +68,7 @@ def waveforms_of(spectra: FloatArray, n_samples: int) -> FloatArray:
     n_bins, frames, _ = spectra.shape
     by_channel = np.ascontiguousarray(spectra.view(np.complex64).transpose(2, 1, 0))
     windows = np.fft.irfft(by_channel, n=2 * n_bins, axis=-1)  # (channels, frames, N_FFT)
-    windows *= _SYNTHESIS
+    windows *= SYNTHESIS
     quarters = windows.reshape(-1, frames, 4, HOP)
     added = np.zeros((len(quarters), frames + 3, HOP), np.float32)
     for quarter in range(4):
