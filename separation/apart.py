@@ -1,24 +1,35 @@
-"""A segment of any channel count through an engine that knows stereo only."""
+"""Segments of any channel count for engines that know stereo only."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from separation.engines import Engine, FloatArray
+from separation.catalog import Model
+from separation.engines import FloatArray
 from separation.residual import Residual, spread
 
 
-class Apart:
-    """Takes (channels, n) segments apart, two channels a pass.
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two channels for one pass of the model; `channel` is the first, `is_single` if alone."""
 
-    Channels go through the model as stereo pairs; an odd last one, as in a mono recording, goes
-    into both inputs and comes back as their mean.
+    channel: int
+    is_single: bool
+    mixture: FloatArray  # (2, segment)
+
+
+class Apart:
+    """Makes stereo pairs of a segment's channels, and stems of what a model made of those.
+
+    An odd last channel, as in a mono recording, goes into both inputs and comes back as their
+    mean. Silent pairs do not go through the model.
 
     Parameters
     ----------
-    engine : Engine
+    model : Model
     native : sequence of str
         The stems that are wanted, in the model's order; the others are dropped.
     residual : Residual
@@ -26,46 +37,70 @@ class Apart:
     """
 
     def __init__(
-        self, engine: Engine, native: Sequence[str], residual: Residual = Residual.KEEP
+        self, model: Model, native: Sequence[str], residual: Residual = Residual.KEEP
     ) -> None:
-        self._engine = engine
         self._residual = residual
-        self._rest = engine.info.stems.index(engine.info.rest)
-        self._wanted = [engine.info.stems.index(name) for name in native]
+        self._adds_mean = model.adds_mean
+        self._rest = model.stems.index(model.rest)
+        self._wanted = [model.stems.index(name) for name in native]
+        self._wants_all = self._wanted == list(range(len(model.stems)))
 
-    def segment(self, mixture: FloatArray, *, on_pass: Callable[[], None]) -> FloatArray:
-        """Take one segment apart.
+    def pairs(self, mixture: FloatArray) -> list[Pair]:
+        """Return what goes through the model of a (channels, segment) float32 mixture."""
+        n_channels, n_samples = mixture.shape
+        pairs = []
+        for first in range(0, n_channels, 2):
+            channels = mixture[first : first + 2]  # (1 or 2, n)
+            if not channels.any():
+                continue  # silence holds no stems; surround recordings have much of it
+            is_single = len(channels) == 1
+            if is_single:
+                channels = np.array(np.broadcast_to(channels, (2, n_samples)))
+            pairs.append(Pair(first, is_single, channels))
+        return pairs
+
+    def stems(
+        self, mixture: FloatArray, pairs: Sequence[Pair], estimates: Sequence[FloatArray]
+    ) -> FloatArray:
+        """Put together what the model made of a mixture.
 
         Parameters
         ----------
-        mixture : (channels, segment_samples) float32
-        on_pass : callable
-            Called before each pass of the model; may raise.
+        mixture : (channels, segment) float32
+        pairs : sequence of Pair
+            What `pairs` returned for it.
+        estimates : sequence of (model's stems, 2, segment) float32
+            One a pair; may be changed.
 
         Returns
         -------
-        (stems, channels, segment_samples) float32, always finite
+        (stems, channels, segment) float32, always finite
         """
-        n_channels, n_samples = mixture.shape
-        stems = np.zeros((len(self._wanted), n_channels, n_samples), np.float32)
-        for first in range(0, n_channels, 2):
-            channels = mixture[first : first + 2]  # (1 or 2, n)
-            on_pass()
-            if not channels.any():
-                continue  # silence holds no stems; surround recordings have much of it
-            pair = np.array(np.broadcast_to(channels, (2, n_samples)))
-            estimates = self._estimates(pair)[self._wanted]  # (stems, 2, n)
-            if len(channels) == 1:
-                estimates = estimates.mean(axis=1, keepdims=True)  # (stems, 1, n)
-            stems[:, first : first + 2] = estimates
+        if len(pairs) == 1 and mixture.shape[0] == 2:
+            return self._of_pair(pairs[0], estimates[0])
+        stems = np.zeros((len(self._wanted), *mixture.shape), np.float32)
+        for pair, estimate in zip(pairs, estimates, strict=True):
+            stems[:, pair.channel : pair.channel + 2] = self._of_pair(pair, estimate)
         return stems
 
-    def _estimates(self, pair: FloatArray) -> FloatArray:
-        estimates: FloatArray = self._engine.separate(pair[None])[0]  # (stems, 2, n)
-        estimates = np.nan_to_num(estimates, nan=0.0, posinf=0.0, neginf=0.0)
-        if self._engine.info.adds_mean:
+    def _of_pair(self, pair: Pair, estimates: FloatArray) -> FloatArray:
+        _make_finite(estimates)
+        if self._adds_mean:
             # The recording's offset belongs into one stem, not into each.
-            estimates[np.arange(len(estimates)) != self._rest] -= pair.mean()
+            offset = pair.mixture.mean()
+            for index, stem in enumerate(estimates):
+                if index != self._rest:
+                    stem -= offset
         if self._residual is Residual.SPREAD:
-            estimates = spread(estimates, pair, self._rest)
-        return estimates
+            estimates = spread(estimates, pair.mixture, self._rest)
+        if not self._wants_all:
+            estimates = estimates[self._wanted]
+        return estimates.mean(axis=1, keepdims=True) if pair.is_single else estimates
+
+
+def _make_finite(samples: FloatArray) -> None:
+    # A sum takes one pass and tells; the replacement takes many.
+    with np.errstate(all="ignore"):
+        is_finite = np.isfinite(samples.sum())
+    if not is_finite:
+        np.nan_to_num(samples, copy=False, nan=0.0, posinf=0.0, neginf=0.0)

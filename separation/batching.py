@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 import numpy.typing as npt
 
-from separation.errors import is_out_of_memory
+from separation.errors import EngineClosed, is_out_of_memory
 from separation.turns import Turns
 
 if TYPE_CHECKING:
@@ -35,10 +35,6 @@ MAX_WAIT_S = 0.02
 _MAX_PADDING = 1 / 3
 
 _log = logging.getLogger(__name__)
-
-
-class RecordingClosed(Exception):
-    """The recording was closed, or the engine, before this segment's turn."""
 
 
 @dataclass(eq=False, slots=True)
@@ -59,21 +55,22 @@ class Ticket:
     _futures: list[Future[FloatArray]] = field(default_factory=list)
 
     def results(self, timeout: float | None = None) -> list[FloatArray]:
-        """Return what became of the segments, each (stems, 2, segment_samples) float32.
+        """Give out, once, what became of the segments: (stems, 2, segment_samples) float32 each.
 
         Raises
         ------
         TimeoutError
             If they are not done within so many seconds; they go on.
-        RecordingClosed
+        EngineClosed
         Exception
             Whatever the engine raised.
         """
-        return [future.result(timeout) for future in self._futures]
+        results = [future.result(timeout) for future in self._futures]
+        self._futures.clear()
+        return results
 
     def release(self) -> None:
-        """Make room for another ticket; the results are not needed any longer."""
-        self._futures.clear()
+        """Make room for another ticket: this one's results have been used."""
         self._recording._release()
 
 
@@ -112,7 +109,7 @@ class Recording:
 
         Raises
         ------
-        RecordingClosed
+        EngineClosed
             If the recording is closed, also while this waits.
         """
         return self._queue._submit(self, mixtures)
@@ -174,12 +171,12 @@ class SegmentQueue:
 
         Raises
         ------
-        RecordingClosed
+        EngineClosed
             If the engine is closed.
         """
         with self._changed:
             if self._is_closed:
-                raise RecordingClosed("The engine is closed.")
+                raise EngineClosed("The engine is closed.")
             recording = Recording(self, turn, urgent)
             self._recordings.add(recording)
             self._start_lanes()
@@ -206,7 +203,7 @@ class SegmentQueue:
             while recording.is_open and not self._has_room(recording):
                 self._changed.wait()
             if not recording.is_open:
-                raise RecordingClosed("The recording is closed.")
+                raise EngineClosed("The recording is closed.")
             recording.n_tickets += 1
             since = self._clock()
             for mixture, future in zip(mixtures, futures, strict=True):
@@ -234,17 +231,17 @@ class SegmentQueue:
         recording.is_open = False
         self._recordings.discard(recording)
         for waiting in self._turns.remove(recording):
-            waiting.future.set_exception(RecordingClosed("The recording is closed."))
+            waiting.future.set_exception(EngineClosed("The recording is closed."))
 
     def _has_room(self, recording: Recording) -> bool:
         """Whether a recording may have one more ticket.
 
         Alone it may fill all lanes while the next batch gathers; beside others it has its share.
-        One more than that is being written.
+        Two always: while one is being written, the other is in work.
         """
         wanted = (len(self._lanes) + 1) * self._sizes[-1]
         share = -(-wanted // max(1, len(self._recordings)))
-        return recording.n_tickets < max(2, share) + 1
+        return recording.n_tickets < max(2, share)
 
     # --- what lanes do
 

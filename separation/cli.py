@@ -12,7 +12,7 @@ from typing import Any
 
 import tqdm
 
-from separation import catalog, host, weights
+from separation import catalog, host, presets, weights
 from separation.audio import formats
 from separation.errors import SeparationError
 from separation.pipeline import SeparationResult, separate
@@ -79,7 +79,14 @@ def _add_separate(parser: argparse.ArgumentParser) -> None:
         choices=formats.NAMES,
         help="`wav` and `flac` take the depth of the source (default: wav)",
     )
+    parser.add_argument(
+        "--preset",
+        default=presets.DEFAULT,
+        choices=list(presets.PRESETS),
+        help=f"between speed and quality (default: {presets.DEFAULT})",
+    )
     parser.add_argument("--overlap", type=float, help="share of a segment, 0 to 0.5")
+    parser.add_argument("--shifts", type=int, help="how many grids of segments are averaged")
     parser.add_argument(
         "--residual",
         default=Residual.SPREAD.value,
@@ -88,6 +95,7 @@ def _add_separate(parser: argparse.ArgumentParser) -> None:
         "rest stem, or nobody (default: spread)",
     )
     parser.add_argument("--device", default="cpu", help="torch device")
+    parser.add_argument("--backend", help="what runs the model; the best when left out")
     parser.add_argument("--json", action="store_true", help="one JSON object as the last line")
     parser.set_defaults(command=_separate)
 
@@ -104,9 +112,12 @@ def _separate(options: argparse.Namespace) -> None:
             stems=options.stems,
             model=options.model,
             output_format=options.format,
+            preset=options.preset,
             overlap=options.overlap,
+            shifts=options.shifts,
             residual=options.residual,
             device=options.device,
+            backend=options.backend,
             on_progress=progress,
         )
     if options.json:

@@ -129,6 +129,13 @@ class OutOfMemory(SeparationError):
     retryable = True
 
 
+class EngineClosed(SeparationError):
+    """The engine, or the recording's way to it, was closed before the work was done."""
+
+    code = "engine_closed"
+    retryable = True
+
+
 class EncoderLost(SeparationError):
     """A process that encodes stems ended by itself."""
 

@@ -15,6 +15,7 @@ from separation.audio.decode import AudioReader
 from separation.audio.encode import StemWriter
 from separation.audio.formats import OutputFormat
 from separation.audio.info import AudioInfo
+from separation.audio.overlap import Grid
 from separation.audio.tags import Tags
 from separation.engines import FloatArray
 from separation.errors import MediaError
@@ -50,8 +51,8 @@ class PartFolder:
     form : OutputFormat
         Of the stems; parts are lossless in the same depth.
     info : AudioInfo
-    overlap : float
-        Share of a segment.
+    grid : Grid
+        Where the segments lie.
     part_seconds : float
     """
 
@@ -61,7 +62,7 @@ class PartFolder:
         plan: Plan,
         form: OutputFormat,
         info: AudioInfo,
-        overlap: float,
+        grid: Grid,
         part_seconds: float,
     ) -> None:
         self.folder = folder
@@ -72,7 +73,7 @@ class PartFolder:
         self._request = {
             "model": plan.model.name,
             "stems": list(plan.stems),
-            "overlap": overlap,
+            "grid": asdict(grid),
             "residual": plan.residual,
             "form": self.form.name,
             "part_samples": self._part_samples,

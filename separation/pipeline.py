@@ -9,12 +9,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from separation import engines
+from separation import engines, presets
 from separation.audio import formats
 from separation.audio.encode import raise_if_disk_full
 from separation.audio.info import AudioInfo, AudioLimits
 from separation.audio.probe import probe
 from separation.audio.tags import read_tags
+from separation.batching import queue_of
 from separation.errors import InvalidRequest, OutOfMemory, is_out_of_memory
 from separation.parts import PartedFiles, PartFolder
 from separation.planning import Plan, plan
@@ -53,9 +54,14 @@ def separate(
     stems: Sequence[str] | None = None,
     model: str | None = None,
     output_format: str = "wav",
+    preset: str = presets.DEFAULT,
     overlap: float | None = None,
+    shifts: int | None = None,
     residual: str = "spread",
     device: str = "cpu",
+    backend: str | None = None,
+    turn: str = "",
+    urgent: bool = False,
     limits: AudioLimits | None = None,
     info: AudioInfo | None = None,
     parts_dir: str | Path | None = None,
@@ -63,6 +69,8 @@ def separate(
     on_progress: OnProgress = ignore_progress,
 ) -> SeparationResult:
     """Take one recording apart into files, one a stem, as long as the recording to the sample.
+
+    Safe to call from several threads at once: they share one loaded engine, and its batches.
 
     Parameters
     ----------
@@ -77,13 +85,26 @@ def separate(
     output_format : str
         `wav` (the source's own depth), `wav16`, `wav24`, `wav32f`, `flac`, `flac16`, `flac24`
         or `mp3` (320 kbit/s).
+    preset : str
+        `fast`, `balanced` or `best`: how much neighbouring segments overlap, and how many grids
+        of them are averaged.
     overlap : float, optional
-        Share of a segment that is crossfaded with its neighbour, 0..0.5.
+        Share of a segment that is crossfaded with its neighbour, 0..0.5, instead of the preset's.
+    shifts : int, optional
+        How many grids of segments are averaged, instead of the preset's; each takes as long as
+        one separation.
     residual : str
         Who takes what the model's stems leave of the recording: `spread` (each of them by its
         level), `rest` (the model's rest stem) or `keep` (nobody: they do not add up).
     device : str
         Torch device.
+    backend : str, optional
+        What runs the model; the best one for the device when left out.
+    turn : str
+        Whose recording this is: calls at the same time share the engine in turns, first between
+        those whose `turn` differs, then between recordings.
+    urgent : bool
+        Whether it goes before those that are not, without keeping them from going on.
     limits : AudioLimits, optional
         What to accept.
     info : AudioInfo, optional
@@ -104,28 +125,28 @@ def separate(
     """
     started = time.monotonic()
     path, folder = Path(input), Path(output_dir)
-    _check_overlap(overlap)
     if not part_seconds > 0:
         raise InvalidRequest("A part must be longer than 0 seconds.")
     formats.check_name(output_format)
     consistency = Residual.of(residual)
     with _named_resource_errors():
         chosen = plan(stems, model).with_residual(consistency)
+        grid = presets.grid(chosen.model, preset, overlap, shifts)
         _check_output(path, folder, chosen)
         known = info or _probe(path, limits, on_progress)
         form = formats.resolve(output_format, known)
-        share = chosen.model.overlap if overlap is None else overlap
         tags = read_tags(path, known.container)
         files = StemFiles(folder, chosen, form, known, tags)
         if parts_dir is not None:
-            parts = PartFolder(Path(parts_dir), chosen, form, known, share, part_seconds)
+            parts = PartFolder(Path(parts_dir), chosen, form, known, grid, part_seconds)
             files = PartedFiles(folder, chosen, form, known, parts, on_progress, tags)
         with files:
             if not files.is_complete:
                 on_progress(step="load", completed=0, total=None)
-                engine = engines.load_engine(chosen.model, device, None)
+                engine = engines.load_engine(chosen.model, device, backend)
                 on_progress(step="separate", completed=0, total=known.n_samples)
-                Stream(engine, chosen, known, files, share, on_progress).run(path)
+                with queue_of(engine).recording(turn=turn, urgent=urgent) as recording:
+                    Stream(recording, chosen, known, files, grid, on_progress).run(path)
             files.commit()
     return SeparationResult(
         stems=files.paths,
@@ -148,11 +169,6 @@ def _check_output(path: Path, folder: Path, chosen: Plan) -> None:
             f"The recording '{path.name}' lies where a stem would be written; "
             "choose another output folder."
         )
-
-
-def _check_overlap(overlap: float | None) -> None:
-    if overlap is not None and not 0 <= overlap <= 0.5:
-        raise InvalidRequest("The overlap must be between 0 and 0.5.")
 
 
 def _probe(path: Path, limits: AudioLimits | None, on_progress: OnProgress) -> AudioInfo:

@@ -6,7 +6,7 @@ from typing import Protocol
 
 
 class OnProgress(Protocol):
-    """Called at least once a segment; may raise SeparationCancelled."""
+    """Called in the caller's thread, several times a second; may raise SeparationCancelled."""
 
     def __call__(self, *, step: str, completed: int, total: int | None) -> None: ...
 

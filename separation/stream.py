@@ -1,118 +1,133 @@
-"""A recording on its way through a model, a block at a time."""
+"""A recording on its way through a model and into its stems' files, a block at a time."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from separation.apart import Apart
-from separation.audio.decode import AudioReader, StreamFormat
 from separation.audio.info import AudioInfo
-from separation.audio.overlap import OverlapAdd
+from separation.audio.overlap import Crossfade, Grid, Segmenter
 from separation.audio.resample import Resampler
-from separation.engines import Engine, FloatArray
-from separation.errors import BrokenMedia
+from separation.batching import Recording
+from separation.engines import FloatArray
 from separation.planning import Plan
 from separation.progress import OnProgress
+from separation.reading import Reader, Sent
 from separation.stem_files import StemFiles
 
 # What comes before the samples that are needed, so that the resampler's filter is filled with the
 # same as ever: several times its length.
 _CONTEXT_S = 1.0
 
+# What is written at once: little enough that it stays in the processor's cache on its way.
+_CHUNK_SAMPLES = 32768
+
 
 class Stream:
-    """Decodes, converts to the model's rate, separates, converts back and writes.
+    """Joins what the engine makes of a recording's segments, converts it back and writes it.
 
-    Everything between is buffered for one or two segments at most. What `files` has already is
-    decoded and passed over: the model does not see it.
+    A reader goes ahead in a thread of its own as far as the engine's queue has room; the engine
+    works in its own threads. Here, in the caller's, the segments come together in order. Some
+    segments are in memory, however long the recording is. What `files` has already is decoded and
+    passed over: the model does not see it.
 
     Parameters
     ----------
-    engine : Engine
-        Loaded.
+    recording : Recording
+        An open place in the queue of an engine.
     plan : Plan
     info : AudioInfo
         What probing the recording said.
     files : StemFiles
         Takes the recording's samples and those of its native stems.
-    overlap : float
-        Share of a segment, 0..0.5.
+    grid : Grid
+        Where the segments lie.
     on_progress : callable
+        Called from this thread only, several times a second, also while there is nothing new.
     """
 
     def __init__(
         self,
-        engine: Engine,
+        recording: Recording,
         plan: Plan,
         info: AudioInfo,
         files: StemFiles,
-        overlap: float,
+        grid: Grid,
         on_progress: OnProgress,
     ) -> None:
-        model = plan.model
+        self._recording = recording
+        self._model = plan.model
         self._info = info
         self._files = files
+        self._grid = grid
         self._on_progress = on_progress
-        self._shape = (len(plan.native), info.channels, -1)
-        self._n_flat = len(plan.native) * info.channels
+        self._shape = (len(plan.native), info.channels)
         self._n_written = 0
-        self._segment_ends_at = model.segment_samples
-        self._needed_from = _needed_from(files.n_done, info.sample_rate, model.sample_rate)
-        self._apart = Apart(engine, plan.native, plan.residual)
-        self._overlap_add = OverlapAdd(
-            self._separate,
-            n_channels=info.channels,
-            segment_samples=model.segment_samples,
-            overlap=overlap,
+        self._apart = Apart(plan.model, plan.native, plan.residual)
+        self._crossfade = Crossfade(grid)
+        self._is_same_rate = plan.model.sample_rate == info.sample_rate
+        self._to_input = Resampler(
+            plan.model.sample_rate, info.sample_rate, self._shape[0] * self._shape[1]
         )
-        self._to_model = Resampler(info.sample_rate, model.sample_rate, info.channels)
-        self._to_input = Resampler(model.sample_rate, info.sample_rate, self._n_flat)
 
     def run(self, path: Path) -> None:
-        """Take the whole recording through.
+        """Take the whole recording through; the recording's place in the queue is closed then.
 
         Raises
         ------
         BrokenMedia
             If it is not the recording that was probed.
         """
-        with AudioReader(path, guess=self._info.container) as reader:
-            self._check_unchanged(reader.format)
-            for block in reader.blocks():
-                self._files.add_mixture(block)
-                self._write(self._overlap_add.push(self._to_model.process(block)))
-        self._write(self._overlap_add.push(self._to_model.finish()))
-        self._write(self._overlap_add.finish())
-        self._files.write(self._to_input.finish().reshape(self._shape))
+        with self._reader(path) as reader:
+            for item in reader.items(self._report):
+                if isinstance(item, Sent):
+                    self._join(item, reader)
+                else:
+                    self._files.add_mixture(item)
+        self._write_flat(self._to_input.finish())
         self._n_written = self._files.finish()
         self._report()
 
-    def _separate(self, segment: FloatArray) -> FloatArray:
-        # The last segment may be moved left; it is needed always.
-        ends_at = self._segment_ends_at
-        self._segment_ends_at += self._overlap_add.stride
-        if ends_at <= self._needed_from:
-            self._report()
-            return np.zeros((self._shape[0], *segment.shape), np.float32)
-        stems = self._apart.segment(segment, on_pass=self._report)
-        self._report()
-        return stems
+    def _reader(self, path: Path) -> Reader:
+        info, model_rate = self._info, self._model.sample_rate
+        return Reader(
+            path,
+            info,
+            model_rate=model_rate,
+            segmenter=Segmenter(self._grid, n_channels=info.channels),
+            apart=self._apart,
+            recording=self._recording,
+            needed_from=_needed_from(self._files.n_done, info.sample_rate, model_rate),
+        )
 
-    def _write(self, blocks: Iterator[FloatArray]) -> None:
-        for stems in blocks:
-            flat = self._to_input.process(stems.reshape(self._n_flat, -1))  # (stems * channels, n)
-            self._n_written = self._files.write(flat.reshape(self._shape))
+    def _join(self, sent: Sent, reader: Reader) -> None:
+        for block in self._crossfade.add(sent.segment, self._stems(sent, reader)):
+            for start in range(0, block.shape[-1], _CHUNK_SAMPLES):
+                self._write(block[..., start : start + _CHUNK_SAMPLES])
+                self._report()
+        sent.ticket.release()
+
+    def _stems(self, sent: Sent, reader: Reader) -> FloatArray:
+        estimates = reader.results(sent, self._report)
+        mixture = sent.segment.samples
+        if sent.is_skipped:
+            return np.zeros((self._shape[0], *mixture.shape), np.float32)
+        return self._apart.stems(mixture, sent.pairs, estimates)
+
+    def _write(self, stems: FloatArray) -> None:
+        if self._is_same_rate:
+            self._n_written = self._files.write(stems)
+        else:
+            flat = stems.reshape(-1, stems.shape[-1])  # (stems * channels, n)
+            self._write_flat(self._to_input.process(flat))
+
+    def _write_flat(self, flat: FloatArray) -> None:
+        self._n_written = self._files.write(flat.reshape(*self._shape, -1))
 
     def _report(self) -> None:
         self._on_progress(step="separate", completed=self._n_written, total=self._info.n_samples)
-
-    def _check_unchanged(self, form: StreamFormat) -> None:
-        info = self._info
-        if (form.sample_rate, form.channels) != (info.sample_rate, info.channels):
-            raise BrokenMedia("The recording is not the one that was probed.")
 
 
 def _needed_from(n_done: int, sample_rate: int, model_rate: int) -> int:

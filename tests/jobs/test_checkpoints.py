@@ -2,7 +2,7 @@
 
 import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from jobs.models import Job
 from jobs.runner import run_next_job
 from jobs.services import job_cancel
 from jobs.storage import storage_delete, storage_save
-from separation import catalog, engines
+from separation import batching, catalog, engines
 from tests.fakes.engine import separate_here
 from tests.makers import make_asset, make_job, run_jobs
 from tests.separation.conftest import SEGMENT, GainEngine
@@ -41,12 +41,13 @@ class InlineExecutor(Executor):
 
 
 @pytest.fixture
-def engine(monkeypatch: pytest.MonkeyPatch) -> GainEngine:
+def engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[GainEngine]:
     model = dataclasses.replace(catalog.model("htdemucs"), segment_samples=SEGMENT)
     engine = GainEngine(model)
     monkeypatch.setattr(catalog, "models", lambda: (model,))
     monkeypatch.setattr(engines, "load_engine", lambda *_: engine)
-    return engine
+    yield engine
+    batching.close_queue(engine)
 
 
 @pytest.fixture(autouse=True)

@@ -1,11 +1,12 @@
 import dataclasses
 import os
+import threading
 from unittest import mock
 
 import numpy as np
 import pytest
 
-from separation import catalog, engines, weights
+from separation import batching, catalog, engines, weights
 
 # Before PyTorch starts its threads: waiting ones must not spin where tests share two cores.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -13,6 +14,8 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 SEGMENT = 8192
 # They add up to one, and so do the stems to the recording.
 GAINS = {"drums": 0.125, "bass": 0.25, "other": 0.25, "vocals": 0.375}
+
+THREADS = {"reader", "htdemucs-lane-0", "htdemucs-lane-1"}
 
 
 class GainEngine:
@@ -59,7 +62,9 @@ def gain_engine(monkeypatch, tmp_path):
     monkeypatch.setattr(catalog, "models", lambda: (model,))
     load = mock.create_autospec(engines.load_engine, return_value=engine)
     monkeypatch.setattr(engines, "load_engine", load)
-    return engine
+    yield engine
+    batching.close_queue(engine)
+    assert not [thread for thread in threading.enumerate() if thread.name in THREADS]
 
 
 @pytest.fixture(scope="session")

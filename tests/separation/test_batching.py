@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from separation import batching, catalog
-from separation.batching import RecordingClosed, SegmentQueue
+from separation.batching import SegmentQueue
+from separation.errors import EngineClosed
 
 LIMIT_S = 60  # for what must happen; reached only where a test fails
 N = 4
@@ -254,9 +255,9 @@ def test_closing_takes_back_what_waits_and_leaves_the_others(make_queue):
     (other,) = submit(b, 10)
     a.close()
     assert queue.n_waiting == 1
-    with pytest.raises(RecordingClosed):
+    with pytest.raises(EngineClosed):
         waiting.results(0)
-    with pytest.raises(RecordingClosed):
+    with pytest.raises(EngineClosed):
         a.submit([segment(3)])
     engine.allow(2)
     assert values(other) == [20]
@@ -267,35 +268,35 @@ def test_closing_takes_back_what_waits_and_leaves_the_others(make_queue):
 def test_a_recording_has_only_a_few_segments_on_the_way(make_queue):
     engine = SteppedEngine()
     recording = make_queue(engine).recording()
-    tickets = submit(recording, 1, 2, 3)
+    tickets = submit(recording, 1, 2)
     with ThreadPoolExecutor(1) as pool:
-        fourth = pool.submit(recording.submit, [segment(4)])
-        engine.allow(4)
+        third = pool.submit(recording.submit, [segment(3)])
+        engine.allow(3)
         values(tickets[0])
-        assert not fourth.done()  # done, but its result is not taken yet
+        assert not third.done()  # the first is done, but its result is not taken yet
         tickets[0].release()
-        assert values(fourth.result(LIMIT_S)) == [8]
+        assert values(third.result(LIMIT_S)) == [6]
 
 
 def test_closing_ends_a_wait_for_room(make_queue):
     engine = SteppedEngine()
     recording = make_queue(engine).recording()
-    submit(recording, 1, 2, 3)
+    submit(recording, 1, 2)
     with ThreadPoolExecutor(1) as pool:
-        fourth = pool.submit(recording.submit, [segment(4)])
+        third = pool.submit(recording.submit, [segment(3)])
         recording.close()
-        with pytest.raises(RecordingClosed):
-            fourth.result(LIMIT_S)
+        with pytest.raises(EngineClosed):
+            third.result(LIMIT_S)
 
 
 def test_room_is_shared_among_recordings(make_queue):
     engine = SteppedEngine(batch_sizes=(1, 2, 4, 8))
     queue = make_queue(engine)
     alone = queue.recording()
-    tickets = submit(alone, *range(1, 18))  # two batches, and one that is being written
-    assert len(tickets) == 17
+    assert len(submit(alone, *range(1, 17))) == 16  # two batches
+    assert not queue._has_room(alone)
     others = [queue.recording() for _ in range(3)]
-    assert len(submit(others[0], *range(21, 26))) == 5
+    assert len(submit(others[0], *range(21, 25))) == 4
     assert not queue._has_room(others[0])
     assert queue._has_room(others[1])
 
@@ -304,15 +305,15 @@ def test_closing_the_queue_ends_its_threads_and_recordings(make_queue):
     engine = SteppedEngine(lanes=2)
     queue = make_queue(engine)
     recording = queue.recording()
-    tickets = submit(recording, 1, 2, 3)
+    tickets = submit(recording, 1, 2, 3)  # two in work, one waits
     engine.wait_for_call()
     engine.wait_for_call()
     engine.allow(2)
     queue.close()
     assert not [t for t in threading.enumerate() if "-lane-" in t.name]
-    with pytest.raises(RecordingClosed):
+    with pytest.raises(EngineClosed):
         tickets[2].results(0)
-    with pytest.raises(RecordingClosed):
+    with pytest.raises(EngineClosed):
         queue.recording()
 
 

@@ -1,20 +1,27 @@
 import numpy as np
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
-from separation.audio.overlap import OverlapAdd
+from separation.audio.overlap import Crossfade, Grid, Segmenter
 from tests.separation.media import noise
 
 SEGMENT = 1000
 
 
-def run(samples, process, *, overlap=0.25, block=137):
-    overlap_add = OverlapAdd(
-        process, n_channels=samples.shape[0], segment_samples=SEGMENT, overlap=overlap
-    )
-    blocks: list[np.ndarray] = []
+def segments_of(samples, grid, *, block=137):
+    segmenter = Segmenter(grid, n_channels=samples.shape[0])
     for start in range(0, samples.shape[1], block):
-        blocks += overlap_add.push(samples[:, start : start + block])
-    blocks += overlap_add.finish()
+        yield from segmenter.push(samples[:, start : start + block])
+    yield from segmenter.finish()
+
+
+def run(samples, process, *, overlap=0.25, shifts=1, segment=SEGMENT, block=137):
+    grid = Grid(segment, overlap, shifts)
+    crossfade = Crossfade(grid)
+    blocks: list[np.ndarray] = []
+    for piece in segments_of(samples, grid, block=block):
+        blocks += crossfade.add(piece, process(piece.samples))
     return np.concatenate(blocks, axis=-1) if blocks else None
 
 
@@ -28,7 +35,7 @@ def stamped(segment):
     return np.stack([segment * ramp, segment * ramp**2])
 
 
-def whole_array(samples, process, overlap):
+def whole_array(samples, process, overlap, offset=0):
     """The same in the plainest way: all segments, weights, one division."""
     n = samples.shape[1]
     fade = int(overlap * SEGMENT)
@@ -37,11 +44,11 @@ def whole_array(samples, process, overlap):
     weight_sum = np.zeros(n)
     starts = [0]
     while starts[-1] + SEGMENT < n:
-        starts.append(starts[-1] + stride)
-    for start in starts:
+        starts.append(starts[-1] + (offset if len(starts) == 1 and offset else stride))
+    for start, following in zip(starts, [*starts[1:], n], strict=True):
         moved = min(start, n - SEGMENT)
-        estimate = process(samples[:, moved : moved + SEGMENT])[..., start - moved :]
-        stop = moved + SEGMENT
+        stop = min(following + fade, n)
+        estimate = process(samples[:, moved : moved + SEGMENT])[..., start - moved : stop - moved]
         weight = np.ones(stop - start)
         if start and fade:
             weight[:fade] = np.arange(1, fade + 1) / (fade + 1)
@@ -70,6 +77,35 @@ def test_it_equals_a_whole_array_reference(n_samples, overlap):
     np.testing.assert_allclose(run(samples, stamped, overlap=overlap), expected, atol=1e-6)
 
 
+@pytest.mark.parametrize("n_samples", [1001, 1200, 1750, 2001, 4321])
+@pytest.mark.parametrize(("overlap", "shifts"), [(0, 2), (0.25, 2), (0.1, 3), (0.5, 4)])
+def test_shifts_are_the_mean_of_grids_that_start_later(n_samples, overlap, shifts):
+    samples = noise(n_samples)
+    stride = SEGMENT - int(overlap * SEGMENT)
+    grids = [
+        whole_array(samples, stamped, overlap, index * stride // shifts) for index in range(shifts)
+    ]
+    actual = run(samples, stamped, overlap=overlap, shifts=shifts)
+    np.testing.assert_allclose(actual, np.mean(grids, axis=0), atol=1e-6)
+
+
+@given(
+    n_samples=st.integers(1, 500),
+    segment=st.integers(2, 60),
+    overlap=st.floats(0, 0.5),
+    shifts=st.integers(1, 5),
+    block=st.integers(1, 200),
+)
+def test_what_comes_back_unchanged_is_the_recording_to_the_last_bit(
+    n_samples, segment, overlap, shifts, block
+):
+    assume(shifts <= segment - int(overlap * segment))
+    samples = noise(n_samples, 1)
+    options = {"overlap": overlap, "shifts": shifts, "segment": segment, "block": block}
+    stems = run(samples, lambda piece: piece[None], **options)
+    np.testing.assert_array_equal(stems[0], samples)
+
+
 @pytest.mark.parametrize("overlap", [0.25, 0.5])
 def test_weights_are_those_of_demucs(overlap):
     n_samples = 1000 + 3 * int((1 - overlap) * SEGMENT)  # the last segment need not move
@@ -90,6 +126,9 @@ def test_weights_are_those_of_demucs(overlap):
 def test_block_size_changes_nothing(block):
     samples = noise(3210)
     np.testing.assert_array_equal(run(samples, stamped, block=block), run(samples, stamped))
+    np.testing.assert_array_equal(
+        run(samples, stamped, block=block, shifts=2), run(samples, stamped, shifts=2)
+    )
 
 
 def test_nothing_in_is_nothing_out():
@@ -108,6 +147,22 @@ def test_no_segment_is_processed_in_vain(n_samples, expected):
 
     run(noise(n_samples), count)
     assert calls == [(2, SEGMENT)] * expected
+
+
+@pytest.mark.parametrize(
+    ("n_samples", "expected"),
+    [
+        (1000, [0]),
+        (1001, [0, 1]),
+        (1375, [0, 375]),
+        (1376, [0, 375, 376]),
+        (1750, [0, 375, 750]),
+        (2500, [0, 375, 750, 1125, 1500]),
+    ],
+)
+def test_grids_share_the_first_and_the_last_segment(n_samples, expected):
+    grid = Grid(SEGMENT, 0.25, 2)
+    assert [piece.start for piece in segments_of(noise(n_samples), grid)] == expected
 
 
 def test_the_last_segment_hears_real_context():
@@ -136,17 +191,26 @@ def test_a_short_recording_is_centred_in_zeros():
     np.testing.assert_array_equal(segments[0], expected)
 
 
-def test_buffers_do_not_grow_with_the_length():
-    overlap_add = OverlapAdd(twice, n_channels=2, segment_samples=SEGMENT, overlap=0.25)
+@pytest.mark.parametrize("shifts", [1, 2])
+def test_buffers_do_not_grow_with_the_length(shifts):
+    grid = Grid(SEGMENT, 0.25, shifts)
+    segmenter, crossfade = Segmenter(grid, n_channels=2), Crossfade(grid)
     sizes = []
     for seed in range(200):
-        for _ in overlap_add.push(noise(777, seed=seed)):
-            pass
-        sizes.append(overlap_add.nbytes)
-    assert max(sizes) == max(sizes[:10])
+        for piece in segmenter.push(noise(777, seed=seed)):
+            for _ in crossfade.add(piece, twice(piece.samples)):
+                pass
+        sizes.append(segmenter.nbytes + crossfade.nbytes)
+    assert max(sizes) == max(sizes[:100])
 
 
 @pytest.mark.parametrize("overlap", [-0.1, 0.51, 1])
 def test_it_refuses_an_overlap_of_more_than_half(overlap):
     with pytest.raises(ValueError, match=r"0 to 0\.5"):
-        OverlapAdd(twice, n_channels=2, segment_samples=SEGMENT, overlap=overlap)
+        Grid(SEGMENT, overlap)
+
+
+@pytest.mark.parametrize("shifts", [0, -1, 751])
+def test_it_refuses_shifts_that_do_not_fit_in_a_stride(shifts):
+    with pytest.raises(ValueError, match="fit in a stride"):
+        Grid(SEGMENT, 0.25, shifts)

@@ -171,6 +171,8 @@ def test_a_part_counts_only_when_all_of_it_is_there(engine, tmp_path):
         {"part_seconds": 0.4},
         {"output_format": "wav24"},
         {"overlap": 0.5},
+        {"shifts": 2},
+        {"preset": "fast"},
         {"residual": "rest"},
         {"residual": "keep"},
     ],
