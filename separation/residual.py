@@ -56,6 +56,8 @@ def spread(stems: FloatArray, mixture: FloatArray, rest: int) -> FloatArray:
     import torch
 
     shared = spread_tensors(torch.from_numpy(stems), torch.from_numpy(mixture), rest)
+    if not torch.isfinite(shared.sum()):
+        return stems  # samples that float32 hardly holds; what is left falls to the rest stem
     result: FloatArray = shared.numpy()
     return result
 
@@ -145,11 +147,13 @@ def whole_steps(
     """
     full = 2 ** (bits - 1)
     n_stems = len(stems)
-    steps = np.rint(stems * np.float32(full))
+    with np.errstate(over="ignore"):
+        steps = np.rint(stems * np.float32(full))
+        whole = np.rint(mixture * np.float32(full))
     outside = (steps < -full) | (steps > full - 1)
     n_clipped = [int(n) for n in np.count_nonzero(outside, axis=(1, 2))]
     beyond = n_stems * full
-    whole = np.clip(np.rint(mixture * np.float32(full)), -beyond, beyond - n_stems).astype(np.int32)
+    whole = np.clip(whole, -beyond, beyond - n_stems).astype(np.int32)
     inside = np.clip(whole, -full, full - 1)
     lowest, highest = np.maximum(inside - full + 1, -full), np.minimum(inside + full, full - 1)
     integers = np.clip(steps, lowest, highest).astype(np.int32)
