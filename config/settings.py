@@ -327,7 +327,16 @@ PREVIEW_MAX_SECONDS = 30
 PREVIEW_HEAD_START_SECONDS = 300
 # Stems are written here first; about 10 MB a minute and stem.
 SCRATCH_DIR = Path(env.text("STEMWRIGHT_SCRATCH_DIR", str(VAR_DIR / "scratch")))
+# `auto` takes the best that there is.
 SEPARATION_DEVICE = env.text("STEMWRIGHT_DEVICE", "cpu")
+_HAS_GPU = SEPARATION_DEVICE not in ("auto", "cpu") or (
+    SEPARATION_DEVICE == "auto" and Path("/dev/nvidiactl").exists()
+)
+# Jobs that share a worker's device. On a CPU one is decoded and stored while another is separated,
+# and more would only keep each other waiting; a GPU takes segments of several jobs at once.
+JOBS_AT_ONCE = max(1, env.integer("STEMWRIGHT_JOBS_AT_ONCE", 8 if _HAS_GPU else 2))
+# Of the ways to run a model (`python -m separation`); empty: the best that works here.
+SEPARATION_BACKEND = env.text("STEMWRIGHT_BACKEND", "")
 
 # --- Webhooks ---------------------------------------------------------------------------------
 

@@ -10,6 +10,8 @@ Workspaces take turns; the order of a workspace's own jobs is that of their arri
   last turn is longest ago; then its previews, but in turn with those of its jobs that have waited
   long; then the job that has waited longest.
 - A job whose `not_before` is still to come is not there yet.
+- A job that was lost before is given to a worker that has no other, and keeps its turn until there
+  is one (jobs/draining.py).
 """
 
 import os
@@ -97,25 +99,35 @@ heads AS (
            AND (not_before IS NULL OR not_before <= statement_timestamp())
          ORDER BY queued_at, id LIMIT 1)
     ) head
+    WHERE head.is_preview OR NOT %(only_previews)s
     ORDER BY place LIMIT 16
 )
-SELECT j.id FROM heads h JOIN jobs_job j ON j.id = h.id
+SELECT j.id, j.losses FROM heads h JOIN jobs_job j ON j.id = h.id
   WHERE j.state = 'queued'
   ORDER BY h.place LIMIT 1 FOR UPDATE OF j SKIP LOCKED
 """  # noqa: S608  (put together from constants)
 
 
-def job_claim() -> Job | None:
-    """Give this worker the job whose turn it is, if there is one."""
+def job_claim(*, beside_others: bool = False, only_previews: bool = False) -> Job | None:
+    """Give this worker the job whose turn it is, if there is one.
+
+    None, too, if that job must not run beside others, and this worker has others.
+    """
     for _ in range(_LOCK_TRIES):
         try:
             with transaction.atomic():
-                return _claim_next()
+                return _claim_next(beside_others=beside_others, only_previews=only_previews)
         except OperationalError as error:
             if getattr(error.__cause__, "sqlstate", None) != _LOCK_NOT_AVAILABLE:
                 raise
             log.warning("claim_waited", timeout_ms=_LOCK_TIMEOUT_MS)
     return None
+
+
+def has_due_jobs(*, only_previews: bool) -> bool:
+    """Whether jobs wait, though perhaps for a place in their plan; a look costs little."""
+    due = Job.objects.filter(state=JobState.QUEUED).exclude(not_before__gt=Now())
+    return (due.filter(is_preview=True) if only_previews else due).exists()
 
 
 def has_waiting_jobs() -> bool:
@@ -129,7 +141,7 @@ def lease_end() -> CombinedExpression:
     return Now() + timedelta(seconds=settings.JOB_LEASE_SECONDS)
 
 
-def _claim_next() -> Job | None:
+def _claim_next(*, beside_others: bool, only_previews: bool) -> Job | None:
     with connection.cursor() as cursor:
         cursor.execute(
             f"SET LOCAL lock_timeout = {_LOCK_TIMEOUT_MS}; "
@@ -140,10 +152,11 @@ def _claim_next() -> Job | None:
             {
                 "parallel_jobs": settings.PARALLEL_JOBS,
                 "head_start_s": settings.PREVIEW_HEAD_START_SECONDS,
+                "only_previews": only_previews,
             },
         )
         row = cursor.fetchone()
-    if row is None:
+    if row is None or (beside_others and row[1]):
         return None
     Job.objects.filter(pk=row[0], state=JobState.QUEUED).update(
         state=JobState.RUNNING,

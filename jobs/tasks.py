@@ -8,6 +8,7 @@ from billing.stripe_events import events_process
 from billing.top_ups import top_ups_run
 from jobs import cleaning
 from jobs.delivering import messages_deliver
+from jobs.draining import jobs_drain
 from jobs.ingesting import run_next_ingest
 from jobs.instance import Pulse, is_stop_requested, only_one, pulse_write
 from jobs.queue import (
@@ -18,7 +19,6 @@ from jobs.queue import (
     wake_separation,
     wake_webhooks,
 )
-from jobs.runner import run_next_job
 
 # After that a new task begins: django-q2 ends one that takes too long, whatever it does.
 _DRAIN_S = 3600
@@ -32,13 +32,13 @@ def canary() -> None:
 def separation_run() -> None:
     # The process stays, and with it the process that holds the model.
     until = time.monotonic() + _DRAIN_S
-    while not is_stop_requested() and time.monotonic() < until:
-        # Many short jobs may end before they beat once.
-        pulse_write()
-        if not run_next_job():
-            return
-    # There may be more: for the next task, other machines, or the next start of this one.
-    wake_separation()
+
+    def may_go_on() -> bool:
+        return not is_stop_requested() and time.monotonic() < until
+
+    if not jobs_drain(may_go_on=may_go_on):
+        # There may be more: for the next task, other machines, or the next start of this one.
+        wake_separation()
 
 
 def ingests_run() -> None:

@@ -34,6 +34,7 @@ def environ(media_dir: Path, transactional_db: None) -> dict[str, str]:
         STEMWRIGHT_JOB_PARTS_FROM_SECONDS="10",
         STEMWRIGHT_JOB_PART_SECONDS=str(PART_SECONDS),
         STEMWRIGHT_JOB_STOP_GRACE_SECONDS="0",
+        STEMWRIGHT_JOBS_AT_ONCE="1",
     )
 
 
@@ -45,8 +46,8 @@ def log(tmp_path: Path) -> Path:
 @pytest.fixture
 def cluster(
     environ: dict[str, str], log: Path
-) -> Callable[[], AbstractContextManager[Popen[bytes]]]:
-    return lambda: manage("cluster", "separation", environ=environ, log=log)
+) -> Callable[..., AbstractContextManager[Popen[bytes]]]:
+    return lambda **extra: manage("cluster", "separation", environ=environ | extra, log=log)
 
 
 @pytest.fixture(autouse=True)
@@ -57,7 +58,7 @@ def _janitor(environ: dict[str, str], tmp_path: Path) -> Iterator[None]:
 
 @pytest.fixture
 def workspace(transactional_db: None) -> Workspace:
-    return make_workspace(credits=100)
+    return make_workspace(credits=1000)
 
 
 def order(workspace: Workspace, folder: Path, *, seconds: float) -> Job:
@@ -79,6 +80,10 @@ def worker_of(job: Job) -> psutil.Process:
     return psutil.Process(int(row(job).worker.rpartition(":")[2]))
 
 
+def is_engine(process: psutil.Process) -> bool:
+    return "separation" in process.cmdline()
+
+
 def engine_at(job: Job, *, attempt: int, log: Path) -> psutil.Process:
     """The process that separates in this attempt, as soon as there is one."""
     found: list[psutil.Process] = []
@@ -87,7 +92,7 @@ def engine_at(job: Job, *, attempt: int, log: Path) -> psutil.Process:
         now = row(job)
         if (now.state, now.attempt) == (JobState.RUNNING, attempt):
             children = worker_of(job).children()
-            found.extend(child for child in children if "separation" in child.cmdline())
+            found.extend(child for child in children if is_engine(child))
         return bool(found)
 
     wait_until(is_at_work, timeout_s=90, log=log)
@@ -114,7 +119,7 @@ def assert_all_ended_and_were_charged_once(*jobs: Job) -> None:
     assert {row(job).state for job in jobs} == {JobState.SUCCEEDED}
     wallet = wallet_get(workspace=jobs[0].workspace)
     charged_mcr = sum(job.price_mcr for job in jobs)
-    assert (wallet.posted_mcr, wallet.held_mcr) == (100_000 - charged_mcr, 0)
+    assert (wallet.posted_mcr, wallet.held_mcr) == (1_000_000 - charged_mcr, 0)
     assert Transaction.objects.filter(kind="capture").count() == len(jobs)
     assert ledger_discrepancies() == []
     for job in jobs:
@@ -124,7 +129,7 @@ def assert_all_ended_and_were_charged_once(*jobs: Job) -> None:
 
 def test_a_job_survives_its_worker_and_its_engine_and_no_part_is_made_twice(
     workspace: Workspace,
-    cluster: Callable[[], AbstractContextManager[Any]],
+    cluster: Callable[..., AbstractContextManager[Any]],
     stored: Callable[[], list[str]],
     log: Path,
     tmp_path: Path,
@@ -142,7 +147,7 @@ def test_a_job_survives_its_worker_and_its_engine_and_no_part_is_made_twice(
         assert not is_gone(worker)
         assert worker == worker_of(job)
         # It stays with its worker, and goes with it.
-        engine = next(child for child in worker.children() if "separation" in child.cmdline())
+        engine = next(child for child in worker.children() if is_engine(child))
     wait_until_gone(engine, log=log)
     ended = row(job)
     assert (ended.attempt, ended.losses) == (3, 2)
@@ -162,7 +167,7 @@ def test_a_job_survives_its_worker_and_its_engine_and_no_part_is_made_twice(
 
 def test_jobs_survive_that_their_cluster_is_stopped_and_that_it_is_killed(
     workspace: Workspace,
-    cluster: Callable[[], AbstractContextManager[Any]],
+    cluster: Callable[..., AbstractContextManager[Any]],
     log: Path,
     tmp_path: Path,
 ):
@@ -196,3 +201,29 @@ def test_jobs_survive_that_their_cluster_is_stopped_and_that_it_is_killed(
         *("started", "requeued", "started", "succeeded"),
     ]
     assert_all_ended_and_were_charged_once(job, *waiting)
+
+
+def test_jobs_that_share_an_engine_survive_it_and_then_run_alone(
+    workspace: Workspace,
+    cluster: Callable[..., AbstractContextManager[Any]],
+    log: Path,
+    tmp_path: Path,
+):
+    jobs = [order(workspace, tmp_path, seconds=60) for _ in range(2)]
+    with cluster(STEMWRIGHT_JOBS_AT_ONCE="2"):
+        # Both are in it, and each has most of its recording before it.
+        wait_until(lambda: all(job.parts.exists() for job in jobs), timeout_s=90, log=log)
+        (engine,) = [child for child in worker_of(jobs[0]).children() if is_engine(child)]
+        engine.kill()
+        wait_until(lambda: not Job.objects.exclude(state__in=ENDED).exists(), timeout_s=90, log=log)
+    assert [(row(job).attempt, row(job).losses) for job in jobs] == [(2, 1)] * 2
+    for job in jobs:
+        assert [kind for kind, _ in history(job)] == [
+            *("queued", "started", "requeued", "started", "succeeded")
+        ]
+    # One began after the other had ended.
+    times = [list(job.events.order_by("pk").values_list("created_at", flat=True)) for job in jobs]
+    (_, _, _, _, first_ended_at), (_, _, _, second_started_at, _) = sorted(times, key=max)
+    assert second_started_at >= first_ended_at
+    assert_all_ended_and_were_charged_once(*jobs)
+    assert list((tmp_path / "scratch").iterdir()) == []

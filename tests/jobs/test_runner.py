@@ -386,6 +386,7 @@ def test_a_very_long_name_keeps_its_ending(alice: Any, tmp_path: Path, fake_sepa
     assert job.stem_assets.get().filename == "x" * 180 + " (vocals).wav"
 
 
+@pytest.mark.django_db(transaction=True)
 def test_a_task_drains_the_queue(alice: Any, tmp_path: Path, fake_separation: list[Any]):
     asset = make_asset(alice, tmp_path, seconds=0.1)
     for _ in range(3):
@@ -408,11 +409,12 @@ def test_a_worker_that_is_to_stop_claims_nothing_and_wakes_another(
     assert OrmQ.objects.filter(key="separation").count() == 1
 
 
+@pytest.mark.django_db(transaction=True)
 def test_a_worker_that_is_to_stop_finishes_what_it_can_in_time(
-    alice: Any, tmp_path: Path, fake_separation: list[Any], instance: Path, monkeypatch: Any
+    job: Job, fake_separation: Any, instance: Path, monkeypatch: Any, settings: Any
 ):
-    asset = make_asset(alice, tmp_path, seconds=0.1)
-    mine, next_one = make_job(alice, asset), make_job(alice, asset)
+    settings.JOBS_AT_ONCE = 1
+    next_one = make_job(job.workspace, job.asset)
     real = separation.separate
 
     def separate(*args: Any, **options: Any) -> Any:
@@ -421,9 +423,9 @@ def test_a_worker_that_is_to_stop_finishes_what_it_can_in_time(
 
     monkeypatch.setattr(separation, "separate", separate)
     separation_run()
-    mine.refresh_from_db()
+    job.refresh_from_db()
     next_one.refresh_from_db()
-    assert (mine.state, next_one.state, next_one.attempt) == ("succeeded", "queued", 0)
+    assert (job.state, next_one.state, next_one.attempt) == ("succeeded", "queued", 0)
 
 
 def test_a_worker_that_is_to_stop_hands_back_what_takes_longer(

@@ -64,6 +64,10 @@ env:
     value: {{ .root.Values.trustedProxyCount | quote }}
   - name: STEMWRIGHT_DEVICE
     value: {{ .device | default "cpu" | quote }}
+  {{- if .jobsAtOnce }}
+  - name: STEMWRIGHT_JOBS_AT_ONCE
+    value: {{ .jobsAtOnce | quote }}
+  {{- end }}
   {{- range $name, $value := .root.Values.environment }}
   - name: {{ $name }}
     value: {{ $value | quote }}

@@ -1,0 +1,422 @@
+"""Several jobs at the same time in one worker, each in a real thread on the real database."""
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.db import OperationalError, connection
+from structlog.testing import capture_logs
+
+import separation
+from accounts.models import Workspace
+from billing.models import Transaction
+from billing.selectors import ledger_discrepancies, wallet_get
+from jobs import draining, runner
+from jobs.draining import jobs_drain
+from jobs.engine import EngineLost
+from jobs.heartbeat import Heartbeat
+from jobs.instance import FOLDER_VARIABLE, Pulse, is_stop_requested, stop_request
+from jobs.models import Job
+from jobs.services import job_cancel
+from tests.makers import make_asset, make_job, make_wav, make_workspace
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+_OTHERS = (
+    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+    " AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
+)
+
+
+def until(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+
+
+class Desk:
+    """In the place of the engine: each job stays on it until it is let go."""
+
+    def __init__(self) -> None:
+        self.within: list[str] = []
+        # Those who were within together, each time that one came.
+        self.met: list[set[str]] = []
+        self.errors: dict[str, Exception] = {}
+        # Whose work ends the engine for all who are within.
+        self.poison = ""
+        self.looks = 0
+        self._free: set[str] = set()
+        self._all_free = False
+        self._crashes = 0
+        self._lock = threading.Lock()
+
+    def let_go(self, *jobs: Job) -> None:
+        self._free.update(str(job.uuid) for job in jobs)
+        self._all_free = not jobs
+
+    def has(self, *jobs: Job) -> bool:
+        return sorted(self.within) == sorted(str(job.uuid) for job in jobs)
+
+    def separate(
+        self,
+        *,
+        folder: Path,
+        watch: Callable[[], None],
+        info: separation.AudioInfo,
+        stems: list[str],
+        model: str,
+        **_: Any,
+    ) -> separation.SeparationResult:
+        name = folder.name.partition(".")[0]
+        with self._lock:
+            self.within.append(name)
+            self.met.append(set(self.within))
+            crashes = self._crashes
+        try:
+            while not (self._all_free or name in self._free):
+                watch()
+                if self._crashes > crashes:
+                    break
+                time.sleep(0.002)
+            if name == self.poison:
+                self._crashes += 1
+            if self._crashes > crashes:
+                raise EngineLost(-9)
+            if name in self.errors:
+                raise self.errors.pop(name)
+        finally:
+            with self._lock:
+                self.within.remove(name)
+        paths = {stem: folder / f"{stem}.wav" for stem in stems}
+        for path in paths.values():
+            path.write_bytes(make_wav(seconds=0.1))
+        return separation.SeparationResult(
+            paths, info.sample_rate, info.n_samples, 2, model, 0.0, dict.fromkeys(stems, 0)
+        )
+
+
+@pytest.fixture
+def desk(monkeypatch: pytest.MonkeyPatch) -> Desk:
+    desk = Desk()
+    real = draining.has_due_jobs
+
+    def has_due_jobs(**arguments: Any) -> bool:
+        desk.looks += 1
+        return real(**arguments)
+
+    monkeypatch.setattr(runner, "engine_separate", desk.separate)
+    monkeypatch.setattr(draining, "has_due_jobs", has_due_jobs)
+    monkeypatch.setattr(draining, "_LOOK_EVERY_S", 0.01)
+    monkeypatch.setattr(draining, "_NOTHING_FOR_US_S", 0.01)
+    return desk
+
+
+@pytest.fixture(autouse=True)
+def _two_at_once(settings: Any) -> None:
+    settings.JOBS_AT_ONCE = 2
+    settings.JOB_HEARTBEAT_SECONDS = 0.02
+
+
+@pytest.fixture
+def workspace(transactional_db: None) -> Workspace:
+    return make_workspace()
+
+
+@pytest.fixture
+def order(workspace: Workspace, tmp_path: Path) -> Callable[..., Job]:
+    asset = make_asset(workspace, tmp_path, seconds=0.1)
+
+    def one(*, is_preview: bool = False, losses: int = 0) -> Job:
+        job = make_job(workspace, asset)
+        # Before a worker can see it, as far as this test is concerned: none runs yet, or none has
+        # a place for it.
+        Job.objects.filter(pk=job.pk).update(is_preview=is_preview, losses=losses)
+        return job
+
+    return one
+
+
+@pytest.fixture
+def drain(desk: Desk) -> Iterator[Callable[[], "Future[bool]"]]:
+    """Start a worker beside the test."""
+    pool = ThreadPoolExecutor(1)
+    is_over = threading.Event()
+
+    def work() -> bool:
+        try:
+            return jobs_drain(may_go_on=lambda: not (is_over.is_set() or is_stop_requested()))
+        finally:
+            connection.close()
+
+    yield lambda: pool.submit(work)
+    is_over.set()
+    desk.let_go()
+    pool.shutdown()
+
+
+def states() -> Counter[str]:
+    return Counter(Job.objects.values_list("state", flat=True))
+
+
+def after_some_looks(desk: Desk) -> None:
+    looks = desk.looks
+    until(lambda: desk.looks > looks + 3)
+
+
+def assert_charged_once(workspace: Workspace, n_succeeded: int, price_mcr: int) -> None:
+    wallet = wallet_get(workspace=workspace)
+    assert (wallet.posted_mcr, wallet.held_mcr) == (100_000 - n_succeeded * price_mcr, 0)
+    assert Transaction.objects.filter(kind="capture").count() == n_succeeded
+    assert ledger_discrepancies() == []
+
+
+def test_as_many_run_together_as_there_are_places(
+    workspace: Workspace, order: Any, desk: Desk, drain: Any
+):
+    jobs = [order() for _ in range(3)]
+    worker = drain()
+    until(lambda: desk.has(*jobs[:2]))
+    desk.let_go(jobs[0])
+    until(lambda: desk.has(*jobs[1:]))
+    desk.let_go()
+    assert worker.result(60) is True
+    assert max(len(met) for met in desk.met) == 2
+    assert states() == {"succeeded": 3}
+    assert_charged_once(workspace, 3, jobs[0].price_mcr)
+
+
+def test_it_leaves_no_connection_open(order: Any, desk: Desk, drain: Any):
+    for _ in range(3):
+        order()
+    desk.let_go()
+    assert drain().result(60) is True
+    with connection.cursor() as cursor:
+        # A connection that was closed may take the server a moment to end.
+        until(lambda: cursor.execute(_OTHERS) or cursor.fetchone() == (0,))
+
+
+def test_a_job_that_comes_while_others_run_begins_beside_them(order: Any, desk: Desk, drain: Any):
+    first = order()
+    worker = drain()
+    until(lambda: desk.has(first))
+    second = order()
+    until(lambda: desk.has(first, second))
+    desk.let_go()
+    assert worker.result(60) is True
+
+
+def test_a_preview_waits_for_no_long_job(order: Any, desk: Desk, drain: Any):
+    long = [order(), order()]
+    worker = drain()
+    until(lambda: desk.has(*long))
+    third = order()
+    after_some_looks(desk)
+    assert desk.has(*long)
+    previews = [order(is_preview=True), order(is_preview=True)]
+    until(lambda: desk.has(*long, previews[0]))
+    # There is one such place.
+    desk.let_go(previews[0])
+    until(lambda: desk.has(*long, previews[1]))
+    desk.let_go(previews[1])
+    until(lambda: desk.has(*long))
+    desk.let_go(long[0])
+    until(lambda: desk.has(long[1], third))
+    desk.let_go()
+    assert worker.result(60) is True
+
+
+def test_with_one_at_a_time_previews_wait_too(order: Any, desk: Desk, drain: Any, settings: Any):
+    settings.JOBS_AT_ONCE = 1
+    order()
+    order(is_preview=True)
+    desk.let_go()
+    assert drain().result(60) is True
+    assert [len(met) for met in desk.met] == [1, 1]
+
+
+def test_a_job_that_was_lost_before_runs_alone(order: Any, desk: Desk, drain: Any):
+    lost = order(losses=1)
+    other = order()
+    preview = order(is_preview=True)
+    Job.objects.filter(pk=preview.pk).update(state="cancelled")
+    worker = drain()
+    until(lambda: desk.has(lost))
+    Job.objects.filter(pk=preview.pk).update(state="queued")
+    # Nothing is looked for while it runs.
+    assert Job.objects.get(pk=other.pk).attempt == 0
+    desk.let_go(lost)
+    until(lambda: desk.has(other, preview))
+    desk.let_go()
+    assert worker.result(60) is True
+    assert {str(lost.uuid)} in desk.met
+    assert all(len(met) == 1 for met in desk.met if str(lost.uuid) in met)
+
+
+def test_a_job_that_was_lost_before_keeps_its_turn_until_it_can_be_alone(
+    order: Any, desk: Desk, drain: Any
+):
+    first = order()
+    lost = order(losses=1)
+    last = order()
+    worker = drain()
+    until(lambda: desk.has(first))
+    after_some_looks(desk)
+    assert desk.has(first)
+    desk.let_go(first)
+    until(lambda: desk.has(lost))
+    desk.let_go(lost)
+    until(lambda: desk.has(last))
+    desk.let_go()
+    assert worker.result(60) is True
+
+
+def test_an_engine_that_is_lost_costs_each_job_in_it_one_attempt(
+    workspace: Workspace, order: Any, desk: Desk, drain: Any
+):
+    jobs = [order(), order()]
+    desk.errors = {str(job.uuid): EngineLost(-9) for job in jobs}
+    worker = drain()
+    until(lambda: desk.has(*jobs))
+    desk.let_go()
+    assert worker.result(60) is True
+    assert list(Job.objects.values_list("state", "attempt", "losses")) == [("succeeded", 2, 1)] * 2
+    assert [len(met) for met in desk.met[2:]] == [1, 1]
+    assert_charged_once(workspace, 2, jobs[0].price_mcr)
+
+
+def test_one_that_ends_each_engine_fails_and_those_beside_it_do_not(
+    workspace: Workspace, order: Any, desk: Desk, drain: Any
+):
+    innocent, poisonous, other = order(), order(), order()
+    desk.poison = str(poisonous.uuid)
+    worker = drain()
+    until(lambda: desk.has(innocent, poisonous))
+    desk.let_go(poisonous)
+    until(lambda: not desk.has(innocent, poisonous))
+    desk.let_go()
+    assert worker.result(60) is True
+    fates = {job.pk: (job.state, job.losses, job.error_code) for job in Job.objects.all()}
+    assert fates[poisonous.pk] == ("failed", 3, "engine_lost")
+    assert fates[innocent.pk] == ("succeeded", 1, "")
+    assert fates[other.pk] == ("succeeded", 0, "")
+    alone = [met for met in desk.met if str(poisonous.uuid) in met][1:]
+    assert alone == [{str(poisonous.uuid)}] * 2
+    assert_charged_once(workspace, 2, innocent.price_mcr)
+
+
+def test_a_cancel_stops_one_and_leaves_the_other(
+    workspace: Workspace, order: Any, desk: Desk, drain: Any
+):
+    jobs = [order(), order()]
+    worker = drain()
+    until(lambda: desk.has(*jobs))
+    job_cancel(workspace=workspace, job_uuid=jobs[0].uuid)
+    until(lambda: desk.has(jobs[1]))
+    desk.let_go()
+    assert worker.result(60) is True
+    assert states() == {"cancelled": 1, "succeeded": 1}
+    assert_charged_once(workspace, 1, jobs[0].price_mcr)
+
+
+def test_all_are_handed_back_at_a_stop(
+    order: Any, desk: Desk, drain: Any, tmp_path: Path, settings: Any, monkeypatch: Any
+):
+    folder = tmp_path / "instance"
+    folder.mkdir()
+    monkeypatch.setenv(FOLDER_VARIABLE, str(folder))
+    settings.JOB_STOP_GRACE_SECONDS = 0
+    jobs = [order() for _ in range(3)]
+    worker = drain()
+    until(lambda: desk.has(*jobs[:2]))
+    stop_request(folder)
+    assert worker.result(60) is False
+    assert list(Job.objects.order_by("pk").values_list("state", "attempt", "losses")) == [
+        *[("queued", 1, 0)] * 2,
+        ("queued", 0, 0),
+    ]
+
+
+def test_a_thread_that_breaks_neither_ends_nor_blocks_the_others(
+    order: Any, desk: Desk, drain: Any, monkeypatch: pytest.MonkeyPatch
+):
+    jobs = [order() for _ in range(4)]
+    real = draining.job_run
+
+    def run(job: Job) -> None:
+        if job == jobs[1]:
+            raise SystemExit(3)
+        real(job)
+
+    monkeypatch.setattr(draining, "job_run", run)
+    desk.let_go()
+    with capture_logs() as logs:
+        assert drain().result(60) is True
+    # Its lease will end.
+    assert states() == {"running": 1, "succeeded": 3}
+    broken = [line["job"] for line in logs if line["event"] == "job_thread_broke"]
+    assert broken == [str(jobs[1].uuid)]
+
+
+def test_claims_that_fail_do_not_end_the_jobs_that_run(
+    order: Any, desk: Desk, drain: Any, monkeypatch: pytest.MonkeyPatch
+):
+    jobs = [order(), order()]
+    real, failures = draining.job_claim, iter(range(3))
+
+    def claim(*, beside_others: bool, only_previews: bool) -> Job | None:
+        if beside_others and next(failures, None) is not None:
+            raise OperationalError("the server is restarting")
+        return real(beside_others=beside_others, only_previews=only_previews)
+
+    monkeypatch.setattr(draining, "job_claim", claim)
+    worker = drain()
+    until(lambda: desk.has(*jobs))
+    desk.let_go()
+    assert worker.result(60) is True
+    assert (next(failures, None), states()) == (None, {"succeeded": 2})
+
+
+def test_nothing_is_claimed_while_the_engine_is_winding_up(
+    order: Any, desk: Desk, drain: Any, monkeypatch: pytest.MonkeyPatch
+):
+    asked: list[None] = []
+
+    def is_winding_up() -> bool:
+        asked.append(None)
+        return True
+
+    monkeypatch.setattr(draining, "engine_is_winding_up", is_winding_up)
+    first, second = order(), order()
+    worker = drain()
+    until(lambda: desk.has(first))
+    until(lambda: len(asked) > 3)
+    assert desk.has(first)
+    desk.let_go(first)
+    until(lambda: desk.has(second))
+    desk.let_go()
+    assert worker.result(60) is True
+
+
+def test_a_worker_whose_jobs_hang_shows_no_life(
+    order: Any, desk: Desk, drain: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Its supervisor must see it: looking for more work is no sign that the work goes on."""
+    monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path))
+    monkeypatch.setattr(Heartbeat, "_beat", lambda self: None)
+    hanging = order()
+    worker = drain()
+    until(lambda: desk.has(hanging))
+    (tmp_path / Pulse.WORKER).unlink()
+    after_some_looks(desk)
+    assert not (tmp_path / Pulse.WORKER).exists()
+    another = order()
+    until(lambda: desk.has(hanging, another))
+    assert (tmp_path / Pulse.WORKER).exists()
+    desk.let_go()
+    assert worker.result(60) is True
