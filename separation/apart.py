@@ -14,11 +14,15 @@ from separation.residual import Residual, spread
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Two channels for one pass of the model; `channel` is the first, `is_single` if alone."""
+    """Two channels for one pass of the model; `channel` is the first, `is_single` if alone.
+
+    `offset` is what was taken out of the mixture before.
+    """
 
     channel: int
     is_single: bool
     mixture: FloatArray  # (2, segment)
+    offset: FloatArray | None = None  # (2, 1)
 
 
 class Apart:
@@ -56,7 +60,13 @@ class Apart:
             is_single = len(channels) == 1
             if is_single:
                 channels = np.array(np.broadcast_to(channels, (2, n_samples)))
-            pairs.append(Pair(first, is_single, channels))
+            offset = None
+            if self._adds_mean:
+                # An offset belongs into one stem. The model would put it into each, and hear
+                # more in it than silence.
+                offset = channels.mean(axis=1, keepdims=True, dtype=np.float64).astype(np.float32)
+                channels = channels - offset
+            pairs.append(Pair(first, is_single, channels, offset))
         return pairs
 
     def stems(
@@ -85,14 +95,10 @@ class Apart:
 
     def _of_pair(self, pair: Pair, estimates: FloatArray) -> FloatArray:
         _make_finite(estimates)
-        if self._adds_mean:
-            # The recording's offset belongs into one stem, not into each.
-            offset = pair.mixture.mean()
-            for index, stem in enumerate(estimates):
-                if index != self._rest:
-                    stem -= offset
         if self._residual is Residual.SPREAD:
             estimates = spread(estimates, pair.mixture, self._rest)
+        if pair.offset is not None:
+            estimates[self._rest] += pair.offset
         if not self._wants_all:
             estimates = estimates[self._wanted]
         return estimates.mean(axis=1, keepdims=True) if pair.is_single else estimates

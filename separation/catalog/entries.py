@@ -84,7 +84,7 @@ class Model:
 
     `stems` is in the model's own order; `rest` is the one of them that holds what the others do
     not. `segment_samples` is at `sample_rate` (Hz); `overlap` is the default share of a segment,
-    0..0.5. A model that `adds_mean` puts a segment's mean into each of its stems.
+    0..0.5. A model that `adds_mean` would put a segment's mean into each of its stems.
     """
 
     name: str
