@@ -1,5 +1,7 @@
 """Every kind of recording comes in whole, and its stems have its rate, channels and length."""
 
+from typing import Any
+
 import av
 import numpy as np
 import pytest
@@ -190,7 +192,7 @@ def test_it_trims_compressed_wav_to_the_length_in_its_header(tmp_path, read, sub
 @pytest.mark.parametrize("n_samples", [1, 1023, 1024, 1025, N])
 def test_it_trims_what_itunes_counted(tmp_path, read, n_samples):
     samples = tones(n_samples)
-    how = {"codec": "aac", "container": "mp4", "muxer": {"use_editlist": "0"}}
+    how: Any = {"codec": "aac", "container": "mp4", "muxer": {"use_editlist": "0"}}
     path = write_media(tmp_path / "a.m4a", samples, **how)
     untold = probe(path).n_samples
     assert untold == n_samples + 1024
@@ -201,7 +203,7 @@ def test_it_trims_what_itunes_counted(tmp_path, read, n_samples):
 
 
 def test_a_length_that_itunes_cannot_mean_is_ignored(tmp_path):
-    how = {"codec": "aac", "container": "mp4", "muxer": {"use_editlist": "0"}}
+    how: Any = {"codec": "aac", "container": "mp4", "muxer": {"use_editlist": "0"}}
     for wrong in (0, 5, N // 2, 10 * N, 2**60):
         path = write_media(tmp_path / "a.m4a", tones(N), **how)
         add_itunes_length(path, priming=1024, padding=0, n_samples=wrong)
