@@ -99,6 +99,10 @@ def _separate(job: Job, heartbeat: Heartbeat) -> list[Asset]:
             model=job.model,
             output_format=job.output_format,
             device=settings.SEPARATION_DEVICE,
+            backend=settings.SEPARATION_BACKEND or None,
+            # Jobs beside this one get their share, as they got their claims.
+            turn=str(job.workspace.uuid),
+            urgent=job.is_preview,
             **checkpoints.options,
         )
         outputs = []

@@ -16,7 +16,7 @@ import separation
 from accounts.models import Workspace
 from billing.models import Transaction
 from billing.selectors import ledger_discrepancies, wallet_get
-from jobs import draining, runner
+from jobs import draining, runner, scheduling
 from jobs.draining import jobs_drain
 from jobs.engine import EngineLost
 from jobs.heartbeat import Heartbeat
@@ -104,11 +104,10 @@ class Desk:
 @pytest.fixture
 def desk(monkeypatch: pytest.MonkeyPatch) -> Desk:
     desk = Desk()
-    real = draining.has_due_jobs
 
     def has_due_jobs(**arguments: Any) -> bool:
         desk.looks += 1
-        return real(**arguments)
+        return scheduling.has_due_jobs(**arguments)
 
     monkeypatch.setattr(runner, "engine_separate", desk.separate)
     monkeypatch.setattr(draining, "has_due_jobs", has_due_jobs)
@@ -125,18 +124,19 @@ def _two_at_once(settings: Any) -> None:
 
 @pytest.fixture
 def workspace(transactional_db: None) -> Workspace:
-    return make_workspace()
+    return make_workspace(credits=1000)
 
 
 @pytest.fixture
 def order(workspace: Workspace, tmp_path: Path) -> Callable[..., Job]:
-    asset = make_asset(workspace, tmp_path, seconds=0.1)
+    # One of them is too long to be a preview.
+    assets = {seconds: make_asset(workspace, tmp_path, seconds=seconds) for seconds in (0.1, 31)}
 
     def one(*, is_preview: bool = False, losses: int = 0) -> Job:
-        job = make_job(workspace, asset)
-        # Before a worker can see it, as far as this test is concerned: none runs yet, or none has
-        # a place for it.
-        Job.objects.filter(pk=job.pk).update(is_preview=is_preview, losses=losses)
+        job = make_job(workspace, assets[0.1 if is_preview else 31])
+        assert job.is_preview is is_preview
+        if losses:
+            Job.objects.filter(pk=job.pk).update(losses=losses)
         return job
 
     return one
@@ -171,7 +171,7 @@ def after_some_looks(desk: Desk) -> None:
 
 def assert_charged_once(workspace: Workspace, n_succeeded: int, price_mcr: int) -> None:
     wallet = wallet_get(workspace=workspace)
-    assert (wallet.posted_mcr, wallet.held_mcr) == (100_000 - n_succeeded * price_mcr, 0)
+    assert (wallet.posted_mcr, wallet.held_mcr) == (1_000_000 - n_succeeded * price_mcr, 0)
     assert Transaction.objects.filter(kind="capture").count() == n_succeeded
     assert ledger_discrepancies() == []
 
@@ -346,12 +346,11 @@ def test_a_thread_that_breaks_neither_ends_nor_blocks_the_others(
     order: Any, desk: Desk, drain: Any, monkeypatch: pytest.MonkeyPatch
 ):
     jobs = [order() for _ in range(4)]
-    real = draining.job_run
 
     def run(job: Job) -> None:
         if job == jobs[1]:
             raise SystemExit(3)
-        real(job)
+        runner.job_run(job)
 
     monkeypatch.setattr(draining, "job_run", run)
     desk.let_go()
@@ -367,12 +366,12 @@ def test_claims_that_fail_do_not_end_the_jobs_that_run(
     order: Any, desk: Desk, drain: Any, monkeypatch: pytest.MonkeyPatch
 ):
     jobs = [order(), order()]
-    real, failures = draining.job_claim, iter(range(3))
+    failures = iter(range(3))
 
     def claim(*, beside_others: bool, only_previews: bool) -> Job | None:
         if beside_others and next(failures, None) is not None:
             raise OperationalError("the server is restarting")
-        return real(beside_others=beside_others, only_previews=only_previews)
+        return scheduling.job_claim(beside_others=beside_others, only_previews=only_previews)
 
     monkeypatch.setattr(draining, "job_claim", claim)
     worker = drain()

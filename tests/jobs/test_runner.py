@@ -83,6 +83,7 @@ def test_it_works(job: Job, fake_separation: list[dict[str, Any]], stored: Store
     assert charged(job) == (1_250, 0)
     (call,) = fake_separation
     assert (call["stems"], call["model"]) == (["vocals", "drums"], "htdemucs")
+    assert (call["turn"], call["urgent"]) == (str(job.workspace.uuid), True)
     outputs = list(job.stem_assets.order_by("pk"))
     assert [(o.stem, o.filename, o.n_samples, o.codec) for o in outputs] == [
         ("vocals", "song (vocals).wav", 22_050, "pcm_s16le"),
