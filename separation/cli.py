@@ -96,6 +96,7 @@ def _add_separate(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--device", default="cpu", help="torch device")
     parser.add_argument("--backend", help="what runs the model; the best when left out")
+    parser.add_argument("--encoders", type=int, help="processes that encode the stems")
     parser.add_argument("--json", action="store_true", help="one JSON object as the last line")
     parser.set_defaults(command=_separate)
 
@@ -118,6 +119,7 @@ def _separate(options: argparse.Namespace) -> None:
             residual=options.residual,
             device=options.device,
             backend=options.backend,
+            encoders=options.encoders,
             on_progress=progress,
         )
     if options.json:

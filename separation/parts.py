@@ -17,6 +17,7 @@ from separation.audio.formats import OutputFormat
 from separation.audio.info import AudioInfo
 from separation.audio.overlap import Grid
 from separation.audio.tags import Tags
+from separation.encoders import MakeWriter, Writer
 from separation.engines import FloatArray
 from separation.errors import MediaError
 from separation.planning import Plan
@@ -130,7 +131,7 @@ class PartedFiles(StemFiles):
 
     Parameters
     ----------
-    folder, plan, form, info, tags
+    folder, plan, form, info, tags, make_writer
         See `StemFiles`.
     parts : PartFolder
         Samples that are in it already are dropped when they come.
@@ -147,8 +148,9 @@ class PartedFiles(StemFiles):
         parts: PartFolder,
         on_progress: OnProgress,
         tags: Tags | None = None,
+        make_writer: MakeWriter = StemWriter,
     ) -> None:
-        super().__init__(folder, plan, form, info, tags)
+        super().__init__(folder, plan, form, info, tags, make_writer)
         self._parts = parts
         self._on_progress = on_progress
 
@@ -209,7 +211,7 @@ class PartedFiles(StemFiles):
         self._on_progress(step="part", completed=self.n_done, total=self._info.n_samples)
         self._open_part()
 
-    def _join(self, name: str, part: Part, writer: StemWriter, *, before: int) -> None:
+    def _join(self, name: str, part: Part, writer: Writer, *, before: int) -> None:
         n_read = 0
         try:
             with AudioReader(self._parts.path(name, part.number)) as reader:

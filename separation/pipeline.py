@@ -11,11 +11,12 @@ from pathlib import Path
 
 from separation import engines, presets
 from separation.audio import formats
-from separation.audio.encode import raise_if_disk_full
+from separation.audio.encode import StemWriter, raise_if_disk_full
 from separation.audio.info import AudioInfo, AudioLimits
 from separation.audio.probe import probe
 from separation.audio.tags import read_tags
 from separation.batching import queue_of
+from separation.encoders import MAX_ENCODERS, MakeWriter, default_encoders, encoder_pool
 from separation.errors import InvalidRequest, OutOfMemory, is_out_of_memory
 from separation.parts import PartedFiles, PartFolder
 from separation.planning import Plan, plan
@@ -60,6 +61,7 @@ def separate(
     residual: str = "spread",
     device: str = "cpu",
     backend: str | None = None,
+    encoders: int | None = None,
     turn: str = "",
     urgent: bool = False,
     limits: AudioLimits | None = None,
@@ -100,6 +102,9 @@ def separate(
         Torch device.
     backend : str, optional
         What runs the model; the best one for the device when left out.
+    encoders : int, optional
+        How many processes encode the stems, at least, shared by all calls; 0 is this thread. As
+        many as a fast device needs, and none beside a CPU, when left out.
     turn : str
         Whose recording this is: calls at the same time share the engine in turns, first between
         those whose `turn` differs, then between recordings.
@@ -127,6 +132,8 @@ def separate(
     path, folder = Path(input), Path(output_dir)
     if not part_seconds > 0:
         raise InvalidRequest("A part must be longer than 0 seconds.")
+    if encoders is not None and not 0 <= encoders <= MAX_ENCODERS:
+        raise InvalidRequest(f"There may be 0 to {MAX_ENCODERS} encoders.")
     formats.check_name(output_format)
     consistency = Residual.of(residual)
     with _named_resource_errors():
@@ -136,10 +143,11 @@ def separate(
         known = info or _probe(path, limits, on_progress)
         form = formats.resolve(output_format, known)
         tags = read_tags(path, known.container)
-        files = StemFiles(folder, chosen, form, known, tags)
+        make_writer = _make_writer(default_encoders(device) if encoders is None else encoders)
+        files = StemFiles(folder, chosen, form, known, tags, make_writer)
         if parts_dir is not None:
             parts = PartFolder(Path(parts_dir), chosen, form, known, grid, part_seconds)
-            files = PartedFiles(folder, chosen, form, known, parts, on_progress, tags)
+            files = PartedFiles(folder, chosen, form, known, parts, on_progress, tags, make_writer)
         with files:
             if not files.is_complete:
                 on_progress(step="load", completed=0, total=None)
@@ -157,6 +165,10 @@ def separate(
         seconds=time.monotonic() - started,
         clipped_samples=files.clipped_samples,
     )
+
+
+def _make_writer(n_encoders: int) -> MakeWriter:
+    return encoder_pool(n_encoders).writer if n_encoders else StemWriter
 
 
 def _check_output(path: Path, folder: Path, chosen: Plan) -> None:

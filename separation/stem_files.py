@@ -16,6 +16,7 @@ from separation.audio.encode import StemWriter
 from separation.audio.formats import OutputFormat
 from separation.audio.info import AudioInfo
 from separation.audio.tags import Tags
+from separation.encoders import MakeWriter, Writer
 from separation.engines import FloatArray
 from separation.errors import BrokenMedia
 from separation.planning import Plan
@@ -42,6 +43,8 @@ class StemFiles:
     info : AudioInfo
     tags : Tags, optional
         Of the recording.
+    make_writer : callable
+        `StemWriter`, or what takes and gives the same.
     """
 
     def __init__(
@@ -51,7 +54,9 @@ class StemFiles:
         form: OutputFormat,
         info: AudioInfo,
         tags: Tags | None = None,
+        make_writer: MakeWriter = StemWriter,
     ) -> None:
+        self._make_writer = make_writer
         self._folder = folder
         self._plan = plan
         self._form = form
@@ -61,7 +66,7 @@ class StemFiles:
         self._n_written = 0
         self._is_committed = False
         self._made_folders: list[Path] = []
-        self._writers: dict[str, StemWriter] = {}
+        self._writers: dict[str, Writer] = {}
 
     @property
     def paths(self) -> Mapping[str, Path]:
@@ -165,12 +170,12 @@ class StemFiles:
         for name in self._plan.stems:
             self._writers[name] = self._final_writer(name)
 
-    def _final_writer(self, name: str) -> StemWriter:
+    def _final_writer(self, name: str) -> Writer:
         tags = self._tags.of_stem(catalog.stem(name).title)
         return self._writer(self._path(name), self._form, tags)
 
-    def _writer(self, path: Path, form: OutputFormat, tags: Tags | None = None) -> StemWriter:
-        return StemWriter(
+    def _writer(self, path: Path, form: OutputFormat, tags: Tags | None = None) -> Writer:
+        return self._make_writer(
             path,
             form,
             sample_rate=self._info.sample_rate,

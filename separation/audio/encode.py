@@ -51,6 +51,13 @@ class StemWriter:
         FFmpeg's name for the speakers; used where the format knows it.
     tags : Tags, optional
         Go into the file as far as the format allows.
+
+    Attributes
+    ----------
+    n_clipped : int
+        Samples that were beyond the format's full scale.
+    draft : path
+        The file until it has its final name.
     """
 
     def __init__(
@@ -68,12 +75,12 @@ class StemWriter:
         self._form = form
         self._rate = sample_rate
         self._layout = _usable_layout(layout, n_channels, form)
-        self._draft = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
+        self.draft = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
         self._n_written = 0
         self._is_committed = False
         options = _MUXER_OPTIONS.get(form.container, {})
         self._container = av.open(
-            f"file:{self._draft}", "w", format=form.container, container_options=options
+            f"file:{self.draft}", "w", format=form.container, container_options=options
         )
         self._stream = self._add_stream()
         self._tags = TagWriter(self._container, tags or Tags())
@@ -108,8 +115,8 @@ class StemWriter:
             self._container.mux(self._stream.encode(None))
             self._container.close()
             if self._form.container == "mp3":
-                declare_length(self._draft, self._n_written)
-            self._draft.replace(self.path)
+                declare_length(self.draft, self._n_written)
+            self.draft.replace(self.path)
         except (OSError, av.error.FFmpegError) as error:
             raise_if_disk_full(error)
             raise
@@ -121,7 +128,7 @@ class StemWriter:
             self._container.close()
         except (OSError, av.error.FFmpegError):
             pass  # the file is removed all the same
-        self._draft.unlink(missing_ok=True)
+        self.draft.unlink(missing_ok=True)
         if self._is_committed:
             self.path.unlink(missing_ok=True)
 
