@@ -53,3 +53,25 @@ def test_it_does_not_start_with_a_secret_that_will_not_do(name: str, secrets: st
     )
     assert start.returncode != 0
     assert f"EnvError: {name} needs at least one" in start.stderr
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({}, "2"),
+        ({"STEMWRIGHT_DEVICE": "cuda:1"}, "8"),
+        ({"STEMWRIGHT_DEVICE": "mps", "STEMWRIGHT_JOBS_AT_ONCE": "3"}, "3"),
+        ({"STEMWRIGHT_JOBS_AT_ONCE": "0"}, "1"),
+    ],
+)
+def test_how_many_jobs_share_a_device_depends_on_it(values: dict[str, str], expected: str):
+    environ = {key: value for key, value in os.environ.items() if "STEMWRIGHT_" not in key}
+    start = subprocess.run(
+        [sys.executable, "-c", "import config.settings as s; print(s.JOBS_AT_ONCE)"],
+        cwd=configured.BASE_DIR,
+        env={**environ, **values, "DATABASE_URL": "postgresql://unused/unused"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert start.stdout == f"{expected}\n"

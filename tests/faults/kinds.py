@@ -2,6 +2,7 @@
 
 import random
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -70,10 +71,31 @@ def _kill(role: str, *, cluster: str = "") -> Fault:
 
 def _busy_worker_killed(stage: Stage) -> None:
     process = _one(stage, "busy_worker", cluster="separation")
-    job = Job.objects.filter(state=JobState.RUNNING, worker__endswith=f":{process.pid}").first()
+    jobs = list(Job.objects.filter(state=JobState.RUNNING, worker__endswith=f":{process.pid}"))
     process.kill()
-    if job is not None:
-        stage.cut_off.append((str(job.uuid), job.attempt, timezone.now()))
+    stage.cut_off += [(str(job.uuid), job.attempt, timezone.now()) for job in jobs]
+
+
+def _shared_engine_killed(stage: Stage) -> None:
+    """The engine goes while it works for several jobs: all of them are lost with it."""
+    until = time.monotonic() + 5
+    while time.monotonic() < until:
+        running = Job.objects.filter(state=JobState.RUNNING).values_list("worker", flat=True)
+        for worker, n_jobs in Counter(running).items():
+            engines = _engines_of(int(worker.rpartition(":")[2])) if n_jobs > 1 else []
+            if engines:
+                engines[0].kill()
+                return
+        time.sleep(0.05)
+    raise NothingToBreak
+
+
+def _engines_of(pid: int) -> list[psutil.Process]:
+    try:
+        children = psutil.Process(pid).children()
+        return [child for child in children if "separation" in child.cmdline()]
+    except psutil.NoSuchProcess:
+        return []
 
 
 def _cluster_killed(stage: Stage) -> None:
@@ -145,6 +167,7 @@ KINDS: dict[str, Fault] = {
     "busy_worker_killed": _busy_worker_killed,
     "idle_worker_killed": _kill("idle_worker"),
     "engine_killed": _kill("engine"),
+    "shared_engine_killed": _shared_engine_killed,
     "sentinel_killed": _kill("sentinel"),
     "pusher_killed": _kill("pusher"),
     "monitor_killed": _kill("monitor"),
