@@ -102,6 +102,18 @@ def test_a_recording_beyond_full_scale_is_held_by_all_stems_together():
     assert integers.max() <= 32767
 
 
+@pytest.mark.parametrize("bits", [16, 24])
+@pytest.mark.parametrize("n_stems", [1, 2, 5, 6])
+@pytest.mark.parametrize("value", [100.0, -100.0, 3e38])
+def test_what_no_number_of_stems_can_hold_is_limited(bits, n_stems, value):
+    full = 2 ** (bits - 1)
+    mixture = np.full((1, 3), value, np.float32)
+    integers, whole, _ = whole_steps(np.zeros((n_stems, 1, 3), np.float32), mixture, bits, 0)
+    np.testing.assert_array_equal(integers.sum(axis=0), whole)
+    assert (integers == -full).all() if value < 0 else (integers >= full - 8).all()
+    assert integers.max() <= full - 1
+
+
 @pytest.mark.parametrize("level", [0.5, 2.0, 1e30, 3e38])
 def test_floats_add_up_within_their_own_rounding(level):
     stems = stems_of(4, level=level)
