@@ -34,6 +34,9 @@ MAX_WAIT_S = 0.02
 # A batch may be filled up with silence by a third of what it holds; else it is split.
 _MAX_PADDING = 1 / 3
 
+# Of segments and their stems that are on their way, over all recordings; but two of each always.
+_MAX_BYTES = 1 << 30
+
 _log = logging.getLogger(__name__)
 
 
@@ -155,6 +158,7 @@ class SegmentQueue:
         self._max_wait_s = max_wait_s
         self._clock = clock
         self._sizes = tuple(engine.batch_sizes)
+        self._max_tickets = _MAX_BYTES // _bytes_of_segment(engine)
         self._changed = threading.Condition()
         self._turns: Turns[_Waiting] = Turns()
         self._recordings: set[Recording] = set()
@@ -239,7 +243,7 @@ class SegmentQueue:
         Alone it may fill all lanes while the next batch gathers; beside others it has its share.
         Two always: while one is being written, the other is in work.
         """
-        wanted = (len(self._lanes) + 1) * self._sizes[-1]
+        wanted = min((len(self._lanes) + 1) * self._sizes[-1], self._max_tickets)
         share = -(-wanted // max(1, len(self._recordings)))
         return recording.n_tickets < max(2, share)
 
@@ -324,6 +328,12 @@ class SegmentQueue:
             self._engine.info.name,
             n,
         )
+
+
+def _bytes_of_segment(engine: Engine) -> int:
+    """Return what a stereo segment and its stems take."""
+    model = engine.info
+    return (1 + len(model.stems)) * 2 * model.segment_samples * np.dtype(np.float32).itemsize
 
 
 def _size_for(n: int, sizes: Sequence[int]) -> int:

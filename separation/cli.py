@@ -94,7 +94,7 @@ def _add_separate(parser: argparse.ArgumentParser) -> None:
         help="who takes what the stems leave of the recording: each by its level, the model's "
         "rest stem, or nobody (default: spread)",
     )
-    parser.add_argument("--device", default="cpu", help="torch device")
+    parser.add_argument("--device", default="cpu", help="torch device, or `auto`")
     parser.add_argument("--backend", help="what runs the model; the best when left out")
     parser.add_argument("--encoders", type=int, help="processes that encode the stems")
     parser.add_argument("--json", action="store_true", help="one JSON object as the last line")

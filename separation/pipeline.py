@@ -17,6 +17,7 @@ from separation.audio.probe import probe
 from separation.audio.tags import read_tags
 from separation.batching import queue_of
 from separation.encoders import MAX_ENCODERS, MakeWriter, default_encoders, encoder_pool
+from separation.engines.backends import resolve_device
 from separation.errors import InvalidRequest, OutOfMemory, is_out_of_memory
 from separation.parts import PartedFiles, PartFolder
 from separation.planning import Plan, plan
@@ -99,7 +100,7 @@ def separate(
         Who takes what the model's stems leave of the recording: `spread` (each of them by its
         level), `rest` (the model's rest stem) or `keep` (nobody: they do not add up).
     device : str
-        Torch device.
+        Torch device; `auto` is the best that there is.
     backend : str, optional
         What runs the model; the best one for the device when left out.
     encoders : int, optional
@@ -143,7 +144,7 @@ def separate(
         known = info or _probe(path, limits, on_progress)
         form = formats.resolve(output_format, known)
         tags = read_tags(path, known.container)
-        make_writer = _make_writer(default_encoders(device) if encoders is None else encoders)
+        make_writer = _make_writer(device, encoders)
         files = StemFiles(folder, chosen, form, known, tags, make_writer)
         if parts_dir is not None:
             parts = PartFolder(Path(parts_dir), chosen, form, known, grid, part_seconds)
@@ -167,7 +168,9 @@ def separate(
     )
 
 
-def _make_writer(n_encoders: int) -> MakeWriter:
+def _make_writer(device: str, n_encoders: int | None) -> MakeWriter:
+    if n_encoders is None:
+        n_encoders = default_encoders(resolve_device(device))
     return encoder_pool(n_encoders).writer if n_encoders else StemWriter
 
 

@@ -301,6 +301,18 @@ def test_room_is_shared_among_recordings(make_queue):
     assert queue._has_room(others[1])
 
 
+def test_room_has_an_end_in_bytes(make_queue):
+    engine = SteppedEngine(lanes=2, batch_sizes=(1, 32))
+    engine.info = catalog.model("htdemucs")
+    queue = make_queue(engine)
+    recording = queue.recording()
+    segment_bytes = 5 * 2 * 4 * engine.info.segment_samples
+    for _ in range((1 << 30) // segment_bytes):
+        recording.submit([])
+    assert recording.n_tickets == 78  # and not 96, three batches
+    assert not queue._has_room(recording)
+
+
 def test_closing_the_queue_ends_its_threads_and_recordings(make_queue):
     engine = SteppedEngine(lanes=2)
     queue = make_queue(engine)
