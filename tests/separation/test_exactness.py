@@ -81,6 +81,15 @@ def test_stems_add_up_in_every_channel(crooked, tmp_path, n_channels):
     np.testing.assert_array_equal(sum(stems.values()), read(path))
 
 
+def test_each_stem_takes_its_share(gain_engine, tmp_path, monkeypatch):
+    monkeypatch.setitem(GAINS, "vocals", 0.75)
+    path = wav(tmp_path / "in.wav", noise(N))
+    stems = stems_of(path, tmp_path / "out")
+    for name, gain in GAINS.items():
+        expected = gain / sum(GAINS.values()) * read(path)
+        np.testing.assert_allclose(stems[name], expected, atol=1e-6)
+
+
 def test_by_setting_stems_are_what_the_network_returned(gain_engine, tmp_path, monkeypatch):
     monkeypatch.setitem(GAINS, "vocals", 0.75)
     path = wav(tmp_path / "in.wav", noise(N))

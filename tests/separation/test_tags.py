@@ -40,7 +40,7 @@ def png(n_bytes=0):
     )  # fmt: skip
 
 
-def recording(path, *, codec, sample_format, values, cover=None, container=None):
+def recording(path, *, codec, sample_format, values, cover=None, container=None, n_samples=N):
     with av.open(str(path), "w", format=container) as output:
         stream = output.add_stream(codec, rate=48000, layout="stereo")
         stream.codec_context.format = sample_format
@@ -51,15 +51,15 @@ def recording(path, *, codec, sample_format, values, cover=None, container=None)
             packet = av.Packet(cover)
             packet.stream, packet.pts, packet.dts, packet.is_keyframe = picture, 0, 0, True
             output.mux(packet)
-        frame = frame_of(noise(N), sample_format, "stereo")
+        frame = frame_of(noise(n_samples), sample_format, "stereo")
         frame.sample_rate, frame.pts = 48000, 0
         output.mux(stream.encode(frame))
         output.mux(stream.encode(None))
     return path
 
 
-def flac(path, values=SAID, cover=None):
-    return recording(path, codec="flac", sample_format="s16", values=values, cover=cover)
+def flac(path, values=SAID, **options):
+    return recording(path, codec="flac", sample_format="s16", values=values, **options)
 
 
 SOURCES = {
@@ -118,13 +118,16 @@ def test_a_recording_without_tags_has_stems_without_tags(gain_engine, tmp_path):
 
 @pytest.mark.parametrize("output_format", ["flac", "mp3"])
 @pytest.mark.parametrize("n_bytes", [3_000, 200_000])
-def test_the_length_is_exact_behind_a_large_cover(gain_engine, tmp_path, output_format, n_bytes):
-    path = flac(tmp_path / "in.flac", cover=png(n_bytes))
+@pytest.mark.parametrize("n_samples", [1156, 2311, N])
+def test_the_length_is_exact_behind_a_large_cover(
+    gain_engine, tmp_path, output_format, n_bytes, n_samples
+):
+    path = flac(tmp_path / "in.flac", cover=png(n_bytes), n_samples=n_samples)
     result = separate(path, tmp_path / "out", stems=["vocals"], output_format=output_format)
     cover = read_tags(result.stems["vocals"]).cover
     assert cover is not None
     assert cover.data == png(n_bytes)
-    assert probe(result.stems["vocals"]).n_samples == N
+    assert probe(result.stems["vocals"]).n_samples == n_samples
 
 
 def test_parts_come_together_with_tags(gain_engine, tmp_path):
