@@ -107,7 +107,7 @@ def _normalised(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tens
     return (x - mean) / (_EPSILON + deviation), mean, deviation
 
 
-class _Convolution(nn.Module):
+class Convolution(nn.Module):
     """A convolution in one or two dimensions, always as one in two.
 
     `half` takes the first or the second half of its output channels.
@@ -139,11 +139,30 @@ class _Gate(nn.Module):
 
     def __init__(self, layer: Any) -> None:
         super().__init__()
-        self.value, self.gate = _Convolution(layer, 0), _Convolution(layer, 1)
+        self.value, self.gate = Convolution(layer, 0), Convolution(layer, 1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         y: torch.Tensor = self.value(x) * torch.sigmoid(self.gate(x))
         return y
+
+
+def _moments(x: torch.Tensor) -> torch.Tensor:
+    """Return mean and mean square over channels and time, (2, batch, 1, rows, 1).
+
+    For each frequency row by itself. Written out: with rows as a batch, everything would be
+    transposed before and after.
+    """
+    moments = (x.mean(dim=(1, 3), keepdim=True), (x * x).mean(dim=(1, 3), keepdim=True))
+    return torch.stack(moments)
+
+
+def _inverse_deviation(mean: torch.Tensor, square: torch.Tensor, eps: float) -> torch.Tensor:
+    return torch.rsqrt((square - mean * mean).clamp(min=0) + eps)
+
+
+def _column(values: torch.Tensor) -> nn.Parameter:
+    """(channels,) -> (channels, 1, 1)."""
+    return nn.Parameter(values.detach()[:, None, None], False)
 
 
 class _RowNorm(nn.Module):
@@ -151,15 +170,35 @@ class _RowNorm(nn.Module):
 
     def __init__(self, layer: Any) -> None:
         super().__init__()
-        self.weight = nn.Parameter(layer.weight.detach()[:, None, None], False)
-        self.bias = nn.Parameter(layer.bias.detach()[:, None, None], False)
-        self.eps = layer.eps
+        self.weight, self.bias, self.eps = _column(layer.weight), _column(layer.bias), layer.eps
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        # Written out: as a batch of rows it would be transposed before and after.
-        centred = x - x.mean(dim=(1, 3), keepdim=True)
-        variance = (centred * centred).mean(dim=(1, 3), keepdim=True)
-        return centred * torch.rsqrt(variance + self.eps) * self.weight + self.bias
+        mean, square = _moments(x)
+        scale = _inverse_deviation(mean, square, self.eps) * self.weight
+        y: torch.Tensor = x * scale + (self.bias - mean * scale)
+        return y
+
+
+class _NormGate(nn.Module):
+    """A convolution, normalisation over both halves of its channels, and a gated linear unit."""
+
+    def __init__(self, layer: Any, norm: Any) -> None:
+        super().__init__()
+        self.value, self.gate = Convolution(layer, 0), Convolution(layer, 1)
+        self.value_weight, self.gate_weight = map(_column, norm.weight.chunk(2))
+        self.value_bias, self.gate_bias = map(_column, norm.bias.chunk(2))
+        self.eps = norm.eps
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        value, gate = self.value(x), self.gate(x)
+        mean, square = (_moments(value) + _moments(gate)) / 2
+        scale = _inverse_deviation(mean, square, self.eps)
+        value_scale, gate_scale = scale * self.value_weight, scale * self.gate_weight
+        value = value * value_scale + (self.value_bias - mean * value_scale)
+        y: torch.Tensor = value * torch.sigmoid(
+            gate * gate_scale + (self.gate_bias - mean * gate_scale)
+        )
+        return y
 
 
 class _Residual(nn.Module):
@@ -167,21 +206,19 @@ class _Residual(nn.Module):
 
     def __init__(self, block: Any) -> None:
         super().__init__()
-        self.narrow, self.widen = _Convolution(block[0]), _Convolution(block[3])
-        self.norm1, self.norm2 = _RowNorm(block[1]), _RowNorm(block[4])
-        self.scale = nn.Parameter(block[6].scale.detach()[:, None, None], False)
+        self.narrow, self.norm = Convolution(block[0]), _RowNorm(block[1])
+        self.widen, self.scale = _NormGate(block[3], block[4]), _column(block[6].scale)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        y = functional.gelu(self.norm1(self.narrow(x)))
-        y = self.norm2(self.widen(y))
-        return x + self.scale * functional.glu(y, dim=1)
+        y: torch.Tensor = self.widen(functional.gelu(self.norm(self.narrow(x))))
+        return x + self.scale * y
 
 
 class _Encoder(nn.Module):
     def __init__(self, layer: Any) -> None:
         super().__init__()
         self.stride = 1 if layer.freq else layer.stride
-        self.conv, self.rewrite = _Convolution(layer.conv), _Gate(layer.rewrite)
+        self.conv, self.rewrite = Convolution(layer.conv), _Gate(layer.rewrite)
         self.residual = nn.Sequential(*(_Residual(block) for block in layer.dconv.layers))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -197,7 +234,7 @@ class _Decoder(nn.Module):
     def __init__(self, layer: Any) -> None:
         super().__init__()
         self.pad, self.is_last, self.freq = layer.pad, layer.last, layer.freq
-        self.conv, self.rewrite = _Convolution(layer.conv_tr), _Gate(layer.rewrite)
+        self.conv, self.rewrite = Convolution(layer.conv_tr), _Gate(layer.rewrite)
         self.residual = nn.Sequential(*(_Residual(block) for block in layer.dconv.layers))
 
     def forward(self, x: torch.Tensor, skip: torch.Tensor, length: int | None) -> torch.Tensor:

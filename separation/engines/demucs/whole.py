@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn import functional
 
 from separation.engines.demucs import spectrum
-from separation.engines.demucs.core import HTDemucsCore
+from separation.engines.demucs.core import Convolution, HTDemucsCore
 from separation.engines.demucs.spectrum import HOP, N_FFT, PAD
 
 
@@ -70,8 +70,9 @@ class WholeDemucs(nn.Module):
 def _round_inner_weights(core: HTDemucsCore, dtype: torch.dtype) -> None:
     """Round what is multiplied; normalisations keep float32."""
     inner = [*core.encoder[1:], *core.tencoder[1:], *core.decoder[:-1], *core.tdecoder[:-1]]
-    for module in (*inner, core.transformer):
-        for name, parameter in module.named_parameters():
-            is_norm = ".norm" in f".{name}" or ".gamma" in f".{name}" or name.endswith("scale")
-            if not is_norm:
-                parameter.data = parameter.data.to(dtype)
+    multiplying = (Convolution, nn.Conv1d, nn.Linear, nn.MultiheadAttention)
+    for part in (*inner, core.transformer):
+        for module in part.modules():
+            if isinstance(module, multiplying):
+                for parameter in module.parameters(recurse=False):
+                    parameter.data = parameter.data.to(dtype)
