@@ -197,7 +197,7 @@ def test_24_bits_pass_a_real_model(spleeter, tmp_path):
 
 
 def test_joins_are_not_heard(crooked, tmp_path):
-    # Half a second of soft, slow sound: any step stands out in the third difference.
+    # Slow sound alone: any step stands out in the third difference.
     n_samples = 12 * SEGMENT
     path = wav(tmp_path / "in.wav", tones(n_samples))
     assert joins_over_body(path, tmp_path / "0", overlap=0) > 30  # it does show
@@ -235,8 +235,8 @@ def test_joins_of_a_real_model_are_not_heard(spleeter, tmp_path):
         around = np.convolve(windows, np.full(127, 1 / 127), mode="same")
         contrast = windows / (around + 1e-12)
         at_joins = [contrast[join // 32 + k] for join in joins for k in (-1, 0, 1)]
-        assert np.mean(at_joins) < 2 * np.mean(contrast)
-        assert max(at_joins) < np.quantile(contrast, 0.999)
+        assert np.mean(at_joins) <= np.mean(contrast)
+        assert max(at_joins) < np.quantile(contrast, 0.99)
 
 
 # --- strange recordings
