@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from separation import batching, probe, separate
+from separation import batching, cli, probe, separate
 from separation.audio.decode import AudioReader
 from tests.separation.conftest import GAINS, SEGMENT
 from tests.separation.crooked import make_crooked
@@ -330,3 +330,16 @@ def test_mono_stays_mono_and_is_not_softer(spleeter, tmp_path):
         assert one[name].shape == samples.shape
         assert level_db(one[name]) == pytest.approx(level_db(two[name]), abs=0.1)
     np.testing.assert_array_equal(sum(one.values()), samples)
+
+
+# --- the setting
+
+
+@pytest.mark.parametrize("residual", ["rest", "keep", None])
+def test_the_command_line_passes_the_setting_on(crooked, tmp_path, residual):
+    path = wav(tmp_path / "in.wav", noise(N))
+    setting = [] if residual is None else ["--residual", residual]
+    assert cli.main(["separate", str(path), "-o", str(tmp_path / "1"), *setting]) == 0
+    expected = stems_of(path, tmp_path / "2", residual=residual or "spread")
+    for name, stem in expected.items():
+        np.testing.assert_array_equal(read(tmp_path / "1" / f"{name}.wav"), stem)
