@@ -95,13 +95,22 @@ def spread_tensors(stems: torch.Tensor, mixture: torch.Tensor, rest: int) -> tor
 
     with torch.inference_mode():
         n_samples = stems.shape[-1]
-        level = stems.abs().sum(dim=1)[None]  # (1, stems, samples)
-        level = functional.pad(level, (0, -n_samples % _STRETCH))
-        level = functional.avg_pool1d(level, _STRETCH)  # (1, stems, stretches)
-        level[0, rest] += _FLOOR
-        shares = level / level.sum(dim=1, keepdim=True)
-        shares = functional.interpolate(shares, scale_factor=float(_STRETCH), mode="linear")
-        shares = shares[0, :, None, :n_samples]  # (stems, 1, samples)
+        n_whole = n_samples - n_samples % _STRETCH
+        stretches = stems[..., :n_whole].unflatten(-1, (-1, _STRETCH))
+        level = stretches.abs().sum(dim=(1, 3))  # (stems, whole stretches)
+        if n_whole < n_samples:
+            last = stems[..., n_whole:].abs().sum(dim=(1, 2))
+            level = torch.cat([level, last[:, None]], dim=1)  # (stems, stretches)
+        level = level / _STRETCH
+        level[rest] += _FLOOR
+        shares = level / level.sum(dim=0)
+        # Each share holds in the middle of its stretch, and changes evenly to the next one's.
+        # By hand: `interpolate` takes longer than all the rest.
+        shares = functional.pad(shares[None], (1, 1), mode="replicate")[0]
+        rising = (torch.arange(_STRETCH, device=stems.device) + 0.5) / _STRETCH
+        shares = torch.lerp(shares[:, :-1, None], shares[:, 1:, None], rising).flatten(1)
+        first = _STRETCH // 2
+        shares = shares[:, None, first : first + n_samples]  # (stems, 1, samples)
         return torch.addcmul(stems, shares, mixture - stems.sum(dim=0))
 
 
