@@ -171,6 +171,8 @@ def test_memory_and_time_count_processes_that_were_started():
     command = [sys.executable, "-c", waiting]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe) as child:
+        assert child.stdout
+        assert child.stdin
         child.stdout.readline()
         assert contestant.peak_mb() - before_mb > 60
         assert contestant.cpu_s() > before_s
