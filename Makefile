@@ -19,7 +19,7 @@ resolve = .venv/bin/uv pip compile pyproject.toml \
 	--no-emit-package torch --no-emit-package openvino-telemetry --no-emit-index-url --no-emit-find-links \
 	--generate-hashes --no-annotate --no-header -q
 
-.PHONY: help demo serve test faults lint lock clean
+.PHONY: help demo serve test faults bench lint lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):[^#]*## /\1	/p' Makefile
@@ -39,6 +39,10 @@ test: ## all tests: make test [ARGS="-k name"]
 faults: ## order 200 jobs and break the service 60 times meanwhile: make faults [BROKER=redis]
 	$(bootstrap) --weights --static
 	$(run) -m tests.faults --broker "$(BROKER)" $(ARGS)
+
+bench: ## speed, memory and quality beside the demucs package: make bench [ARGS="--quick"]
+	$(bootstrap) --weights
+	$(run) -m benchmarks.engine $(ARGS)
 
 lint: ## style, types, import contracts, migrations, API description
 	$(bootstrap)

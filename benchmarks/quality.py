@@ -1,46 +1,48 @@
 """How well each model recovers the stems of the shipped song: `python -m benchmarks.quality`.
 
 The figures in separation/catalog/models.toml come from here. The song is a single short one that
-the project made itself: enough to see that a model works, too little to rank models by.
+the project made itself: enough to see that a model works, too little to rank models by. More songs,
+and what presets are worth: `python -m benchmarks.engine.presets`.
 """
 
+import argparse
 import json
 import sys
-from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import numpy as np
-import numpy.typing as npt
-import soundfile
-
 import separation
+from benchmarks.songs import FloatArray, Song, demo, read
+from separation import catalog, presets
 from separation.quality import sdr_db
-
-ROOT = Path(__file__).resolve().parent.parent
-CLIP = ROOT / "demo" / "clip.flac"
-TRUE_STEMS = ROOT / "demo" / "stems"
-
-Samples = npt.NDArray[np.float64]
+from separation.residual import Residual
 
 
-def true_stem(name: str) -> Samples | None:
+def true_stem(song: Song, name: str) -> FloatArray | None:
     """Return a stem as it went into the song, (channels, samples); None if there is none."""
-    mixture = _read(CLIP)
-    parts = {path.stem: _read(path) for path in TRUE_STEMS.glob("*.flac")}
+    mixture = read(song.mixture)
+    parts = {part: read(path) for part, path in song.stems.items()}
     if name in parts:
         return parts[name]
-    if name == "accompaniment":
-        return mixture - parts["vocals"]
-    minus = separation.catalog.stem(name).minus
-    return mixture - sum(parts[part] for part in minus) if minus else None
+    minus = ("vocals",) if name == "accompaniment" else catalog.stem(name).minus
+    for part in minus:
+        mixture = mixture - parts[part]
+    return mixture if minus else None
 
 
-def measure(model: separation.catalog.Model) -> dict[str, float]:
+def measure(model: catalog.Model, options: argparse.Namespace) -> dict[str, float]:
     """Separate the song with one model and compare each of its stems, in dB."""
+    song = demo()
     with TemporaryDirectory(prefix="stemwright-") as folder:
-        result = separation.separate(CLIP, folder, model=model.name)
-        estimates = {name: _read(path) for name, path in result.stems.items()}
-    references = {name: true_stem(name) for name in estimates}
+        result = separation.separate(
+            song.mixture,
+            folder,
+            model=model.name,
+            preset=options.preset,
+            residual=options.residual,
+            backend=options.backend,
+        )
+        estimates = {name: read(path) for name, path in result.stems.items()}
+    references = {name: true_stem(song, name) for name in estimates}
     return {
         name: round(sdr_db(reference, estimates[name]), 1)
         for name, reference in references.items()
@@ -48,11 +50,19 @@ def measure(model: separation.catalog.Model) -> dict[str, float]:
     }
 
 
-def _read(path: Path) -> Samples:
-    samples, _ = soundfile.read(path, dtype="float64", always_2d=True)
-    return np.asarray(samples.T)
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.quality")
+    parser.add_argument("models", nargs="*", type=catalog.model, help="all when left out")
+    parser.add_argument("--preset", default=presets.DEFAULT, choices=list(presets.PRESETS))
+    parser.add_argument(
+        "--residual", default=Residual.SPREAD.value, choices=[str(item) for item in Residual]
+    )
+    parser.add_argument("--backend", help="the best when left out")
+    options = parser.parse_args()
+    for model in options.models or catalog.models():
+        sys.stdout.write(f"{model.name} {json.dumps(measure(model, options))}\n")
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":
-    for model in separation.catalog.models():
-        sys.stdout.write(f"{model.name} {json.dumps(measure(model))}\n")
+    main()
