@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import enum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from separation.errors import InvalidRequest
-
-if TYPE_CHECKING:
-    import torch
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int32]
@@ -27,6 +24,8 @@ _CHUNK = 16384
 # Times full scale: what is farther beyond need not be told apart, and 32 bits hold this.
 _BEYOND = 32
 
+# Sums of what is louder may be more than float32 holds.
+_LOUDEST = 1e30
 _FLOAT_MAX = float(np.finfo(np.float32).max)
 
 
@@ -57,17 +56,6 @@ class Residual(enum.StrEnum):
 
 
 def spread(stems: FloatArray, mixture: FloatArray, rest: int) -> FloatArray:
-    """Divide what a segment's stems leave of it among them; see `spread_tensors`."""
-    import torch
-
-    shared = spread_tensors(torch.from_numpy(stems), torch.from_numpy(mixture), rest)
-    if not torch.isfinite(shared.sum()):
-        return stems  # samples that float32 hardly holds; what is left falls to the rest stem
-    result: FloatArray = shared.numpy()
-    return result
-
-
-def spread_tensors(stems: torch.Tensor, mixture: torch.Tensor, rest: int) -> torch.Tensor:
     """Divide what a segment's stems leave of it among them, by their level.
 
     A silent stem stays silent. The level is the mean magnitude over short stretches, of all
@@ -77,41 +65,44 @@ def spread_tensors(stems: torch.Tensor, mixture: torch.Tensor, rest: int) -> tor
     Parameters
     ----------
     stems : (stems, channels, samples) float32, finite
+        Changed in place.
     mixture : (channels, samples) float32
     rest : int
         The stem that takes what no stem has any claim to.
 
     Returns
     -------
-    (stems, channels, samples) float32 that add up to the mixture within float rounding
+    (stems, channels, samples) float32
+        They add up to the mixture within float rounding; where float32 cannot hold that, they are
+        left as they were, and what is left falls to the rest stem later.
 
     References
     ----------
     Wisdom et al.: Differentiable Consistency Constraints for Improved Deep Speech Enhancement,
     ICASSP 2019, https://arxiv.org/abs/1811.08521 ("mixture consistency")
     """
-    import torch
-    from torch.nn import functional
-
-    with torch.inference_mode():
-        n_samples = stems.shape[-1]
-        n_whole = n_samples - n_samples % _STRETCH
-        stretches = stems[..., :n_whole].unflatten(-1, (-1, _STRETCH))
-        level = stretches.abs().sum(dim=(1, 3))  # (stems, whole stretches)
-        if n_whole < n_samples:
-            last = stems[..., n_whole:].abs().sum(dim=(1, 2))
-            level = torch.cat([level, last[:, None]], dim=1)  # (stems, stretches)
-        level = level / _STRETCH
-        level[rest] += _FLOOR
-        shares = level / level.sum(dim=0)
+    if max(np.abs(stems).max(), np.abs(mixture).max()) > _LOUDEST:
+        return stems
+    shares = _shares(stems, rest)  # (stems, stretches + 2)
+    rising = (np.arange(_STRETCH, dtype=np.float32) + 0.5) / np.float32(_STRETCH)
+    for index in range(0, shares.shape[1] - 1, _CHUNK // _STRETCH):
+        ends = shares[:, index : index + _CHUNK // _STRETCH + 1, None]
         # Each share holds in the middle of its stretch, and changes evenly to the next one's.
-        # By hand: `interpolate` takes longer than all the rest.
-        shares = functional.pad(shares[None], (1, 1), mode="replicate")[0]
-        rising = (torch.arange(_STRETCH, device=stems.device) + 0.5) / _STRETCH
-        shares = torch.lerp(shares[:, :-1, None], shares[:, 1:, None], rising).flatten(1)
-        first = _STRETCH // 2
-        shares = shares[:, None, first : first + n_samples]  # (stems, 1, samples)
-        return torch.addcmul(stems, shares, mixture - stems.sum(dim=0))
+        share = (ends[:, :-1] + (ends[:, 1:] - ends[:, :-1]) * rising).reshape(len(stems), 1, -1)
+        begin = index * _STRETCH - _STRETCH // 2
+        start, stop = max(begin, 0), min(begin + share.shape[-1], mixture.shape[-1])
+        chunk = stems[..., start:stop]
+        left = mixture[..., start:stop] - chunk.sum(axis=0)
+        chunk += share[..., start - begin : stop - begin] * left
+    return stems
+
+
+def _shares(stems: FloatArray, rest: int) -> FloatArray:
+    """Return each stem's share of all levels, a column a stretch, the outer ones twice."""
+    starts = np.arange(0, stems.shape[-1], _STRETCH)
+    level = np.add.reduceat(np.abs(stems).sum(axis=1), starts, axis=1) / np.float32(_STRETCH)
+    level[rest] += np.float32(_FLOOR)
+    return np.pad(level / level.sum(axis=0), ((0, 0), (1, 1)), mode="edge")
 
 
 def exact_floats(stems: FloatArray, mixture: FloatArray, rest: int) -> FloatArray:

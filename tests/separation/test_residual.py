@@ -43,7 +43,7 @@ def test_shares_follow_the_level_without_steps():
     # One stem in the first half, another in the second: each pays where it sounds.
     stems = np.zeros((2, 1, 16384), np.float32)
     stems[0, :, :8192] = stems[1, :, 8192:] = 0.5
-    shared = spread(stems, np.ones((1, 16384), np.float32), 0)
+    shared = spread(stems.copy(), np.ones((1, 16384), np.float32), 0)
     residual = shared - stems
     np.testing.assert_allclose(residual[0, 0, :7000], 0.5, atol=1e-6)
     np.testing.assert_allclose(residual[1, 0, 9400:], 0.5, atol=1e-6)
