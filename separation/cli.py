@@ -14,6 +14,7 @@ import tqdm
 
 from separation import catalog, host, presets, weights
 from separation.audio import formats
+from separation.engines import backends
 from separation.errors import SeparationError
 from separation.pipeline import SeparationResult, separate
 from separation.progress import OnProgress
@@ -182,9 +183,19 @@ def _install(options: argparse.Namespace) -> None:
         is_forbidden = state.status is catalog.AvailabilityStatus.FORBIDDEN
         if state.is_installed or (is_forbidden and not options.names):
             _echo(f"{model.name}: {state.reason}")
-            continue
-        weights.install(model, report=_echo)
-        _echo(f"{model.name}: licence: {model.licence.summary}")
+        else:
+            weights.install(model, report=_echo)
+            _echo(f"{model.name}: licence: {model.licence.summary}")
+        if not is_forbidden:
+            _prepare(model)
+
+
+def _prepare(model: catalog.Model) -> None:
+    """Do now what the first separation would wait for."""
+    engine = backends.prepare(model)
+    if engine is not None:
+        _echo(f"{model.name}: runs on this machine with {engine.backend}")
+        engine.close()
 
 
 def _host(options: argparse.Namespace) -> None:

@@ -105,6 +105,22 @@ def candidates(model: Model, device: str, wanted: str | None) -> Iterator[Backen
         )
 
 
+def prepare(model: Model) -> Engine | None:
+    """Make ready what the first load of installed weights on this machine's CPU would have to.
+
+    Returns
+    -------
+    Engine or None
+        What was loaded for it, for the caller to close; None if there was nothing to do.
+    """
+    from separation.engines import proof
+
+    first = next(candidates(model, "cpu", None))
+    if first.name == REFERENCE or proof.is_known(model, first.name, "cpu"):
+        return None
+    return load_best(model, "cpu")
+
+
 def load_best(model: Model, device: str, wanted: str | None = None) -> Engine:
     """Return a loaded engine of the first backend that works and proves itself.
 

@@ -65,7 +65,7 @@ def prove(engine: Engine, device: str) -> float | None:
     """
     if engine.backend == REFERENCE:
         return None
-    record = _record_path(engine, device)
+    record = _record_path(engine.info, engine.backend, device)
     try:
         fidelity_db = float(json.loads(record.read_text())["fidelity_db"])
     except (OSError, ValueError, KeyError, TypeError):
@@ -136,13 +136,18 @@ def machine_key() -> str:
     return hashlib.sha256("\n".join(facts).encode()).hexdigest()[:16]
 
 
-def _record_path(engine: Engine, device: str) -> Path:
+def is_known(model: Model, backend: str, device: str) -> bool:
+    """Say whether a backend was measured on this machine before, with whatever outcome."""
+    return _record_path(model, backend, device).is_file()
+
+
+def _record_path(model: Model, backend: str, device: str) -> Path:
     kind = device.partition(":")[0]
     if kind == "cuda":
         import torch
 
         kind = torch.cuda.get_device_name(device).replace(" ", "-").replace("/", "-")
-    return _folder(engine.info) / f"{engine.backend}-{kind}-{machine_key()}.json"
+    return _folder(model) / f"{backend}-{kind}-{machine_key()}.json"
 
 
 def _folder(model: Model) -> Path:

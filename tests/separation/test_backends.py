@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from separation import catalog, engines, weights
-from separation.engines import processor, proof
+from separation.engines import backends, processor, proof
 from separation.engines.backends import REFERENCE, Backend
 from separation.engines.demucs import BACKENDS
 from separation.engines.demucs.eager import build_network
@@ -154,6 +154,15 @@ def test_a_proof_holds_until_the_machine_changes(fake_backends, monkeypatch):
     for record in proof._folder(HTDEMUCS).glob(f"*-cpu-{proof.machine_key()}.json"):
         assert json.loads(record.read_text()) == {"fidelity_db": 50.0}
         record.unlink()
+
+
+def test_what_a_first_load_does_can_be_done_before(fake_backends):
+    tried = fake_backends(good=60)
+    engine = backends.prepare(HTDEMUCS)
+    assert engine is not None
+    assert engine.backend == "good"
+    assert backends.prepare(HTDEMUCS) is None
+    assert tried == ["good"]
 
 
 @pytest.mark.usefixtures("fresh")

@@ -11,7 +11,7 @@ import torch
 from separation import catalog, weights
 from separation.engines import demucs_onnx, load_engine
 from separation.engines.demucs.eager import build_network
-from separation.engines.spleeter import extend_mask
+from separation.engines.spleeter.network import extend_mask
 from separation.errors import WeightsMismatch
 from separation.quality import sdr_db
 from tests.separation.media import noise, tones

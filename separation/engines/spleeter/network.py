@@ -10,7 +10,6 @@ from torch.nn import functional
 from separation import weights
 from separation.catalog import Model
 from separation.engines import Engine, FloatArray
-from separation.engines.backends import REFERENCE, Backend
 
 N_FFT = 4096
 HOP = 1024
@@ -24,8 +23,6 @@ N_BINS_EXTENDED = 128
 
 # "Same" padding of a 5x5 kernel at stride 2, as TensorFlow places it: 1 before, 2 after.
 _SAME = (1, 2, 1, 2)
-
-BACKENDS = (Backend(REFERENCE, frozenset(), __name__),)
 
 
 class UNet(nn.Module):
