@@ -35,7 +35,7 @@ def main() -> None:
         facts = machine.describe()
         say(f"{facts['machine']}; load average {facts['load_average_before']}")
         work = growth.measure if options.growth else _measure
-        result = {**facts, **work(options, Path(scratch))}
+        result = {**facts, "is_trial": options.quick, **work(options, Path(scratch))}
     path = folder / f"{name}.json"
     path.write_text(json.dumps(result, indent=1) + "\n")
     sys.stdout.write(report.text(name, result) + f"\n{path.relative_to(songs.ROOT)}\n")

@@ -20,6 +20,8 @@ from typing import Any, Protocol
 
 import psutil
 
+from separation.process import die_with_parent
+
 PEER = "demucs"
 
 
@@ -143,6 +145,7 @@ def _high_water_kb(pid: int) -> int:
 
 def main(work: Work) -> None:
     """Do the work, and say what it took."""
+    die_with_parent()
     # Whatever libraries print goes to standard error.
     events = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(sys.stderr.fileno(), 1)

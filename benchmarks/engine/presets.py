@@ -10,6 +10,8 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import os
+import shutil
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -25,6 +27,7 @@ from benchmarks.engine.runs import run
 from benchmarks.multitracks import from_folder, from_stempeg, mashed
 from benchmarks.songs import Song, mean, sdr_of_stems
 from separation import presets
+from separation.process import environment
 from separation.residual import Residual
 
 # The random shifts of the peer that are averaged over.
@@ -35,6 +38,8 @@ def main() -> None:
     options = _options()
     folder = songs.ROOT / "var" / "bench"
     folder.mkdir(parents=True, exist_ok=True)
+    # For the peer as well: nothing is timed here, and threads that spin would only be in the way.
+    os.environ.update(environment(os.environ))
     with TemporaryDirectory(dir=folder) as scratch:
         facts = machine.describe()
         listed = _songs(options, folder / "packages", Path(scratch))
@@ -65,7 +70,7 @@ def _songs(options: argparse.Namespace, packages: Path, scratch: Path) -> list[S
 
 
 def _measure(listed: Sequence[Song], backend: str | None, folder: Path) -> dict[str, Any]:
-    rows = [_peer_row(listed, folder)]
+    rows = []
     ran_on = set()
     for preset, residual in itertools.product(presets.PRESETS, Residual):
         sdr_db = {}
@@ -75,7 +80,9 @@ def _measure(listed: Sequence[Song], backend: str | None, folder: Path) -> dict[
             done = run(work)
             ran_on.add(done.backend)
             sdr_db[song.name] = _mean_sdr(song, done.stems)
+            shutil.rmtree(output)
         rows.append(_row(preset, str(residual), sdr_db))
+    rows.append(_peer_row(listed, folder))
     return {
         "backend": ", ".join(sorted(ran_on)),
         "songs": {song.name: song.about for song in listed},
@@ -91,6 +98,7 @@ def _peer_row(listed: Iterable[Song], folder: Path) -> Row:
             output = folder / f"peer-{index}-{seed}"
             done = run(Work(MODEL, PEER, (str(song.mixture),), str(output), seed=seed))
             found.append(_mean_sdr(song, done.stems))
+            shutil.rmtree(output)
         sdr_db[song.name] = mean(found)
     return _row("demucs (its command line)", "–", sdr_db)
 

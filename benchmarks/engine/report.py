@@ -76,12 +76,13 @@ def table(columns: Columns, rows: Sequence[Row]) -> str:
 
 
 def write_docs(folder: Path, path: Path = DOCS) -> None:
-    """Put the results that are in a folder between their marks in a document."""
+    """Put the results that are in a folder, but for trials, between their marks in a document."""
     document = path.read_text()
     for name in _SECTIONS:
         result = folder / f"{name}.json"
-        if result.is_file():
-            document = replaced(document, name, text(name, json.loads(result.read_text())))
+        values = json.loads(result.read_text()) if result.is_file() else {"is_trial": True}
+        if not values.get("is_trial"):
+            document = replaced(document, name, text(name, values))
     path.write_text(document)
 
 

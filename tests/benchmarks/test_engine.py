@@ -155,6 +155,14 @@ def test_the_document_gets_new_results_between_its_marks(tmp_path):
         assert (written[:7], written[-6:]) == ("before\n", "after\n")
 
 
+def test_a_trial_does_not_get_into_the_document(tmp_path):
+    document = tmp_path / "performance.md"
+    document.write_text("<!-- engine: begin -->\nold\n<!-- engine: end -->\n")
+    (tmp_path / "engine.json").write_text(json.dumps(make_result(is_trial=True)))
+    report.write_docs(tmp_path, document)
+    assert "old" in document.read_text()
+
+
 def test_a_document_without_marks_is_refused():
     with pytest.raises(ValueError, match="no marks for 'engine'"):
         report.replaced("text", "engine", "new")
