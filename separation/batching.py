@@ -12,7 +12,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from concurrent.futures import FIRST_EXCEPTION, Future, wait
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -57,18 +57,24 @@ class Ticket:
     _recording: Recording
     _futures: list[Future[FloatArray]] = field(default_factory=list)
 
-    def results(self, timeout: float | None = None) -> list[FloatArray]:
+    def wait(self, timeout_s: float | None = None) -> bool:
+        """Wait until the segments are done, or one has failed; say whether that is so."""
+        done, others = wait(self._futures, timeout_s, return_when=FIRST_EXCEPTION)
+        return not others or any(future.exception() is not None for future in done)
+
+    def results(self) -> list[FloatArray]:
         """Give out, once, what became of the segments: (stems, 2, segment_samples) float32 each.
 
         Raises
         ------
-        TimeoutError
-            If they are not done within so many seconds; they go on.
         EngineClosed
         Exception
             Whatever the engine raised.
         """
-        results = [future.result(timeout) for future in self._futures]
+        for future in self._futures:
+            if future.done() and (error := future.exception()) is not None:
+                raise error
+        results = [future.result() for future in self._futures]
         self._futures.clear()
         return results
 
@@ -101,6 +107,11 @@ class Recording:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+    @property
+    def is_deep(self) -> bool:
+        """Whether the engine takes more than one segment at a time."""
+        return self._queue.is_deep
 
     def submit(self, mixtures: Sequence[FloatArray]) -> Ticket:
         """Queue segments that belong together; wait first until there is room for a ticket.
@@ -169,6 +180,11 @@ class SegmentQueue:
     def n_waiting(self) -> int:
         """How many segments wait for their turn."""
         return len(self._turns)
+
+    @property
+    def is_deep(self) -> bool:
+        """Whether the engine takes more than one segment at a time, or one in each of its lanes."""
+        return self._engine.lanes * self._sizes[-1] > 1
 
     def recording(self, *, turn: str = "", urgent: bool = False) -> Recording:
         """Open a recording; the caller closes it.
@@ -241,11 +257,12 @@ class SegmentQueue:
         """Whether a recording may have one more ticket.
 
         Alone it may fill all lanes while the next batch gathers; beside others it has its share.
-        Two always: while one is being written, the other is in work.
+        Two always: while one is being written, the other is in work; and three if a third one is
+        made whole between.
         """
         wanted = min((len(self._lanes) + 1) * self._sizes[-1], self._max_tickets)
         share = -(-wanted // max(1, len(self._recordings)))
-        return recording.n_tickets < max(2, share)
+        return recording.n_tickets < max(3 if self.is_deep else 2, share)
 
     # --- what lanes do
 

@@ -19,7 +19,7 @@ from separation.audio.overlap import Segment, Segmenter
 from separation.audio.resample import Resampler
 from separation.batching import Recording, Ticket
 from separation.engines import FloatArray
-from separation.errors import BrokenMedia
+from separation.errors import BrokenMedia, EngineClosed
 
 # How long the reader's caller waits before it looks after something else.
 TICK_S = 0.1
@@ -122,19 +122,26 @@ class Reader:
                 return
             yield item
 
-    def results(self, sent: Sent, on_wait: Callable[[], None]) -> list[FloatArray]:
-        """Wait for what the engine makes of a segment; see `items` for the rest."""
-        while True:
+    def results(self, sent: Sent) -> list[FloatArray]:
+        """Wait, in any thread, for what the engine makes of a segment.
+
+        Raises
+        ------
+        EngineClosed
+            If the reader was stopped meanwhile.
+        Exception
+            What ended the reader, or what the engine met.
+        """
+        while not sent.ticket.wait(TICK_S):
             self.check()
-            try:
-                return sent.ticket.results(TICK_S)
-            except TimeoutError:
-                on_wait()
+        return sent.ticket.results()
 
     def check(self) -> None:
-        """Raise what ended the reader, if it failed."""
+        """Raise what ended the reader, if it failed or was stopped."""
         if self._error is not None:
             raise self._error
+        if self._is_stopped:
+            raise EngineClosed("The recording is closed.")
 
     def _run(self) -> None:
         try:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +16,7 @@ from separation.batching import Recording
 from separation.engines import FloatArray
 from separation.planning import Plan
 from separation.progress import OnProgress
-from separation.reading import Reader, Sent
+from separation.reading import TICK_S, Reader, Sent
 from separation.stem_files import StemFiles
 
 # What comes before the samples that are needed, so that the resampler's filter is filled with the
@@ -29,7 +31,8 @@ class Stream:
     """Joins what the engine makes of a recording's segments, converts it back and writes it.
 
     A reader goes ahead in a thread of its own as far as the engine's queue has room; the engine
-    works in its own threads. Here, in the caller's, the segments come together in order. Some
+    works in its own threads, and a finisher makes stems of what it gives. Here, in the caller's
+    thread, the segments come together in order. Some
     segments are in memory, however long the recording is. What `files` has already is decoded and
     passed over: the model does not see it.
 
@@ -65,6 +68,9 @@ class Stream:
         self._on_progress = on_progress
         self._shape = (len(plan.native), info.channels)
         self._n_written = 0
+        # Beside a device that takes many segments at once, one is made whole while another is
+        # written; elsewhere that would only keep it in memory for longer.
+        self._n_ahead = 1 if recording.is_deep else 0
         self._apart = Apart(plan.model, plan.native, plan.residual)
         self._crossfade = Crossfade(grid)
         self._is_same_rate = plan.model.sample_rate == info.sample_rate
@@ -80,12 +86,17 @@ class Stream:
         BrokenMedia
             If it is not the recording that was probed.
         """
-        with self._reader(path) as reader:
+        made: deque[tuple[Sent, Future[FloatArray]]] = deque()
+        with ThreadPoolExecutor(1, "finisher") as finisher, self._reader(path) as reader:
             for item in reader.items(self._report):
-                if isinstance(item, Sent):
-                    self._join(item, reader)
-                else:
+                if not isinstance(item, Sent):
                     self._files.add_mixture(item)
+                    continue
+                made.append((item, finisher.submit(self._stems, item, reader)))
+                if len(made) > self._n_ahead:
+                    self._join(*made.popleft(), reader)
+            while made:
+                self._join(*made.popleft(), reader)
         self._write_flat(self._to_input.finish())
         self._n_written = self._files.finish()
         self._report()
@@ -102,15 +113,20 @@ class Stream:
             needed_from=_needed_from(self._files.n_done, info.sample_rate, model_rate),
         )
 
-    def _join(self, sent: Sent, reader: Reader) -> None:
-        for block in self._crossfade.add(sent.segment, self._stems(sent, reader)):
+    def _join(self, sent: Sent, made: Future[FloatArray], reader: Reader) -> None:
+        while not made.done():
+            reader.check()
+            wait([made], TICK_S)
+            self._report()
+        for block in self._crossfade.add(sent.segment, made.result()):
             for start in range(0, block.shape[-1], _CHUNK_SAMPLES):
                 self._write(block[..., start : start + _CHUNK_SAMPLES])
                 self._report()
         sent.ticket.release()
 
     def _stems(self, sent: Sent, reader: Reader) -> FloatArray:
-        estimates = reader.results(sent, self._report)
+        """Return what became of a segment; runs in the finisher's thread."""
+        estimates = reader.results(sent)
         mixture = sent.segment.samples
         if sent.is_skipped:
             return np.zeros((self._shape[0], *mixture.shape), np.float32)

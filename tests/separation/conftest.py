@@ -15,7 +15,7 @@ SEGMENT = 8192
 # They add up to one, and so do the stems to the recording.
 GAINS = {"drums": 0.125, "bass": 0.25, "other": 0.25, "vocals": 0.375}
 
-THREADS = {"reader", "htdemucs-lane-0", "htdemucs-lane-1"}
+THREADS = {"reader", "finisher_0", "htdemucs-lane-0", "htdemucs-lane-1"}
 
 
 class GainEngine:

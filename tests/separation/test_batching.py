@@ -76,8 +76,13 @@ def submit(recording, *numbers):
     return [recording.submit([segment(number)]) for number in numbers]
 
 
+def results(ticket):
+    assert ticket.wait(LIMIT_S)
+    return ticket.results()
+
+
 def values(ticket):
-    return [float(result[0, 0, 0]) for result in ticket.results(LIMIT_S)]
+    return [float(result[0, 0, 0]) for result in results(ticket)]
 
 
 def test_results_come_in_order_to_who_asked(make_queue):
@@ -94,7 +99,7 @@ def test_a_ticket_holds_several_segments_or_none(make_queue):
     recording = make_queue(engine).recording()
     pairs = recording.submit([segment(1), segment(2), segment(3)])
     silent = recording.submit([])
-    assert silent.results(0) == []
+    assert silent.results() == []
     engine.allow(3)
     assert values(pairs) == [2, 4, 6]
 
@@ -110,7 +115,7 @@ def test_recordings_take_turns_by_key_and_then_by_recording(make_queue):
     tickets = [*submit(many[0], 1, 2), *submit(many[1], 11, 12), *submit(one, 21, 22)]
     engine.allow(7)
     for ticket in tickets:
-        ticket.results(LIMIT_S)
+        results(ticket)
     assert [call[0] for call in engine.calls] == [99, 1, 21, 11, 22, 2, 12]
 
 
@@ -123,7 +128,7 @@ def test_urgent_recordings_go_first(make_queue):
     tickets += submit(queue.recording(urgent=True), 11, 12)
     engine.allow(4)
     for ticket in tickets:
-        ticket.results(LIMIT_S)
+        results(ticket)
     assert [call[0] for call in engine.calls] == [1, 11, 12, 2]
 
 
@@ -213,11 +218,23 @@ def test_an_error_reaches_every_recording_of_the_batch_and_no_other(make_queue):
     engine.allow()
     for ticket in tickets:
         with pytest.raises(RuntimeError, match="a defect"):
-            ticket.results(LIMIT_S)
+            results(ticket)
     b.close()
     (later,) = submit(a, 3)
     engine.allow()
     assert values(later) == [6]
+
+
+def test_a_ticket_is_done_as_soon_as_one_of_its_segments_failed(make_queue):
+    engine = SteppedEngine()
+    recording = make_queue(engine).recording()
+    ticket = recording.submit([segment(1), segment(2)])
+    assert not ticket.wait(0)
+    engine.failures[1] = TimeoutError("of the engine, not of the wait")
+    engine.allow()
+    assert ticket.wait(LIMIT_S)
+    with pytest.raises(TimeoutError, match="of the engine"):
+        ticket.results()
 
 
 def test_a_batch_that_does_not_fit_is_halved_and_stays_smaller(make_queue, caplog):
@@ -242,7 +259,7 @@ def test_a_single_segment_that_does_not_fit_is_an_error(make_queue):
     engine.allow(10)
     ticket = recording.submit([segment(1), segment(2)])
     with pytest.raises(MemoryError, match="one"):
-        ticket.results(LIMIT_S)
+        results(ticket)
     assert engine.calls == [[1, 2], [1], [2]]
 
 
@@ -256,7 +273,7 @@ def test_closing_takes_back_what_waits_and_leaves_the_others(make_queue):
     a.close()
     assert queue.n_waiting == 1
     with pytest.raises(EngineClosed):
-        waiting.results(0)
+        waiting.results()
     with pytest.raises(EngineClosed):
         a.submit([segment(3)])
     engine.allow(2)
@@ -324,7 +341,7 @@ def test_closing_the_queue_ends_its_threads_and_recordings(make_queue):
     queue.close()
     assert not [t for t in threading.enumerate() if "-lane-" in t.name]
     with pytest.raises(EngineClosed):
-        tickets[2].results(0)
+        tickets[2].results()
     with pytest.raises(EngineClosed):
         queue.recording()
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from separation import presets, separate
+from separation import batching, presets, separate
 from separation.errors import InvalidRequest, SeparationCancelled
 from tests.separation.conftest import GAINS, SEGMENT
 from tests.separation.media import noise, write_media
@@ -45,8 +45,9 @@ class Gate:
         self._open.set()
 
 
-@pytest.fixture
-def gate(gain_engine, monkeypatch):
+@pytest.fixture(params=[(1,), (1, 2)], ids=["one-by-one", "batches"])
+def gate(gain_engine, monkeypatch, request):
+    monkeypatch.setattr(gain_engine, "batch_sizes", request.param)
     gate = Gate(gain_engine, monkeypatch)
     yield gate
     gate.open()
@@ -140,9 +141,10 @@ def test_writing_starts_while_the_recording_is_still_being_read(gain_engine, tmp
 def test_several_calls_share_one_engine_and_give_what_they_give_alone(
     gain_engine, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(gain_engine, "batch_sizes", (1, 2, 4))
     paths = [wav(tmp_path / f"{n}.wav", 3 + n, seed=n) for n in range(4)]
     expected = [separate(path, tmp_path / "alone" / path.stem) for path in paths]
+    batching.close_queue(gain_engine)
+    monkeypatch.setattr(gain_engine, "batch_sizes", (1, 2, 4))
     n_passes = gain_engine.n_passes
 
     def run(path):
@@ -171,7 +173,7 @@ def test_cancelling_does_not_wait_for_the_engine(gate, gain_engine, tmp_path):
         separate(path, tmp_path / "out", on_progress=on_progress)
     assert below(tmp_path) == ["in.wav"]
     assert gain_engine.n_passes == 0
-    assert "reader" not in {thread.name for thread in threading.enumerate()}
+    assert not {thread.name for thread in threading.enumerate()} & {"reader", "finisher_0"}
     gate.open()
     result = separate(path, tmp_path / "out")  # what was cancelled does not get in the way
     assert len(result.stems) == 4
@@ -193,7 +195,7 @@ def test_an_error_of_the_reader_ends_the_work_at_once(gate, tmp_path, monkeypatc
     with pytest.raises(OSError, match="Input/output error"):
         separate(wav(tmp_path / "in.wav", 10), tmp_path / "out")
     assert below(tmp_path) == ["in.wav"]
-    assert "reader" not in {thread.name for thread in threading.enumerate()}
+    assert not {thread.name for thread in threading.enumerate()} & {"reader", "finisher_0"}
 
 
 def test_an_error_of_the_engine_ends_only_what_it_was_working_on(
@@ -223,7 +225,7 @@ def test_an_error_of_the_writer_ends_the_reader_too(gain_engine, tmp_path, monke
     with pytest.raises(Exception, match="no space left"):
         separate(wav(tmp_path / "in.wav", 10), tmp_path / "out")
     assert below(tmp_path) == ["in.wav"]
-    assert "reader" not in {thread.name for thread in threading.enumerate()}
+    assert not {thread.name for thread in threading.enumerate()} & {"reader", "finisher_0"}
 
 
 def test_a_slow_engine_keeps_the_reader_from_running_ahead(gate, tmp_path, monkeypatch):
