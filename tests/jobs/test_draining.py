@@ -17,7 +17,7 @@ from accounts.models import Workspace
 from billing.models import Transaction
 from billing.selectors import ledger_discrepancies, wallet_get
 from jobs import draining, runner, scheduling
-from jobs.draining import jobs_drain
+from jobs.draining import Crew, jobs_drain
 from jobs.engine import EngineLost
 from jobs.heartbeat import Heartbeat
 from jobs.instance import FOLDER_VARIABLE, Pulse, is_stop_requested, stop_request
@@ -104,13 +104,14 @@ class Desk:
 @pytest.fixture
 def desk(monkeypatch: pytest.MonkeyPatch) -> Desk:
     desk = Desk()
+    may_claim = Crew.may_claim
 
-    def has_due_jobs(**arguments: Any) -> bool:
+    def look(crew: Crew) -> bool:
         desk.looks += 1
-        return scheduling.has_due_jobs(**arguments)
+        return may_claim(crew)
 
     monkeypatch.setattr(runner, "engine_separate", desk.separate)
-    monkeypatch.setattr(draining, "has_due_jobs", has_due_jobs)
+    monkeypatch.setattr(Crew, "may_claim", look)
     monkeypatch.setattr(draining, "_LOOK_EVERY_S", 0.01)
     monkeypatch.setattr(draining, "_NOTHING_FOR_US_S", 0.01)
     return desk
@@ -233,29 +234,29 @@ def test_a_preview_waits_for_no_long_job(order: Any, desk: Desk, drain: Any):
 
 def test_with_one_at_a_time_previews_wait_too(order: Any, desk: Desk, drain: Any, settings: Any):
     settings.JOBS_AT_ONCE = 1
-    order()
-    order(is_preview=True)
+    long = order()
+    worker = drain()
+    until(lambda: desk.has(long))
+    preview = order(is_preview=True)
+    after_some_looks(desk)
+    assert desk.has(long)
+    desk.let_go(long)
+    until(lambda: desk.has(preview))
     desk.let_go()
-    assert drain().result(60) is True
-    assert [len(met) for met in desk.met] == [1, 1]
+    assert worker.result(60) is True
 
 
 def test_a_job_that_was_lost_before_runs_alone(order: Any, desk: Desk, drain: Any):
     lost = order(losses=1)
-    other = order()
-    preview = order(is_preview=True)
-    Job.objects.filter(pk=preview.pk).update(state="cancelled")
     worker = drain()
     until(lambda: desk.has(lost))
-    Job.objects.filter(pk=preview.pk).update(state="queued")
-    # Nothing is looked for while it runs.
-    assert Job.objects.get(pk=other.pk).attempt == 0
+    others = [order(), order(is_preview=True)]
+    after_some_looks(desk)
+    assert desk.has(lost)
     desk.let_go(lost)
-    until(lambda: desk.has(other, preview))
+    until(lambda: desk.has(*others))
     desk.let_go()
     assert worker.result(60) is True
-    assert {str(lost.uuid)} in desk.met
-    assert all(len(met) == 1 for met in desk.met if str(lost.uuid) in met)
 
 
 def test_a_job_that_was_lost_before_keeps_its_turn_until_it_can_be_alone(

@@ -113,6 +113,23 @@ def test_workspaces_take_turns_however_much_one_of_them_orders(
     assert job_claim() is None
 
 
+def test_a_place_for_previews_is_given_to_nothing_else(alice: Any, bob: Workspace):
+    """However long the others have waited."""
+    old = make_waiting(alice, waited_s=1000)
+    assert job_claim(only_previews=True) is None
+    preview = make_waiting(bob, is_preview=True)
+    assert job_claim(only_previews=True) == preview
+    assert job_claim() == old
+
+
+def test_a_job_that_was_lost_keeps_its_turn_until_a_worker_has_no_other(alice: Any, bob: Workspace):
+    lost = make_waiting(alice, waited_s=10, losses=1)
+    make_waiting(bob)
+    assert job_claim(beside_others=True) is None
+    assert job_claim() == lost
+    assert job_claim(beside_others=True) is not None
+
+
 def test_who_has_fewer_running_jobs_comes_first(alice: Any, bob: Workspace):
     """Alice's turn is longer ago, but two of her jobs still run."""
     running = [make_waiting(alice), make_waiting(alice)]
