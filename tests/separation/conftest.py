@@ -62,9 +62,11 @@ def gain_engine(monkeypatch, tmp_path):
     monkeypatch.setattr(catalog, "models", lambda: (model,))
     load = mock.create_autospec(engines.load_engine, return_value=engine)
     monkeypatch.setattr(engines, "load_engine", load)
+    before = set(threading.enumerate())
     yield engine
     batching.close_queue(engine)
-    assert not [thread for thread in threading.enumerate() if thread.name in THREADS]
+    left = set(threading.enumerate()) - before
+    assert not [thread for thread in left if thread.name in THREADS]
 
 
 @pytest.fixture(scope="session")

@@ -56,9 +56,14 @@ def segment(number):
     return np.full((2, N), number, np.float32)
 
 
+def lanes():
+    return {thread for thread in threading.enumerate() if "-lane-" in thread.name}
+
+
 @pytest.fixture
 def make_queue():
     queues = []
+    before = set(threading.enumerate())  # real engines keep their lanes
 
     def make(engine, **options):
         queue = SegmentQueue(engine, **options)
@@ -69,7 +74,7 @@ def make_queue():
     for queue, engine in queues:
         engine.allow(1000)
         queue.close()
-    assert not [t for t in threading.enumerate() if "-lane-" in t.name]
+    assert not lanes() - before
 
 
 def submit(recording, *numbers):
@@ -332,14 +337,16 @@ def test_room_has_an_end_in_bytes(make_queue):
 
 def test_closing_the_queue_ends_its_threads_and_recordings(make_queue):
     engine = SteppedEngine(lanes=2)
+    before = lanes()
     queue = make_queue(engine)
     recording = queue.recording()
     tickets = submit(recording, 1, 2, 3)  # two in work, one waits
     engine.wait_for_call()
     engine.wait_for_call()
     engine.allow(2)
+    assert len(lanes() - before) == 2
     queue.close()
-    assert not [t for t in threading.enumerate() if "-lane-" in t.name]
+    assert lanes() == before
     with pytest.raises(EngineClosed):
         tickets[2].results()
     with pytest.raises(EngineClosed):
