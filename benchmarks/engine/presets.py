@@ -91,7 +91,7 @@ def _measure(listed: Sequence[Song], backend: str | None, folder: Path) -> dict[
 
 
 def _peer_row(listed: Iterable[Song], folder: Path) -> Row:
-    sdr_db = {}
+    sdr_db, ranges_db = {}, {}
     for index, song in enumerate(listed):
         found = []
         for seed in _PEER_SEEDS:
@@ -100,7 +100,8 @@ def _peer_row(listed: Iterable[Song], folder: Path) -> Row:
             found.append(_mean_sdr(song, done.stems))
             shutil.rmtree(output)
         sdr_db[song.name] = mean(found)
-    return _row("demucs (its command line)", "–", sdr_db)
+        ranges_db[song.name] = [round(min(found), 3), round(max(found), 3)]
+    return {**_row("demucs (its command line)", "–", sdr_db), "range_db": ranges_db}
 
 
 def _mean_sdr(song: Song, stems: Any) -> float:
