@@ -13,8 +13,8 @@ from typing import Self
 import numpy as np
 
 from separation.apart import Apart, Pair
-from separation.audio.decode import AudioReader, StreamFormat
-from separation.audio.info import AudioInfo
+from separation.audio.decode import AudioReader
+from separation.audio.info import AudioFormat, AudioInfo
 from separation.audio.overlap import Segment, Segmenter
 from separation.audio.resample import Resampler
 from separation.batching import Recording, Ticket
@@ -172,7 +172,7 @@ class Reader:
             ticket = self._recording.submit([pair.mixture for pair in pairs])
             self._read.put(Sent(segment, pairs, ticket, is_skipped))
 
-    def _check_unchanged(self, form: StreamFormat) -> None:
+    def _check_unchanged(self, form: AudioFormat) -> None:
         info = self._info
         if (form.sample_rate, form.channels) != (info.sample_rate, info.channels):
             raise BrokenMedia("The recording is not the one that was probed.")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -28,7 +27,7 @@ from separation.audio.container import (
     reraise_resource_error,
     undecodable,
 )
-from separation.audio.info import layout_name
+from separation.audio.info import AudioFormat, layout_name
 from separation.errors import EmptyFile, MediaError, UnsupportedMedia
 
 FloatArray = npt.NDArray[np.float32]
@@ -50,20 +49,6 @@ _N_POINTERS = 8
 _MAX_STRETCH = 32
 
 _INTEGER_SCALE = {"s16": 2.0**-15, "s32": 2.0**-31, "s64": 2.0**-63}
-
-
-@dataclass(frozen=True, slots=True)
-class StreamFormat:
-    """What the first decoded frame says about a stream; the rest of it is made to fit."""
-
-    sample_rate: int
-    channels: int
-    layout: str
-    codec: str
-    container: str
-    bits_per_sample: int | None
-    is_float: bool
-    is_lossy: bool
 
 
 class AudioReader:
@@ -269,12 +254,12 @@ def _kind(frame: AudioFrame) -> tuple[int, int, bool]:
 
 def _stream_format(
     frame: AudioFrame, stream: AudioStream, container: InputContainer
-) -> StreamFormat:
+) -> AudioFormat:
     codec = stream.codec_context.codec.canonical_name
     is_pcm = codec.startswith("pcm_") and codec not in _COMPANDED
     is_lossy = not is_pcm and codec not in _LOSSLESS
     is_float = not is_lossy and frame.format.name.startswith(("flt", "dbl"))
-    return StreamFormat(
+    return AudioFormat(
         sample_rate=frame.sample_rate,
         channels=frame.layout.nb_channels,
         layout=layout_name(frame.layout.name, frame.layout.nb_channels),

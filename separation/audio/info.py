@@ -20,15 +20,14 @@ class AudioLimits:
     max_channels: int = 8
 
 
-@dataclass(frozen=True, slots=True)
-class AudioInfo:
-    """A recording's exact length and format.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AudioFormat:
+    """What a recording's first frame says of it.
 
     `bits_per_sample` is the depth of an integer source (16 for 8 and 16 bits, 24 or 32), None
     for float and lossy sources; `layout` is FFmpeg's name for the speakers, as in `5.1`.
     """
 
-    n_samples: int
     sample_rate: int
     channels: int
     layout: str
@@ -37,6 +36,13 @@ class AudioInfo:
     bits_per_sample: int | None
     is_float: bool
     is_lossy: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AudioInfo(AudioFormat):
+    """A recording's format and its exact length in decoded samples."""
+
+    n_samples: int
 
     @property
     def duration_s(self) -> float:

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
-from separation.audio.decode import AudioReader, StreamFormat
-from separation.audio.info import AudioInfo, AudioLimits
+from separation.audio.decode import AudioReader
+from separation.audio.info import AudioFormat, AudioInfo, AudioLimits
 from separation.errors import TooLong, UnsupportedMedia
 
 
@@ -63,7 +63,7 @@ def _count(reader: AudioReader, limits: AudioLimits, on_decoded: Callable[[int],
     return n_samples
 
 
-def _check_format(form: StreamFormat, limits: AudioLimits) -> None:
+def _check_format(form: AudioFormat, limits: AudioLimits) -> None:
     if not limits.min_sample_rate <= form.sample_rate <= limits.max_sample_rate:
         raise UnsupportedMedia(
             f"A sample rate of {form.sample_rate} Hz is not supported; "
