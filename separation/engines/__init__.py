@@ -60,7 +60,8 @@ class Engine(Protocol):
 
 
 _resident: dict[tuple[str, str, str | None], Engine] = {}
-_lock = threading.Lock()
+# One load at a time, for want of memory; who wants what is resident does not wait for it.
+_loading = threading.Lock()
 
 
 def load_engine(model: Model, device: str = "cpu", backend: str | None = None) -> Engine:
@@ -83,7 +84,10 @@ def load_engine(model: Model, device: str = "cpu", backend: str | None = None) -
     if state.status is AvailabilityStatus.FORBIDDEN:
         raise ModelForbidden(f"The model '{model.name}' is not available. {state.reason}")
     key = (model.name, backends.resolve_device(device), backend)
-    with _lock:
+    resident = _resident.get(key)
+    if resident is not None:
+        return resident
+    with _loading:
         if key not in _resident:
             weights.install(model)
             _resident[key] = backends.load_best(model, key[1], backend)
@@ -91,9 +95,10 @@ def load_engine(model: Model, device: str = "cpu", backend: str | None = None) -
 
 
 def close_engines() -> None:
-    """Let go of every resident engine."""
-    with _lock:
-        for engine in _resident.values():
+    """Let go of every resident engine; separations under way end with EngineClosed."""
+    with _loading:
+        engines = list(_resident.values())
+        _resident.clear()
+        for engine in engines:
             batching.close_queue(engine)
             engine.close()
-        _resident.clear()

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from separation.errors import InvalidRequest, OutOfMemory, SeparationError
+from separation.errors import InvalidRequest, OutOfMemory, SeparationError, is_out_of_memory
 
 if TYPE_CHECKING:
     from separation.catalog import Model
@@ -141,7 +141,7 @@ def load_best(model: Model, device: str, wanted: str | None = None) -> Engine:
         except (SeparationError, MemoryError) as error:
             raise error from None
         except Exception as error:  # whatever a library meets on a machine that nobody has tried
-            if type(error).__name__ == "OutOfMemoryError":
+            if is_out_of_memory(error):
                 raise OutOfMemory("There was not enough memory for the model.") from error
             if backend.name == REFERENCE:
                 raise

@@ -8,6 +8,7 @@ the same, so that only the first load pays for it.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import logging
 import os
@@ -66,14 +67,25 @@ def prove(engine: Engine, device: str) -> float | None:
     if engine.backend == REFERENCE:
         return None
     record = _record_path(engine.info, engine.backend, device)
-    try:
-        fidelity_db = float(json.loads(record.read_text())["fidelity_db"])
-    except (OSError, ValueError, KeyError, TypeError):
-        fidelity_db = measure(engine)
-        _write(record, json.dumps({"fidelity_db": fidelity_db}).encode())
+    fidelity_db = _read(record)
+    if fidelity_db is None:
+        # Processes that start together measure one after the other, and but once.
+        with weights.install_lock(engine.info):
+            fidelity_db = _read(record)
+            if fidelity_db is None:
+                fidelity_db = measure(engine)
+                _write(record, json.dumps({"fidelity_db": fidelity_db}).encode())
     if not fidelity_db >= MIN_FIDELITY_DB:
         raise NotProven(f"{fidelity_db:.1f} dB from the reference in the worst stem")
     return fidelity_db
+
+
+def _read(record: Path) -> float | None:
+    """Return what was measured before; None if that is not known, or cannot be read."""
+    try:
+        return float(json.loads(record.read_text())["fidelity_db"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def measure(engine: Engine) -> float:
@@ -99,29 +111,47 @@ def reference_stems(model: Model) -> FloatArray:
 
     It is computed once, by a process of its own: this one may never need PyTorch.
     """
-    path = _folder(model) / "reference.npy"
-    if not path.is_file():
-        run_aside([sys.executable, "-m", "separation.engines.proof", model.name])
-    stems: FloatArray = np.load(path)
+    path = _reference_path(model)
+    try:
+        stems: FloatArray = np.load(path)
+    except (OSError, ValueError, EOFError):  # not there, or no longer whole
+        with tempfile.TemporaryDirectory() as folder:
+            draft = Path(folder) / path.name
+            run_aside("separation.engines.proof", model.name, str(draft))
+            content = draft.read_bytes()
+        _write(path, content)
+        stems = np.load(io.BytesIO(content))
     return stems
 
 
-def write_reference(model_name: str) -> None:
-    """Compute and keep the reference of one model."""
+def _reference_path(model: Model) -> Path:
+    # Of another piece of music, as a later release may have, the stems would be others.
+    digest = hashlib.sha256(_MUSIC.read_bytes()).hexdigest()
+    return _folder(model) / f"reference-{digest[:16]}.npy"
+
+
+def write_reference(model_name: str, path: Path) -> None:
+    """Compute the reference of one model and write it into a file."""
     from separation import catalog, engines
 
     model = catalog.model(model_name)
     engine = engines.load_engine(model, "cpu", REFERENCE)
-    with tempfile.TemporaryFile() as file:
-        np.save(file, engine.separate(music(model)[None])[0])
-        file.seek(0)
-        _write(_folder(model) / "reference.npy", file.read())
+    np.save(path, engine.separate(music(model)[None])[0])
 
 
-def run_aside(command: list[str]) -> None:
-    """Run a program of this package that prepares something, in a process of its own."""
-    root = Path(__file__).resolve().parents[2]
-    subprocess.run(command, cwd=root, check=True, stdin=subprocess.DEVNULL)  # noqa: S603
+def run_aside(module: str, *arguments: str) -> None:
+    """Run a program of this package that prepares something, in a process of its own.
+
+    It stays in this process's folder: what the environment names may be relative to that.
+    """
+    root = str(Path(__file__).resolve().parents[2])
+    paths = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH", "")]))
+    subprocess.run(  # noqa: S603 - this very interpreter
+        [sys.executable, "-P", "-m", module, *arguments],
+        check=True,
+        stdin=subprocess.DEVNULL,
+        env={**os.environ, "PYTHONPATH": paths},
+    )
 
 
 def machine_key() -> str:
@@ -155,13 +185,17 @@ def _folder(model: Model) -> Path:
 
 
 def _write(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, draft = tempfile.mkstemp(dir=path.parent)
-    with os.fdopen(handle, "wb") as file:
-        file.write(content)
-    os.chmod(draft, 0o644)  # other users run workers from the same cache
-    os.replace(draft, path)
+    """Keep something for the next process; where that cannot be, it will do the work again."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+            draft = Path(folder) / path.name
+            draft.write_bytes(content)
+            draft.chmod(0o644)  # other users run workers from the same cache
+            draft.replace(path)
+    except OSError as error:
+        logger.warning("Cannot keep %s: %s", path.name, error)
 
 
 if __name__ == "__main__":
-    write_reference(sys.argv[1])
+    write_reference(sys.argv[1], Path(sys.argv[2]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import os
@@ -16,6 +17,9 @@ from separation.errors import ModelUnavailable, WeightsMismatch
 
 if TYPE_CHECKING:
     from separation.catalog.entries import Model, SourceFile
+
+# What opening a file for writing says where this user may not, or nobody may.
+_ONLY_TO_READ = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
 def cache_dir() -> Path:
@@ -95,11 +99,25 @@ def verify(path: Path, name: str, expected: str) -> None:
 
 @contextlib.contextmanager
 def install_lock(model: Model) -> Iterator[None]:
-    """Keep other processes from installing the same model at the same time."""
-    folder = cache_dir() / "models"
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / f".{model.name}.lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    """Keep other processes from installing the same model at the same time.
+
+    A cache that may only be read holds what somebody else prepared: there is nothing to keep
+    apart, and no lock where there is no file for it.
+    """
+    path = cache_dir() / "models" / f".{model.name}.lock"
+    with contextlib.ExitStack() as stack:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            file = stack.enter_context(path.open("w"))
+        except OSError as error:
+            if error.errno not in _ONLY_TO_READ:
+                raise
+            if path.is_file():
+                file = stack.enter_context(path.open())
+            else:
+                file = None
+        if file is not None:
+            fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 

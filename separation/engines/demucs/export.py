@@ -8,6 +8,7 @@ OpenVINO IR, https://docs.openvino.ai/2026/documentation/openvino-ir-format.html
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import tempfile
 import warnings
@@ -29,6 +30,7 @@ from separation.engines.demucs.spectrum import N_BINS, n_frames
 # Of these, all but the outermost may be rounded to bfloat16; rounding those costs 10 dB.
 _PARTS = ("transformer", "encoder", "tencoder", "decoder", "tdecoder")
 _LAYERS = tuple(f"__module.{part}" for part in _PARTS)
+_DRAFTS = "draft-"
 _NO_OPERATIONS = {"Const", "Parameter", "Result"}
 
 
@@ -48,7 +50,9 @@ def export(model: Model, path: Path) -> None:
     shapes = ((1, 4, N_BINS, n_frames(model.segment_samples)), (1, 2, model.segment_samples))
     converted = _converted(core, shapes)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+    for leftover in path.parent.glob(f"{_DRAFTS}*"):  # of an export that was killed
+        shutil.rmtree(leftover, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=_DRAFTS, dir=path.parent) as folder:
         draft = Path(folder) / path.name
         openvino.save_model(converted, draft, compress_to_fp16=False)
         _keep_in_float32(draft, outer)

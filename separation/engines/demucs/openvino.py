@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import sys
+import contextlib
+import logging
 import threading
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from separation import weights
 from separation.catalog import Model
 from separation.engines import Engine, FloatArray, processor, proof
 from separation.engines.demucs.spectrum import spectrum_of, waveforms_of
+
+logger = logging.getLogger(__name__)
 
 _PRECISIONS = {"openvino-bf16": "bf16", "openvino-f32": "f32"}
 # More threads on one segment gain less and less; with more cores, segments go side by side.
@@ -83,19 +86,29 @@ class OpenVinoDemucs:
 
 
 def _compile(model: Model, precision: str, n_streams: int) -> Any:
-    core = openvino.Core()
-    return core.compile_model(
-        _exported(model),
-        "CPU",
-        {
-            "INFERENCE_PRECISION_HINT": precision,
-            "NUM_STREAMS": str(n_streams),
-            "INFERENCE_NUM_THREADS": str(processor.usable_cores()),
-            # Pinned, two processes would sit on the same cores (docs/performance.md).
-            "ENABLE_CPU_PINNING": "NO",
-            "CACHE_DIR": str(weights.derived_dir(model) / "compiled"),
-        },
-    )
+    core, network = openvino.Core(), _exported(model)
+    folder = weights.derived_dir(model) / "compiled"
+    settings = {
+        "INFERENCE_PRECISION_HINT": precision,
+        "NUM_STREAMS": str(n_streams),
+        "INFERENCE_NUM_THREADS": str(processor.usable_cores()),
+        # Pinned, two processes would sit on the same cores (docs/performance.md).
+        "ENABLE_CPU_PINNING": "NO",
+    }
+    try:
+        compiled = core.compile_model(network, "CPU", {**settings, "CACHE_DIR": str(folder)})
+    except RuntimeError as error:
+        # OpenVINO gives up where it can neither read what it kept nor remove it.
+        logger.warning("%s: compiling without the cache: %s", model.name, error)
+        return core.compile_model(network, "CPU", settings)
+    _let_others_read(folder)
+    return compiled
+
+
+def _let_others_read(folder: Path) -> None:
+    for blob in folder.glob("*.blob"):  # which only their owner's group can read
+        with contextlib.suppress(OSError):  # another user's own
+            blob.chmod(0o644)
 
 
 def _exported(model: Model) -> Path:
@@ -103,8 +116,7 @@ def _exported(model: Model) -> Path:
     name = f"network-{proof.CODE_VERSION}-{openvino.__version__.split('-')[0]}.xml"
     path = weights.derived_dir(model) / name
     if not path.is_file():
-        module = "separation.engines.demucs.export"
-        proof.run_aside([sys.executable, "-m", module, model.name, str(path)])
+        proof.run_aside("separation.engines.demucs.export", model.name, str(path))
     return path
 
 
