@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -37,12 +38,25 @@ def restart_prepared() -> None:
     The C library and OpenMP read their variables before the first line of Python runs.
     """
     prepared = environment(os.environ)
-    if os.environ.get(_GUARD) or prepared == dict(os.environ):
+    is_restarted = os.environ.pop(_GUARD, "")
+    if is_restarted or prepared == dict(os.environ):
         return
-    # This very interpreter, with its own arguments: there is nothing to escape.
-    os.execve(  # noqa: S606
-        sys.executable, [sys.executable, *sys.orig_argv[1:]], {**prepared, _GUARD: "1"}
-    )
+    if os.name != "posix" or not sys.executable:
+        # On Windows another process would go on, and whoever waits for this one would not know.
+        # An embedded interpreter has no program of its own.
+        return
+    # Where that cannot be, it goes on without, slower.
+    with contextlib.suppress(OSError):
+        # This very interpreter, with its own arguments: there is nothing to escape.
+        os.execve(  # noqa: S606
+            sys.executable, [sys.executable, *sys.orig_argv[1:]], {**prepared, _GUARD: "1"}
+        )
+
+
+def plain_environment() -> dict[str, str]:
+    """Return this process's environment for a program that does not separate."""
+    ours = _EVERYWHERE | _LINUX
+    return {name: value for name, value in os.environ.items() if ours.get(name) != value}
 
 
 def die_with_parent() -> None:

