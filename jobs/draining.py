@@ -4,8 +4,11 @@
   so that none has to wait for a long job to end; segments of previews go first in the engine.
 - A job that was lost before runs alone: nothing is claimed beside it, and it is not claimed beside
   others. What ends its engine ends no other's work then. It waits for its turn like all jobs; when
-  that has come, this worker claims nothing more until those that run have ended.
+  that has come, this worker claims nothing more until those that run have ended: nothing but
+  previews, while one of those is none.
 - While the engine is winding up (jobs/engine.py), nothing is claimed: it would have to wait.
+- Nor when a job hangs so that nothing ends it. When the others have ended, nothing shows a pulse
+  any more, and the supervisor starts the cluster anew.
 """
 
 import threading
@@ -20,6 +23,7 @@ from django.db import connection
 from django.db.utils import Error as DatabaseError
 
 from jobs.engine import engine_is_winding_up
+from jobs.heartbeat import is_hanging
 from jobs.instance import pulse_write
 from jobs.logs import job_context
 from jobs.models import Job
@@ -41,7 +45,8 @@ class Crew:
     def __init__(self, at_once: int) -> None:
         self._at_once = at_once
         self._changed = threading.Condition()
-        self._running: dict[int, Job] = {}
+        # By job and attempt: one that was given back may come again before its thread is done.
+        self._running: dict[tuple[int, int], Job] = {}
         self._n_ended = 0
         self._threads: list[threading.Thread] = []
         self._given: SimpleQueue[Job | None] = SimpleQueue()
@@ -86,11 +91,16 @@ class Crew:
         running = self._now()
         if len(running) == len(self._threads):
             self._add_thread()
-        return job_claim(beside_others=bool(running), only_previews=len(running) >= self._at_once)
+        return job_claim(
+            beside_others=bool(running),
+            only_previews=len(running) >= self._at_once,
+            # Behind a long job one that has to run alone may have to wait for hours.
+            previews_meanwhile=any(not job.is_preview for job in running),
+        )
 
     def start(self, job: Job) -> None:
         with self._changed:
-            self._running[job.pk] = job
+            self._running[job.pk, job.attempt] = job
         self._given.put(job)
 
     def wait(self, seconds: float, *, n_ended: int) -> None:
@@ -118,13 +128,13 @@ class Crew:
             try:
                 with job_context(job):
                     job_run(job)
-                connection.close()
             except BaseException:
                 # The others go on. This job's lease will end, and another attempt will follow.
                 log.exception("job_thread_broke", job=str(job.uuid), attempt=job.attempt)
             finally:
+                _connection_drop()
                 with self._changed:
-                    del self._running[job.pk]
+                    del self._running[job.pk, job.attempt]
                     self._n_ended += 1
                     self._changed.notify_all()
 
@@ -132,7 +142,7 @@ class Crew:
 def jobs_drain(*, may_go_on: Callable[[], bool]) -> bool:
     """Run jobs until none waits; False if there may be more, since it was to end before that."""
     with Crew(settings.JOBS_AT_ONCE) as crew:
-        while may_go_on():
+        while may_go_on() and not is_hanging():
             connection_renew()
             # Both before the claim: what changes during it is seen afterwards.
             was_idle, n_ended = crew.is_idle, crew.n_ended
@@ -153,6 +163,14 @@ def jobs_drain(*, may_go_on: Callable[[], bool]) -> bool:
                 connection.close()
                 crew.wait(_LOOK_EVERY_S, n_ended=n_ended)
     return False
+
+
+def _connection_drop() -> None:
+    """Whatever state it is in: the thread's next job begins with another."""
+    try:
+        connection.close()
+    except Exception:
+        log.warning("connection_not_closed", exc_info=True)
 
 
 def _claim(crew: Crew) -> Job | None:

@@ -34,6 +34,18 @@ class StopRequested(Exception):
     """This worker has to stop, and has had its time to finish."""
 
 
+# Those that have given up their work, which goes on.
+_hanging: set["Heartbeat"] = set()
+
+
+def is_hanging() -> bool:
+    """Whether this process has work that nothing can end any more.
+
+    Other work that beats beside it hides it from the supervisor.
+    """
+    return bool(_hanging)
+
+
 class Heartbeat:
     """Beats for a job, or for what comes in, beside the work, and tells the work to stop.
 
@@ -58,6 +70,7 @@ class Heartbeat:
     def __exit__(self, *exc: object) -> None:
         self._ended.set()
         self._thread.join()
+        _hanging.discard(self)
 
     def report(self, progress: float) -> None:
         """Note the progress (0..1); raises when the work has to stop."""
@@ -83,6 +96,7 @@ class Heartbeat:
             while not self._ended.wait(settings.JOB_HEARTBEAT_SECONDS):
                 if time.monotonic() > self._over_at + _HANG_PATIENCE_S:
                     log.error("job_hangs")
+                    _hanging.add(self)
                     return
                 with suppress(OSError):
                     # A full disk must not cost the lease.

@@ -11,7 +11,7 @@ Workspaces take turns; the order of a workspace's own jobs is that of their arri
   long; then the job that has waited longest.
 - A job whose `not_before` is still to come is not there yet.
 - A job that was lost before is given to a worker that has no other, and keeps its turn until there
-  is one (jobs/draining.py).
+  is one (jobs/draining.py). Only previews may pass it, where they keep nobody from becoming free.
 """
 
 import os
@@ -103,20 +103,27 @@ heads AS (
     ORDER BY place LIMIT 16
 )
 SELECT j.id, j.losses FROM heads h JOIN jobs_job j ON j.id = h.id
-  WHERE j.state = 'queued'
+  WHERE j.state = 'queued' AND (j.losses = 0 OR NOT %(pass_lost)s)
   ORDER BY h.place LIMIT 1 FOR UPDATE OF j SKIP LOCKED
 """  # noqa: S608  (put together from constants)
 
 
-def job_claim(*, beside_others: bool = False, only_previews: bool = False) -> Job | None:
+def job_claim(
+    *, beside_others: bool = False, only_previews: bool = False, previews_meanwhile: bool = False
+) -> Job | None:
     """Give this worker the job whose turn it is, if there is one.
 
-    None, too, if that job must not run beside others, and this worker has others.
+    If that job must not run beside others, and this worker has others, it is the next preview
+    that may (`previews_meanwhile`), or none.
     """
     for _ in range(_LOCK_TRIES):
         try:
             with transaction.atomic():
-                return _claim_next(beside_others=beside_others, only_previews=only_previews)
+                return _claim_next(
+                    beside_others=beside_others,
+                    only_previews=only_previews,
+                    previews_meanwhile=previews_meanwhile,
+                )
         except OperationalError as error:
             if getattr(error.__cause__, "sqlstate", None) != _LOCK_NOT_AVAILABLE:
                 raise
@@ -141,24 +148,20 @@ def lease_end() -> CombinedExpression:
     return Now() + timedelta(seconds=settings.JOB_LEASE_SECONDS)
 
 
-def _claim_next(*, beside_others: bool, only_previews: bool) -> Job | None:
+def _claim_next(
+    *, beside_others: bool, only_previews: bool, previews_meanwhile: bool
+) -> Job | None:
     with connection.cursor() as cursor:
         cursor.execute(
             f"SET LOCAL lock_timeout = {_LOCK_TIMEOUT_MS}; "
             f"SELECT pg_advisory_xact_lock({_CLAIM_LOCK})"
         )
-        cursor.execute(
-            _NEXT_SQL,
-            {
-                "parallel_jobs": settings.PARALLEL_JOBS,
-                "head_start_s": settings.PREVIEW_HEAD_START_SECONDS,
-                "only_previews": only_previews,
-            },
-        )
-        row = cursor.fetchone()
-    if row is None or (beside_others and row[1]):
+    pk, losses = _next(only_previews=only_previews)
+    if beside_others and losses:
+        pk, _ = _next(only_previews=True, pass_lost=True) if previews_meanwhile else (None, 0)
+    if pk is None:
         return None
-    Job.objects.filter(pk=row[0], state=JobState.QUEUED).update(
+    Job.objects.filter(pk=pk, state=JobState.QUEUED).update(
         state=JobState.RUNNING,
         attempt=F("attempt") + 1,
         progress=0,
@@ -167,9 +170,24 @@ def _claim_next(*, beside_others: bool, only_previews: bool) -> Job | None:
         worker=f"{socket.gethostname()}:{os.getpid()}"[:100],
         started_at=Coalesce("started_at", Now()),
     )
-    job = Job.objects.select_related("asset", "workspace").get(pk=row[0])
+    job = Job.objects.select_related("asset", "workspace").get(pk=pk)
     JobEvent.objects.create(job=job, kind="started", attempt=job.attempt)
     if Job.objects.filter(state=JobState.QUEUED).exists():
         # Each worker that found work wakes another, so that a burst soon has all of them.
         wake_separation()
     return job
+
+
+def _next(*, only_previews: bool, pass_lost: bool = False) -> tuple[int | None, int]:
+    """Lock the job whose turn it is; return its key, and how often it was lost."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _NEXT_SQL,
+            {
+                "parallel_jobs": settings.PARALLEL_JOBS,
+                "head_start_s": settings.PREVIEW_HEAD_START_SECONDS,
+                "only_previews": only_previews,
+                "pass_lost": pass_lost,
+            },
+        )
+        return cursor.fetchone() or (None, 0)

@@ -4,7 +4,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,7 @@ class Desk:
         # Whose work ends the engine for all who are within.
         self.poison = ""
         self.looks = 0
+        self.crew: Crew | None = None
         self._free: set[str] = set()
         self._all_free = False
         self._crashes = 0
@@ -108,6 +109,7 @@ def desk(monkeypatch: pytest.MonkeyPatch) -> Desk:
 
     def look(crew: Crew) -> bool:
         desk.looks += 1
+        desk.crew = crew
         return may_claim(crew)
 
     monkeypatch.setattr(runner, "engine_separate", desk.separate)
@@ -277,6 +279,40 @@ def test_a_job_that_was_lost_before_keeps_its_turn_until_it_can_be_alone(
     assert worker.result(60) is True
 
 
+def test_a_preview_waits_for_no_long_job_behind_one_that_has_to_run_alone(
+    order: Any, desk: Desk, drain: Any
+):
+    long = order()
+    lost = order(is_preview=True, losses=1)
+    previews = [order(is_preview=True) for _ in range(2)]
+    # Within a workspace previews keep their order.
+    Job.objects.filter(pk=lost.pk).update(workspace=make_workspace("Another"))
+    worker = drain()
+    until(lambda: desk.has(lost))
+    desk.let_go(lost)
+    until(lambda: desk.has(*previews))
+    desk.let_go(*previews)
+    until(lambda: desk.has(long))
+    lost_again = order(is_preview=True, losses=1)
+    Job.objects.filter(pk=lost_again.pk).update(workspace=make_workspace("A third"))
+    after_some_looks(desk)
+    assert desk.has(long)
+    another = order(is_preview=True)
+    until(lambda: desk.has(long, another))
+    # With previews alone it is soon free: nothing more passes.
+    desk.let_go(long)
+    until(lambda: desk.crew is not None and desk.crew.n_ended == 4)
+    waiting = order(is_preview=True)
+    after_some_looks(desk)
+    assert desk.has(another)
+    desk.let_go(another)
+    until(lambda: desk.has(lost_again))
+    desk.let_go(lost_again)
+    until(lambda: desk.has(waiting))
+    desk.let_go()
+    assert worker.result(60) is True
+
+
 def test_an_engine_that_is_lost_costs_each_job_in_it_one_attempt(
     workspace: Workspace, order: Any, desk: Desk, drain: Any
 ):
@@ -363,16 +399,93 @@ def test_a_thread_that_breaks_neither_ends_nor_blocks_the_others(
     assert broken == [str(jobs[1].uuid)]
 
 
+def test_a_job_may_come_back_before_the_thread_that_gave_it_up_is_done(
+    order: Any, desk: Desk, monkeypatch: pytest.MonkeyPatch
+):
+    """As when the answer to a commit is lost, and the thread tries to write once more."""
+    job = order()
+    first, second = Job.objects.get(pk=job.pk), Job.objects.get(pk=job.pk)
+    first.attempt, second.attempt = 1, 2
+    may_end = {1: threading.Event(), 2: threading.Event()}
+    monkeypatch.setattr(draining, "job_run", lambda job: may_end[job.attempt].wait(60))
+    with Crew(2) as crew:
+        for attempt in (first, second):
+            crew._add_thread()
+            crew.start(attempt)
+        may_end[1].set()
+        until(lambda: crew.n_ended == 1)
+        assert not crew.is_idle
+        may_end[2].set()
+        until(lambda: crew.n_ended == 2)
+        assert crew.is_idle
+        assert all(thread.is_alive() for thread in crew._threads)
+
+
+def test_a_thread_that_broke_begins_its_next_job_with_another_connection(
+    order: Any, desk: Desk, monkeypatch: pytest.MonkeyPatch
+):
+    found: list[int] = []
+
+    def run(job: Job) -> None:
+        connection.ensure_connection()
+        found.append(connection.connection.info.backend_pid)
+        raise MemoryError
+
+    monkeypatch.setattr(draining, "job_run", run)
+    jobs = [order(), order()]
+    with Crew(2) as crew:
+        crew._add_thread()
+        for job in jobs:
+            crew.start(job)
+    assert len(set(found)) == 2
+
+
+def test_nothing_is_claimed_beside_a_job_that_hangs(
+    order: Any, desk: Desk, drain: Any, tmp_path: Path, settings: Any, monkeypatch: Any
+):
+    """Else the pulses of the others would hide it from the supervisor."""
+    monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path))
+    monkeypatch.setattr("jobs.heartbeat._HANG_PATIENCE_S", 0)
+    hanging = order()
+    goes_on = threading.Event()
+    separate = desk.separate
+
+    def hang(*, watch: Any, **options: Any) -> separation.SeparationResult:
+        goes_on.wait(60)
+        return separate(watch=lambda: None, **options)
+
+    monkeypatch.setattr(runner, "engine_separate", hang)
+    monkeypatch.setattr(
+        "jobs.heartbeat.time_limit_s", lambda work: 0 if work == hanging else 1_000_000
+    )
+    with capture_logs() as logs:
+        worker = drain()
+        until(lambda: any(line["event"] == "job_hangs" for line in logs))
+    order()
+    looks = desk.looks
+    (tmp_path / Pulse.WORKER).unlink()
+    assert not wait([worker], timeout=0.2).done
+    assert desk.looks <= looks + 1
+    assert not (tmp_path / Pulse.WORKER).exists()
+    # It came to its end after all: the next task goes on.
+    goes_on.set()
+    desk.let_go()
+    assert worker.result(60) is False
+    monkeypatch.setattr("jobs.heartbeat.time_limit_s", lambda work: 1_000_000)
+    assert drain().result(60) is True
+    assert not states()["queued"]
+
+
 def test_claims_that_fail_do_not_end_the_jobs_that_run(
     order: Any, desk: Desk, drain: Any, monkeypatch: pytest.MonkeyPatch
 ):
     jobs = [order(), order()]
     failures = iter(range(3))
 
-    def claim(*, beside_others: bool, only_previews: bool) -> Job | None:
+    def claim(*, beside_others: bool, **options: bool) -> Job | None:
         if beside_others and next(failures, None) is not None:
             raise OperationalError("the server is restarting")
-        return scheduling.job_claim(beside_others=beside_others, only_previews=only_previews)
+        return scheduling.job_claim(beside_others=beside_others, **options)
 
     monkeypatch.setattr(draining, "job_claim", claim)
     worker = drain()

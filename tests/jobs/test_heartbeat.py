@@ -7,7 +7,7 @@ from unittest import mock
 import pytest
 from django.db.utils import OperationalError
 
-from jobs.heartbeat import Heartbeat
+from jobs.heartbeat import Heartbeat, is_hanging
 from jobs.instance import FOLDER_VARIABLE, Pulse
 from jobs.leases import CancelRequested, LeaseLost
 from jobs.models import Job
@@ -104,4 +104,6 @@ class TestHeartbeat:
         monkeypatch.setattr("jobs.heartbeat.job_beat", beat)
         with Heartbeat(claimed) as heartbeat:
             heartbeat._thread.join()
+            assert is_hanging()
+        assert not is_hanging()
         assert beat.call_count == 0

@@ -130,6 +130,18 @@ def test_a_job_that_was_lost_keeps_its_turn_until_a_worker_has_no_other(alice: A
     assert job_claim(beside_others=True) is not None
 
 
+def test_previews_may_pass_a_job_that_waits_for_a_worker_of_its_own(alice: Any, bob: Workspace):
+    lost = make_waiting(alice, waited_s=400, losses=1)
+    make_waiting(bob)
+    lost_preview = make_waiting(bob, is_preview=True, losses=1)
+    assert job_claim(beside_others=True, previews_meanwhile=True) is None
+    preview = make_waiting(alice, is_preview=True)
+    assert job_claim(beside_others=True) is None
+    assert job_claim(beside_others=True, previews_meanwhile=True) == preview
+    assert job_claim(beside_others=True, previews_meanwhile=True) is None
+    assert {job_claim(), job_claim()} == {lost, lost_preview}
+
+
 def test_who_has_fewer_running_jobs_comes_first(alice: Any, bob: Workspace):
     """Alice's turn is longer ago, but two of her jobs still run."""
     running = [make_waiting(alice), make_waiting(alice)]
