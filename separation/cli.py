@@ -154,12 +154,15 @@ def _progress() -> Iterator[OnProgress]:
     with tqdm.tqdm(unit="sample", unit_scale=True, leave=False) as bar:
 
         def show(*, step: str, completed: int, total: int | None) -> None:
-            bar.set_description(step, refresh=False)
+            bar.set_description(_PREPARE if step == "prepare" else step, refresh=False)
             bar.total = total
             bar.n = completed
             bar.refresh()
 
         yield show
+
+
+_PREPARE = "preparing the model for this machine: once, about half a minute"
 
 
 class _Lines:
@@ -170,7 +173,7 @@ class _Lines:
 
     def __call__(self, *, step: str, completed: int, total: int | None) -> None:
         share = f" {10 * (10 * completed // total)} %" if total else ""
-        line = step + share
+        line = _PREPARE if step == "prepare" else step + share
         if line != self._last:
             self._last = line
             _echo(line, to_stderr=True)
@@ -192,6 +195,8 @@ def _install(options: argparse.Namespace) -> None:
 
 def _prepare(model: catalog.Model) -> None:
     """Do now what the first separation would wait for."""
+    if not backends.is_prepared(model):
+        _echo(f"{model.name}: {_PREPARE}")
     engine = backends.prepare(model)
     if engine is not None:
         _echo(f"{model.name}: runs on this machine with {engine.backend}")

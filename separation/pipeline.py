@@ -122,7 +122,8 @@ def separate(
         Length of a part.
     on_progress : callable
         Called with keywords `step`, `completed` and `total`, both in samples; with step `part`
-        whenever a part is complete.
+        whenever a part is complete, and with `prepare` in place of `load` where that takes half a
+        minute, which it does once on each machine.
 
     Raises
     ------
@@ -151,7 +152,8 @@ def separate(
             files = PartedFiles(folder, chosen, form, known, parts, on_progress, tags, make_writer)
         with files:
             if not files.is_complete:
-                on_progress(step="load", completed=0, total=None)
+                is_prepared = engines.is_prepared(chosen.model, device, backend)
+                on_progress(step="load" if is_prepared else "prepare", completed=0, total=None)
                 engine = engines.load_engine(chosen.model, device, backend)
                 on_progress(step="separate", completed=0, total=known.n_samples)
                 with queue_of(engine).recording(turn=turn, urgent=urgent) as recording:

@@ -94,6 +94,12 @@ def load_engine(model: Model, device: str = "cpu", backend: str | None = None) -
         return _resident[key]
 
 
+def is_prepared(model: Model, device: str = "cpu", backend: str | None = None) -> bool:
+    """Say whether `load_engine` takes seconds only, and not half a minute as on its first call."""
+    key = (model.name, backends.resolve_device(device), backend)
+    return key in _resident or backends.is_prepared(model, key[1], backend)
+
+
 def close_engines() -> None:
     """Let go of every resident engine; separations under way end with EngineClosed."""
     with _loading:

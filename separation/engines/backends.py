@@ -113,12 +113,21 @@ def prepare(model: Model) -> Engine | None:
     Engine or None
         What was loaded for it, for the caller to close; None if there was nothing to do.
     """
+    return None if is_prepared(model) else load_best(model, "cpu")
+
+
+def is_prepared(model: Model, device: str = "cpu", wanted: str | None = None) -> bool:
+    """Say whether a load of installed weights takes seconds only, as all but the first do.
+
+    Raises
+    ------
+    InvalidRequest
+        See `candidates`.
+    """
     from separation.engines import proof
 
-    first = next(candidates(model, "cpu", None))
-    if first.name == REFERENCE or proof.is_known(model, first.name, "cpu"):
-        return None
-    return load_best(model, "cpu")
+    first = next(candidates(model, device, wanted))
+    return first.name == REFERENCE or proof.is_known(model, first.name, device)
 
 
 def load_best(model: Model, device: str, wanted: str | None = None) -> Engine:

@@ -62,6 +62,7 @@ def gain_engine(monkeypatch, tmp_path):
     monkeypatch.setattr(catalog, "models", lambda: (model,))
     load = mock.create_autospec(engines.load_engine, return_value=engine)
     monkeypatch.setattr(engines, "load_engine", load)
+    monkeypatch.setattr(engines, "is_prepared", lambda *_: True)
     before = set(threading.enumerate())
     yield engine
     batching.close_queue(engine)

@@ -166,9 +166,11 @@ def test_a_proof_holds_until_the_machine_changes(fake_backends, monkeypatch):
 
 def test_what_a_first_load_does_can_be_done_before(fake_backends):
     tried = fake_backends(good=60)
+    assert not backends.is_prepared(HTDEMUCS)
     engine = backends.prepare(HTDEMUCS)
     assert engine is not None
     assert engine.backend == "good"
+    assert backends.is_prepared(HTDEMUCS)
     assert backends.prepare(HTDEMUCS) is None
     assert tried == ["good"]
 

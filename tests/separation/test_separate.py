@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from separation import AudioLimits, probe, separate
+from separation import AudioLimits, cli, engines, probe, separate
 from separation.audio.decode import AudioReader
 from separation.errors import (
     BrokenMedia,
@@ -209,6 +209,17 @@ def test_progress_reaches_the_end_and_never_goes_back(gain_engine, tmp_path):
     assert separating[-1] == 10 * SEGMENT
     assert len(separating) >= gain_engine.n_passes
     assert list(dict.fromkeys(call["step"] for call in calls)) == ["probe", "load", "separate"]
+
+
+@pytest.mark.usefixtures("gain_engine")
+def test_a_load_that_takes_long_says_so(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(engines, "is_prepared", lambda *_: False)
+    path = wav(tmp_path / "in.wav", noise(SEGMENT))
+    assert cli.main(["separate", str(path), "-o", str(tmp_path / "out")]) == 0
+    assert capsys.readouterr().err.splitlines()[:2] == [
+        "probe",
+        "preparing the model for this machine: once, about half a minute",
+    ]
 
 
 @pytest.mark.parametrize("stop_at", [("probe", 0), ("load", 0), ("separate", 0), ("separate", 5)])
