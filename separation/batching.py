@@ -197,9 +197,9 @@ class SegmentQueue:
         with self._changed:
             if self._is_closed:
                 raise EngineClosed("The engine is closed.")
+            self._start_lanes()
             recording = Recording(self, turn, urgent)
             self._recordings.add(recording)
-            self._start_lanes()
             self._changed.notify_all()
         return recording
 
@@ -270,8 +270,8 @@ class SegmentQueue:
         while len(self._lanes) < self._engine.lanes:
             name = f"{self._engine.info.name}-lane-{len(self._lanes)}"
             lane = threading.Thread(target=self._work, name=name, daemon=True)
+            lane.start()  # or there is no room for a thread, and the next recording tries again
             self._lanes.append(lane)
-            lane.start()
 
     def _work(self) -> None:
         while True:

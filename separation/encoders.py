@@ -120,7 +120,8 @@ class _RemoteWriter:
         self._process = process
         self._number = number
         self._path = path
-        self._is_committed = self._is_over = False
+        self._is_committed = self._is_over = self._asked_to_commit = False
+        self._before: int | None = None
         try:
             self._draft: Path = process.ask("open", number, str(path), arguments)
         except BaseException:
@@ -137,6 +138,7 @@ class _RemoteWriter:
 
     def commit(self) -> None:
         """Wait until all is encoded, finish the file and give it its final name."""
+        self._before, self._asked_to_commit = _identity(self._path), True
         self.n_clipped += self._process.ask("commit", self._number)
         self._is_committed = True
         self._end()
@@ -150,6 +152,10 @@ class _RemoteWriter:
                 pass
             self._draft.unlink(missing_ok=True)
             self._end()
+            # Who was interrupted while waiting for a commit, or lost the process, did not hear
+            # that the file has its final name by now.
+            if self._asked_to_commit and _identity(self._path) != self._before:
+                self._is_committed = True
         if self._is_committed:
             self._path.unlink(missing_ok=True)
 
@@ -265,14 +271,15 @@ class _Process:
                 self._hear(kind, number, value)
         except (EOFError, OSError):
             pass
-        with self._changed:
-            self.is_lost = True
-            for answers in self._answers.values():
-                answers.put(None)  # `ask` looks whether there is anybody
-            self._changed.notify_all()
-        with self._sending:
-            self._connection.close()
-        self._process.wait()
+        finally:  # whatever it was: who waits for an answer must not wait for ever
+            with self._changed:
+                self.is_lost = True
+                for answers in self._answers.values():
+                    answers.put(None)  # `ask` looks whether there is anybody
+                self._changed.notify_all()
+            with self._sending:
+                self._connection.close()
+            self._process.wait()
 
     def _hear(self, kind: str, number: int, value: Any) -> None:
         with self._changed:
@@ -283,6 +290,11 @@ class _Process:
                 self._failures[number] = value
             elif number in self._answers:
                 self._answers[number].put(value)
+
+
+def _identity(path: Path) -> int | None:
+    """Tell a file from another one of its name; None if there is none."""
+    return path.stat().st_ino if path.exists() else None
 
 
 def _start(channel: int, memory: int) -> subprocess.Popen[bytes]:

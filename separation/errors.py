@@ -160,6 +160,9 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Say whether an error, whoever raised it, is want of memory."""
     if isinstance(error, (MemoryError, OutOfMemory)):
         return True
-    # torch.OutOfMemoryError on a device; a plain RuntimeError from the CPU's allocator.
-    is_named = type(error).__name__ == "OutOfMemoryError" or "allocate memory" in str(error)
+    # torch.OutOfMemoryError on a device; a plain RuntimeError from the CPU's allocator, and from
+    # Python where there is no room for the stack of a thread.
+    is_named = type(error).__name__ == "OutOfMemoryError" or any(
+        words in str(error) for words in ("allocate memory", "can't start new thread")
+    )
     return isinstance(error, RuntimeError) and is_named

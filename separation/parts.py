@@ -180,7 +180,7 @@ class PartedFiles(StemFiles):
         return self._n_written
 
     def commit(self) -> None:
-        self._writers = {name: self._final_writer(name) for name in self._plan.stems}
+        self._open_final()
         for index, (name, writer) in enumerate(self._writers.items()):
             for part in self._parts.parts:
                 self._join(name, part, writer, before=index * self._info.n_samples)
@@ -193,10 +193,8 @@ class PartedFiles(StemFiles):
     def _open_part(self) -> None:
         if not self.is_complete:
             number = len(self._parts.parts)
-            self._writers = {
-                name: self._writer(self._parts.path(name, number), self._parts.form)
-                for name in self._plan.stems
-            }
+            for name in self._plan.stems:
+                self._writers[name] = self._writer(self._parts.path(name, number), self._parts.form)
 
     def _skip(self, n: int) -> None:
         n = min(n, len(self._mixture))

@@ -167,6 +167,9 @@ class StemFiles:
 
     def _open(self) -> None:
         self._make_folders()
+        self._open_final()
+
+    def _open_final(self) -> None:
         for name in self._plan.stems:
             self._writers[name] = self._final_writer(name)
 

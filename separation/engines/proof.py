@@ -168,7 +168,7 @@ def machine_key() -> str:
 
 def is_known(model: Model, backend: str, device: str) -> bool:
     """Say whether a backend was measured on this machine before, with whatever outcome."""
-    return _record_path(model, backend, device).is_file()
+    return weights.is_installed(model) and _record_path(model, backend, device).is_file()
 
 
 def _record_path(model: Model, backend: str, device: str) -> Path:

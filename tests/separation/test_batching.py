@@ -10,7 +10,7 @@ import pytest
 
 from separation import batching, catalog
 from separation.batching import SegmentQueue
-from separation.errors import EngineClosed
+from separation.errors import EngineClosed, is_out_of_memory
 
 LIMIT_S = 60  # for what must happen; reached only where a test fails
 N = 4
@@ -362,3 +362,27 @@ def test_an_engine_has_one_queue_until_it_is_closed():
     other = batching.queue_of(engine)
     assert other is not queue
     batching.close_queue(engine)
+
+
+def test_a_lane_that_cannot_start_is_tried_again(make_queue, monkeypatch):
+    engine = SteppedEngine(lanes=2)
+    queue = make_queue(engine)
+    start = threading.Thread.start
+    n_started = 0
+
+    def fails_once(thread):
+        nonlocal n_started
+        n_started += 1
+        if n_started == 2:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", fails_once)
+    with pytest.raises(RuntimeError, match="new thread") as caught:
+        queue.recording()
+    assert is_out_of_memory(caught.value)
+    tickets = submit(queue.recording(), 1, 2)
+    engine.wait_for_call()
+    engine.wait_for_call()  # both lanes are there
+    engine.allow(2)
+    assert [values(ticket) for ticket in tickets] == [[2], [4]]

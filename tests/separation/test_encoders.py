@@ -128,6 +128,51 @@ def test_what_fails_there_is_said_here(pool, tmp_path):
     assert below(tmp_path) == []
 
 
+@pytest.mark.parametrize("ending", [KeyboardInterrupt, EncoderLost])
+def test_a_commit_whose_answer_is_not_heard_leaves_no_file(pool, tmp_path, monkeypatch, ending):
+    writer = pool.writer(tmp_path / "a.wav", formats.resolve("wav16", info_of()), **WRITER)
+    writer.write(noise(100))
+    ask = encoders._Process.ask
+
+    def interrupted(process, method, *arguments):
+        answer = ask(process, method, *arguments)
+        if method == "commit":
+            raise ending
+        return answer
+
+    monkeypatch.setattr(encoders._Process, "ask", interrupted)
+    with pytest.raises(ending):
+        writer.commit()
+    writer.discard()
+    assert below(tmp_path) == []
+
+
+def test_a_commit_that_fails_leaves_what_was_there(pool, tmp_path):
+    path = tmp_path / "a.mp3"
+    path.write_bytes(b"of an earlier call")
+    for ending in ("discarded", "killed"):
+        writer = pool.writer(path, formats.resolve("mp3", info_of()), **WRITER)
+        if ending == "killed":
+            os.kill(pool.pids[0], signal.SIGKILL)
+            pool._processes[0]._thread.join()
+        else:
+            writer.write(noise(100, 3))  # of another width
+        with pytest.raises((RuntimeError, EncoderLost)):
+            writer.commit()
+        writer.discard()
+        assert path.read_bytes() == b"of an earlier call"
+
+
+def test_a_listener_that_meets_nonsense_leaves_nobody_waiting(pool, tmp_path, monkeypatch):
+    def nonsense(self, kind, number, value):
+        raise MemoryError
+
+    monkeypatch.setattr(encoders._Process, "_hear", nonsense)
+    monkeypatch.setattr("threading.excepthook", lambda arguments: None)
+    with pytest.raises(EncoderLost):
+        pool.writer(tmp_path / "a.wav", formats.resolve("wav16", info_of()), **WRITER)
+
+
 def test_more_than_fits_at_once_goes_through(pool, tmp_path, read):
     samples = noise(1_000_000)
     form = formats.resolve("wav32f", info_of())

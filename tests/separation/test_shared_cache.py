@@ -177,6 +177,12 @@ def test_a_proof_of_garbage_is_measured_again(monkeypatch, content):
     assert proof._read(record) == 50.0
 
 
+def test_nothing_is_known_of_a_model_that_is_not_installed(monkeypatch, tmp_path):
+    monkeypatch.setenv("STEMWRIGHT_CACHE_DIR", str(tmp_path))
+    monkeypatch.delenv("STEMWRIGHT_WEIGHTS_DIR", raising=False)
+    assert not proof.is_known(HTDEMUCS, "fake", "cpu")
+
+
 @pytest.mark.usefixtures("cache")
 @pytest.mark.parametrize("content", [None, b"", b"\x93NUMPY\x01\x00v\x00", b"garbage"])
 def test_a_reference_that_is_not_whole_is_computed_again(monkeypatch, content):
