@@ -56,6 +56,7 @@ class Ticket:
 
     _recording: Recording
     _futures: list[Future[FloatArray]] = field(default_factory=list)
+    _size: int = 1
 
     def wait(self, timeout_s: float | None = None) -> bool:
         """Wait until the segments are done, or one has failed; say whether that is so."""
@@ -80,7 +81,7 @@ class Ticket:
 
     def release(self) -> None:
         """Make room for another ticket: this one's results have been used."""
-        self._recording._release()
+        self._recording._release(self._size)
 
 
 class Recording:
@@ -94,6 +95,7 @@ class Recording:
         self.turn = turn
         self.is_urgent = urgent
         self.n_tickets = 0
+        self.n_segments = 0  # of all tickets; one that is empty counts as one
         self.is_open = True
         self.is_complete = False
 
@@ -136,8 +138,8 @@ class Recording:
         """Take back what waits, and end a wait for room; a second call does nothing."""
         self._queue._close(self)
 
-    def _release(self) -> None:
-        self._queue._release(self)
+    def _release(self, size: int) -> None:
+        self._queue._release(self, size)
 
 
 class SegmentQueue:
@@ -169,7 +171,7 @@ class SegmentQueue:
         self._max_wait_s = max_wait_s
         self._clock = clock
         self._sizes = tuple(engine.batch_sizes)
-        self._max_tickets = _MAX_BYTES // _bytes_of_segment(engine)
+        self._max_segments = _MAX_BYTES // _bytes_of_segment(engine)
         self._changed = threading.Condition()
         self._turns: Turns[_Waiting] = Turns()
         self._recordings: set[Recording] = set()
@@ -224,17 +226,20 @@ class SegmentQueue:
                 self._changed.wait()
             if not recording.is_open:
                 raise EngineClosed("The recording is closed.")
+            size = max(1, len(mixtures))
             recording.n_tickets += 1
+            recording.n_segments += size
             since = self._clock()
             for mixture, future in zip(mixtures, futures, strict=True):
                 waiting = _Waiting(recording, mixture, future, since)
                 self._turns.add(waiting, recording, recording.turn, urgent=recording.is_urgent)
             self._changed.notify_all()
-        return Ticket(recording, futures)
+        return Ticket(recording, futures, size)
 
-    def _release(self, recording: Recording) -> None:
+    def _release(self, recording: Recording, size: int) -> None:
         with self._changed:
             recording.n_tickets -= 1
+            recording.n_segments -= size
             self._changed.notify_all()
 
     def _complete(self, recording: Recording) -> None:
@@ -260,9 +265,11 @@ class SegmentQueue:
         Two always: while one is being written, the other is in work; and three if a third one is
         made whole between.
         """
-        wanted = min((len(self._lanes) + 1) * self._sizes[-1], self._max_tickets)
+        if recording.n_tickets < (3 if self.is_deep else 2):
+            return True
+        wanted = min((len(self._lanes) + 1) * self._sizes[-1], self._max_segments)
         share = -(-wanted // max(1, len(self._recordings)))
-        return recording.n_tickets < max(3 if self.is_deep else 2, share)
+        return recording.n_segments < share
 
     # --- what lanes do
 

@@ -335,6 +335,18 @@ def test_room_has_an_end_in_bytes(make_queue):
     assert not queue._has_room(recording)
 
 
+def test_room_counts_segments_and_not_what_was_submitted_together(make_queue):
+    engine = SteppedEngine(batch_sizes=(1, 2, 4, 8))
+    recording = make_queue(engine).recording()
+    tickets = [recording.submit([segment(1)] * 4) for _ in range(4)]  # of a recording in 7.1
+    assert not recording._queue._has_room(recording)
+    engine.allow(10)
+    for ticket in tickets:
+        results(ticket)
+        ticket.release()
+    assert (recording.n_tickets, recording.n_segments) == (0, 0)
+
+
 def test_closing_the_queue_ends_its_threads_and_recordings(make_queue):
     engine = SteppedEngine(lanes=2)
     before = lanes()
