@@ -384,8 +384,8 @@ Q_CLUSTER: dict[str, Any] = {
         "separation": {
             # One process for the device; the model stays in it.
             "workers": 1,
-            # A task runs jobs for an hour and then ends the one at hand. Jobs have leases and time
-            # limits of their own: this must never be what ends one.
+            # A task runs jobs for an hour, and then ends those at hand and previews beside them.
+            # Jobs have leases and time limits of their own: this must never be what ends one.
             "timeout": _SEPARATION_TASK_SECONDS,
             "retry": _SEPARATION_TASK_SECONDS + 3600,
             "queue_limit": 1,

@@ -44,6 +44,8 @@ class Crew:
 
     def __init__(self, at_once: int) -> None:
         self._at_once = at_once
+        # Whether nothing but previews is claimed, however many places there are.
+        self.is_late = False
         self._changed = threading.Condition()
         # By job and attempt: one that was given back may come again before its thread is done.
         self._running: dict[tuple[int, int], Job] = {}
@@ -71,6 +73,11 @@ class Crew:
         return not self._now()
 
     @property
+    def has_long_job(self) -> bool:
+        """Whether one runs that may take long: any but a preview."""
+        return any(not job.is_preview for job in self._now())
+
+    @property
     def n_ended(self) -> int:
         """How many jobs have ended so far."""
         with self._changed:
@@ -83,7 +90,7 @@ class Crew:
             return True
         if any(job.losses for job in running) or len(running) >= self._most:
             return False
-        only_previews = len(running) >= self._at_once
+        only_previews = self._only_previews(running)
         return not engine_is_winding_up() and has_due_jobs(only_previews=only_previews)
 
     def claim(self) -> Job | None:
@@ -93,9 +100,9 @@ class Crew:
             self._add_thread()
         return job_claim(
             beside_others=bool(running),
-            only_previews=len(running) >= self._at_once,
+            only_previews=self._only_previews(running),
             # Behind a long job one that has to run alone may have to wait for hours.
-            previews_meanwhile=any(not job.is_preview for job in running),
+            previews_meanwhile=self.has_long_job,
         )
 
     def start(self, job: Job) -> None:
@@ -111,6 +118,9 @@ class Crew:
     def _now(self) -> list[Job]:
         with self._changed:
             return list(self._running.values())
+
+    def _only_previews(self, running: list[Job]) -> bool:
+        return self.is_late or len(running) >= self._at_once
 
     @property
     def _most(self) -> int:
@@ -139,13 +149,21 @@ class Crew:
                     self._changed.notify_all()
 
 
-def jobs_drain(*, may_go_on: Callable[[], bool]) -> bool:
-    """Run jobs until none waits; False if there may be more, since it was to end before that."""
+def jobs_drain(
+    *, may_go_on: Callable[[], bool], is_late: Callable[[], bool] = lambda: False
+) -> bool:
+    """Run jobs until none waits; False if there may be more, since it was to end before that.
+
+    Once it is late, it ends with the jobs that run; but previews wait for none of them.
+    """
     with Crew(settings.JOBS_AT_ONCE) as crew:
         while may_go_on() and not is_hanging():
             connection_renew()
             # Both before the claim: what changes during it is seen afterwards.
             was_idle, n_ended = crew.is_idle, crew.n_ended
+            crew.is_late = is_late()
+            if crew.is_late and not crew.has_long_job:
+                break
             try:
                 if not crew.may_claim():
                     crew.wait(_LOOK_EVERY_S, n_ended=n_ended)

@@ -32,11 +32,11 @@ def canary() -> None:
 def separation_run() -> None:
     # The process stays, and with it the process that holds the model.
     until = time.monotonic() + _DRAIN_S
-
-    def may_go_on() -> bool:
-        return not is_stop_requested() and time.monotonic() < until
-
-    if not jobs_drain(may_go_on=may_go_on):
+    has_drained = jobs_drain(
+        may_go_on=lambda: not is_stop_requested(),
+        is_late=lambda: time.monotonic() >= until,
+    )
+    if not has_drained:
         # There may be more: for the next task, other machines, or the next start of this one.
         wake_separation()
 

@@ -476,6 +476,38 @@ def test_nothing_is_claimed_beside_a_job_that_hangs(
     assert not states()["queued"]
 
 
+def test_when_it_is_late_only_previews_begin_and_only_beside_a_long_job(
+    order: Any, desk: Desk, tmp_path: Path
+):
+    late = threading.Event()
+    long = order()
+
+    def work() -> bool:
+        try:
+            return jobs_drain(may_go_on=lambda: True, is_late=late.is_set)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as pool:
+        worker = pool.submit(work)
+        until(lambda: desk.has(long))
+        late.set()
+        waiting = order()
+        after_some_looks(desk)
+        assert desk.has(long)
+        previews = [order(is_preview=True) for _ in range(2)]
+        until(lambda: desk.has(long, *previews))
+        desk.let_go(long)
+        until(lambda: desk.crew is not None and desk.crew.n_ended == 1)
+        # The next task sees to it.
+        too_late = order(is_preview=True)
+        desk.let_go()
+        assert worker.result(60) is False
+    for job in (waiting, too_late):
+        job.refresh_from_db()
+        assert job.state == "queued"
+
+
 def test_claims_that_fail_do_not_end_the_jobs_that_run(
     order: Any, desk: Desk, drain: Any, monkeypatch: pytest.MonkeyPatch
 ):
