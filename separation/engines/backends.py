@@ -43,7 +43,10 @@ class Backend:
 
 def has_module(name: str) -> bool:
     """Say whether a package is installed, without importing it."""
-    return importlib.util.find_spec(name) is not None
+    try:
+        return importlib.util.find_spec(name) is not None
+    except (ImportError, ValueError):  # there in part, or kept out by an importer
+        return False
 
 
 def resolve_device(device: str) -> str:

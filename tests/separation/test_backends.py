@@ -1,5 +1,6 @@
 """The choice of a backend, and the proof that each computes what the model computes."""
 
+import importlib.util
 import json
 import logging
 import subprocess
@@ -208,6 +209,20 @@ def test_a_processor_without_bfloat16_uses_float32(monkeypatch):
     monkeypatch.setattr(processor, "features", lambda: frozenset({"avx2"}))
     names = [backend.name for backend in BACKENDS if backend.fits("cpu")]
     assert names == ["openvino-f32", "torch-f32", REFERENCE]
+
+
+def test_a_processor_without_openvino_uses_pytorch(monkeypatch):
+    find_spec = importlib.util.find_spec
+
+    def without_openvino(name, *arguments):
+        if name == "openvino":
+            raise ModuleNotFoundError(name)
+        return find_spec(name, *arguments)
+
+    monkeypatch.setattr(importlib.util, "find_spec", without_openvino)
+    monkeypatch.setattr(processor, "features", lambda: frozenset({"avx512_bf16"}))
+    names = [backend.name for backend in BACKENDS if backend.fits("cpu")]
+    assert names == ["torch-bf16", "torch-f32", REFERENCE]
 
 
 def test_the_number_of_threads_can_be_set(monkeypatch):
