@@ -53,6 +53,11 @@ class Engine(Protocol):
         -------
         (batch, n_stems, 2, segment_samples) float32, stems in the model's order
             An array that the engine does not touch again.
+
+        Raises
+        ------
+        EngineClosed
+            If it is not loaded, or not any more.
         """
 
     def close(self) -> None:

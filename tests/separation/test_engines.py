@@ -1,5 +1,6 @@
 """The real weights, on a few segments."""
 
+import importlib
 from fractions import Fraction
 from typing import Any
 
@@ -9,10 +10,10 @@ import pytest
 import torch
 
 from separation import catalog, weights
-from separation.engines import demucs_onnx, load_engine
+from separation.engines import backends, demucs_onnx, load_engine
 from separation.engines.demucs.eager import build_network
 from separation.engines.spleeter.network import extend_mask
-from separation.errors import WeightsMismatch
+from separation.errors import EngineClosed, WeightsMismatch
 from separation.quality import sdr_db
 from tests.separation.media import noise, tones
 
@@ -164,3 +165,13 @@ def test_masks_that_add_up_to_one_still_do_when_extended():
     extended = extend_mask(mask) + extend_mask(1 - mask)
     assert extended.shape == (2, 2049, 5)
     torch.testing.assert_close(extended, torch.ones(2, 2049, 5))
+
+
+@pytest.mark.parametrize("name", ["htdemucs", "spleeter-2stems"])
+def test_an_engine_that_was_closed_says_so(name):
+    # `close_engines` may come between a separation's load and its first segment.
+    model = catalog.model(name)
+    for backend in backends.candidates(model, "cpu", None):
+        engine = importlib.import_module(backend.module).create(model, backend.name)
+        with pytest.raises(EngineClosed):
+            engine.separate(np.zeros((1, 2, model.segment_samples), np.float32))

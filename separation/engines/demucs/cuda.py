@@ -13,6 +13,7 @@ from separation.catalog import Model
 from separation.engines import Engine, FloatArray
 from separation.engines.demucs.eager import build_network
 from separation.engines.demucs.whole import WholeDemucs
+from separation.errors import EngineClosed
 
 logger = logging.getLogger(__name__)
 
@@ -68,7 +69,7 @@ class CudaDemucs:
 
     def separate(self, mixtures: FloatArray) -> FloatArray:
         if self._network is None:
-            raise RuntimeError("The engine is not loaded.")
+            raise EngineClosed("The engine is not loaded.")
         pinned = torch.from_numpy(mixtures).pin_memory()  # (batch, 2, segment)
         with torch.inference_mode(), torch.cuda.device(self._device):
             with self._computing, torch.cuda.stream(self._compute):
@@ -103,7 +104,7 @@ class CudaDemucs:
 
     def _network_output(self, batch: torch.Tensor) -> torch.Tensor:
         if self._network is None:
-            raise RuntimeError("The engine is not loaded.")
+            raise EngineClosed("The engine is not loaded.")
         stems: torch.Tensor = self._network(batch)
         return stems
 

@@ -11,6 +11,7 @@ from demucs.htdemucs import HTDemucs
 from separation import weights
 from separation.catalog import Model
 from separation.engines import Engine, FloatArray
+from separation.errors import EngineClosed
 
 
 def build_network(model: Model, state: dict[str, torch.Tensor]) -> torch.nn.Module:
@@ -66,7 +67,7 @@ class DemucsEngine:
     @torch.inference_mode()
     def separate(self, mixtures: FloatArray) -> FloatArray:
         if self._network is None:
-            raise RuntimeError("The engine is not loaded.")
+            raise EngineClosed("The engine is not loaded.")
         batch = torch.from_numpy(mixtures).to(self._device)  # (batch, 2, segment)
         estimates = self._network(batch)  # (batch, stems, 2, segment)
         stems: FloatArray = estimates.cpu().numpy().astype(np.float32, copy=False)

@@ -15,6 +15,7 @@ from separation import weights
 from separation.catalog import Model
 from separation.engines import Engine, FloatArray, processor, proof
 from separation.engines.demucs.spectrum import spectrum_of, waveforms_of
+from separation.errors import EngineClosed
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +65,7 @@ class OpenVinoDemucs:
 
     def separate(self, mixtures: FloatArray) -> FloatArray:
         if self._compiled is None:
-            raise RuntimeError("The engine is not loaded.")
+            raise EngineClosed("The engine is not loaded.")
         return np.stack([self._separate(mixture) for mixture in mixtures])
 
     def _separate(self, mixture: FloatArray) -> FloatArray:

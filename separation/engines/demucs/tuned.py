@@ -13,6 +13,7 @@ from separation.engines import Engine, FloatArray, processor
 from separation.engines.demucs.core import HTDemucsCore
 from separation.engines.demucs.eager import build_network
 from separation.engines.demucs.spectrum import spectrum_of, waveforms_of
+from separation.errors import EngineClosed
 
 _INNER_DTYPES = {"torch-bf16": torch.bfloat16, "torch-f32": None}
 
@@ -56,7 +57,7 @@ class TunedDemucs:
     @torch.inference_mode()
     def separate(self, mixtures: FloatArray) -> FloatArray:
         if self._core is None:
-            raise RuntimeError("The engine is not loaded.")
+            raise EngineClosed("The engine is not loaded.")
         batch, channels, n_samples = mixtures.shape
         inputs = (torch.from_numpy(array) for array in (spectrum_of(mixtures), mixtures))
         spectra, waveforms = self._core(*(tensor.to(self._device) for tensor in inputs))

@@ -10,6 +10,7 @@ from torch.nn import functional
 from separation import weights
 from separation.catalog import Model
 from separation.engines import Engine, FloatArray
+from separation.errors import EngineClosed
 
 N_FFT = 4096
 HOP = 1024
@@ -127,7 +128,7 @@ class SpleeterEngine:
     @torch.inference_mode()
     def separate(self, mixtures: FloatArray) -> FloatArray:
         if self._networks is None:
-            raise RuntimeError("The engine is not loaded.")
+            raise EngineClosed("The engine is not loaded.")
         batch = torch.from_numpy(mixtures).to(self._window.device)  # (batch, 2, segment)
         stems = torch.stack([self._stems(samples) for samples in batch])
         result: FloatArray = stems.cpu().numpy().astype(np.float32, copy=False)
@@ -135,7 +136,7 @@ class SpleeterEngine:
 
     def _stems(self, samples: torch.Tensor) -> torch.Tensor:
         if self._networks is None:
-            raise RuntimeError("The engine is not loaded.")
+            raise EngineClosed("The engine is not loaded.")
         spectrum = torch.stft(
             samples, N_FFT, HOP, window=self._window, pad_mode="constant", return_complex=True
         )  # (2, 2049, frames)
