@@ -33,6 +33,10 @@ _KILL_PATIENCE_S = 5
 # From a request to stop to the conclusion that the process hangs. A separation sees the request
 # between two of its segments, which on a busy CPU may be many seconds apart.
 _HANG_PATIENCE_S = 60.0
+# Nor does one see it that waits for a model, which may have to be fetched (20 minutes at most) and
+# prepared; others may wait for the same one.
+_LOAD_PATIENCE_S = 1500.0
+_LOADING = {"load", "prepare"}
 
 
 class EngineLost(Exception):
@@ -63,6 +67,7 @@ class Resident:
         self._calls: dict[int, Events] = {}
         # Separations that nobody waits for any more: when they are to have stopped.
         self._left: dict[int, float] = {}
+        self._loading: set[int] = set()
         self._is_tired = self._is_killed = False
         self._heard_at = time.monotonic()
         started = threading.Event()
@@ -116,7 +121,8 @@ class Resident:
         """Nobody waits for this separation any more, though it goes on."""
         with self._state:
             if number in self._calls:
-                self._left[number] = time.monotonic() + _HANG_PATIENCE_S
+                patience_s = _LOAD_PATIENCE_S if number in self._loading else _HANG_PATIENCE_S
+                self._left[number] = time.monotonic() + patience_s
         self.end(number)
 
     def retire(self) -> None:
@@ -186,9 +192,13 @@ class Resident:
             self._heard_at = time.monotonic()
             if event["event"] == "progress":
                 events = self._calls.get(number)
+                self._loading.discard(number)
+                if event["step"] in _LOADING:
+                    self._loading.add(number)
             else:
                 events = self._calls.pop(number, None)
                 self._left.pop(number, None)
+                self._loading.discard(number)
         if events is not None:
             events.put(event)
 

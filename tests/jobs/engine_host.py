@@ -19,7 +19,8 @@ meeting = threading.Barrier(2)
 
 def separate(input, output_dir, *, work, on_progress, gate=None, **_):
     def say():
-        on_progress(step="separate", completed=next(numbers), total=None)
+        step = "load" if work == "load" and not is_open() else "separate"
+        on_progress(step=step, completed=next(numbers), total=None)
 
     numbers = iter(range(10**9))
     is_open = lambda: gate is None or os.path.exists(gate)

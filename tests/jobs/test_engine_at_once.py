@@ -181,6 +181,25 @@ def test_one_that_never_stops_is_ended_with_its_process(
     assert call().process() != pid
 
 
+def test_a_load_takes_longer_than_a_segment_may(
+    engine: EngineProcess, call: Call, gate: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Else whoever waits for the same model would lose it with the one that was cancelled."""
+    monkeypatch.setattr("jobs.resident._HANG_PATIENCE_S", 0)
+    loading = call("load", gate=str(gate)).until_within()
+    other = call("load", gate=str(gate)).until_within()
+    pid, resident = engine.pid, engine._current
+    assert resident is not None
+    loading.has_enough = True
+    assert isinstance(loading.error(), Enough)
+    assert len(resident._left) == 1
+    assert not resident._hangs()
+    gate.touch()
+    assert other.process() == pid
+    until(lambda: not resident._left)
+    assert not resident._loading
+
+
 def test_others_that_get_on_beside_one_that_hangs_may_finish(
     engine: EngineProcess, call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
