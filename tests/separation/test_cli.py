@@ -62,7 +62,7 @@ def test_a_device_that_is_not_there_is_one_sentence(run, recording, tmp_path):
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 def test_a_signal_leaves_nothing_half_made(spleeter, tmp_path, number):
-    recording = write_media(tmp_path / "in.wav", tones(40 * N, 2), codec="pcm_s16le")
+    recording = write_media(tmp_path / "in.wav", tones(16 * N, 2), codec="pcm_s16le")
     out = tmp_path / "out"
     command = [sys.executable, "-m", "separation", "separate", recording, "-o", out]
     with subprocess.Popen(
