@@ -11,6 +11,7 @@ import torch
 from separation import weights
 from separation.catalog import Model
 from separation.engines import Engine, FloatArray
+from separation.engines.base import BaseEngine
 from separation.engines.demucs.eager import build_network
 from separation.engines.demucs.whole import WholeDemucs
 from separation.errors import EngineClosed
@@ -23,7 +24,7 @@ _MEMORY_SHARE = 0.6
 _WARM_UPS = 3
 
 
-class CudaDemucs:
+class CudaDemucs(BaseEngine):
     """HTDemucs with its transforms on the device, bfloat16 inside, float32 in the outermost layers.
 
     Two lanes: while one computes, the other copies its stems to the host and the next segments to
@@ -31,21 +32,12 @@ class CudaDemucs:
     """
 
     def __init__(self, model: Model, backend: str) -> None:
-        self._model = model
-        self._backend = backend
+        super().__init__(model, backend)
         self._device = torch.device("cuda")
         self._network: WholeDemucs | None = None
         self._sizes: tuple[int, ...] = _BATCH_SIZES[:1]
         self._recordings: dict[int, _Recording | None] = {}
         self._computing = threading.Lock()
-
-    @property
-    def info(self) -> Model:
-        return self._model
-
-    @property
-    def backend(self) -> str:
-        return self._backend
 
     @property
     def lanes(self) -> int:

@@ -11,6 +11,7 @@ from demucs.htdemucs import HTDemucs
 from separation import weights
 from separation.catalog import Model
 from separation.engines import Engine, FloatArray
+from separation.engines.base import BaseEngine
 from separation.errors import EngineClosed
 
 
@@ -28,7 +29,7 @@ def build_network(model: Model, state: dict[str, torch.Tensor]) -> torch.nn.Modu
     return network.eval()
 
 
-class DemucsEngine:
+class DemucsEngine(BaseEngine):
     """HTDemucs on one device.
 
     References
@@ -37,26 +38,10 @@ class DemucsEngine:
     https://arxiv.org/abs/2211.08553
     """
 
-    def __init__(self, model: Model) -> None:
-        self._model = model
+    def __init__(self, model: Model, backend: str) -> None:
+        super().__init__(model, backend)
         self._network: torch.nn.Module | None = None
         self._device = "cpu"
-
-    @property
-    def info(self) -> Model:
-        return self._model
-
-    @property
-    def backend(self) -> str:
-        return "torch-eager"
-
-    @property
-    def lanes(self) -> int:
-        return 1
-
-    @property
-    def batch_sizes(self) -> tuple[int, ...]:
-        return (1,)
 
     def load(self, device: str) -> None:
         if self._network is None:
@@ -79,4 +64,4 @@ class DemucsEngine:
 
 def create(model: Model, backend: str) -> Engine:
     """Return an engine for this entry of the catalogue."""
-    return DemucsEngine(model)
+    return DemucsEngine(model, backend)

@@ -14,6 +14,7 @@ import openvino
 from separation import weights
 from separation.catalog import Model
 from separation.engines import Engine, FloatArray, processor, proof
+from separation.engines.base import BaseEngine
 from separation.engines.demucs.spectrum import spectrum_of, waveforms_of
 from separation.errors import EngineClosed
 
@@ -24,36 +25,23 @@ _PRECISIONS = {"openvino-bf16": "bf16", "openvino-f32": "f32"}
 _THREADS_A_SEGMENT = 4
 
 
-class OpenVinoDemucs:
+class OpenVinoDemucs(BaseEngine):
     """HTDemucs compiled for this CPU.
 
     In bfloat16 the outermost layers stay in float32 (see `export`).
     """
 
     def __init__(self, model: Model, backend: str) -> None:
-        self._model = model
-        self._backend = backend
+        super().__init__(model, backend)
         self._streams = max(1, processor.usable_cores() // _THREADS_A_SEGMENT)
         self._running = threading.BoundedSemaphore(self._streams)
         self._compiled: Any = None
         self._idle: list[Any] = []
 
     @property
-    def info(self) -> Model:
-        return self._model
-
-    @property
-    def backend(self) -> str:
-        return self._backend
-
-    @property
     def lanes(self) -> int:
         # One more than can run: its transforms are computed meanwhile.
         return self._streams + 1
-
-    @property
-    def batch_sizes(self) -> tuple[int, ...]:
-        return (1,)
 
     def load(self, device: str) -> None:
         if self._compiled is not None:

@@ -10,6 +10,7 @@ import torch
 from separation import weights
 from separation.catalog import Model
 from separation.engines import Engine, FloatArray, processor
+from separation.engines.base import BaseEngine
 from separation.engines.demucs.core import HTDemucsCore
 from separation.engines.demucs.eager import build_network
 from separation.engines.demucs.spectrum import spectrum_of, waveforms_of
@@ -18,30 +19,13 @@ from separation.errors import EngineClosed
 _INNER_DTYPES = {"torch-bf16": torch.bfloat16, "torch-f32": None}
 
 
-class TunedDemucs:
+class TunedDemucs(BaseEngine):
     """HTDemucs on a CPU, or on any other device of PyTorch that has no engine of its own."""
 
     def __init__(self, model: Model, backend: str) -> None:
-        self._model = model
-        self._backend = backend
+        super().__init__(model, backend)
         self._core: Any = None
         self._device = "cpu"
-
-    @property
-    def info(self) -> Model:
-        return self._model
-
-    @property
-    def backend(self) -> str:
-        return self._backend
-
-    @property
-    def lanes(self) -> int:
-        return 1
-
-    @property
-    def batch_sizes(self) -> tuple[int, ...]:
-        return (1,)
 
     def load(self, device: str) -> None:
         if self._core is not None:

@@ -10,6 +10,7 @@ from torch.nn import functional
 from separation import weights
 from separation.catalog import Model
 from separation.engines import Engine, FloatArray
+from separation.engines.base import BaseEngine
 from separation.errors import EngineClosed
 
 N_FFT = 4096
@@ -85,33 +86,17 @@ def _norm(n_channels: int) -> nn.BatchNorm2d:
     return nn.BatchNorm2d(n_channels, eps=1e-3, momentum=0.01)
 
 
-class SpleeterEngine:
+class SpleeterEngine(BaseEngine):
     """All stems of one Spleeter model on one device.
 
     The stems' squared estimates, divided by their sum, mask the mixture's spectrogram, so the
     stems add up to the mixture.
     """
 
-    def __init__(self, model: Model) -> None:
-        self._model = model
+    def __init__(self, model: Model, backend: str) -> None:
+        super().__init__(model, backend)
         self._networks: nn.ModuleDict | None = None
         self._window = torch.hann_window(N_FFT)
-
-    @property
-    def info(self) -> Model:
-        return self._model
-
-    @property
-    def backend(self) -> str:
-        return "torch-eager"
-
-    @property
-    def lanes(self) -> int:
-        return 1
-
-    @property
-    def batch_sizes(self) -> tuple[int, ...]:
-        return (1,)
 
     def load(self, device: str) -> None:
         if self._networks is not None:
@@ -173,4 +158,4 @@ def extend_mask(mask: torch.Tensor) -> torch.Tensor:
 
 def create(model: Model, backend: str) -> Engine:
     """Return an engine for this entry of the catalogue."""
-    return SpleeterEngine(model)
+    return SpleeterEngine(model, backend)
