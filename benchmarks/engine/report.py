@@ -30,7 +30,6 @@ _MEMORY = {
     "backend": lambda row: row["backend"],
     "recording": lambda row: f"{row['minutes']:g} min",
     "peak MB": lambda row: f"{row['peak_mb']}",
-    "wall s/s": lambda row: f"{row['wall_s_per_s']:.3f}",
 }
 _PROCESSES = {
     "recordings at once": lambda row: f"{row['recordings']}",
