@@ -13,7 +13,6 @@ import os
 import queue
 import socket
 import subprocess
-import sys
 import tempfile
 import threading
 from collections.abc import Callable
@@ -25,6 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from separation.errors import EncoderLost
+from separation.process import module_command, module_environment
 
 # Samples on their way to one process: enough that it does not wait between two of its turns.
 _N_SLOTS = 8
@@ -298,14 +298,12 @@ def _identity(path: Path) -> int | None:
 
 
 def _start(channel: int, memory: int) -> subprocess.Popen[bytes]:
-    root = str(Path(__file__).resolve().parent.parent)
-    paths = [root, os.environ.get("PYTHONPATH", "")]
     return subprocess.Popen(  # noqa: S603 - this very interpreter
-        [sys.executable, "-m", "separation.encoding", str(channel), str(memory)],
+        module_command("separation.encoding", str(channel), str(memory)),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         pass_fds=(channel, memory),
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
+        env=module_environment(),
     )
 
 

@@ -6,8 +6,10 @@ import contextlib
 import ctypes
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 
 # Set in a process that was started with the environment below.
 _GUARD = "STEMWRIGHT_PROCESS_PREPARED"
@@ -51,6 +53,31 @@ def restart_prepared() -> None:
         os.execve(  # noqa: S606
             sys.executable, [sys.executable, *sys.orig_argv[1:]], {**prepared, _GUARD: "1"}
         )
+
+
+def module_command(module: str, *arguments: str) -> list[str]:
+    """Return the command that runs a module of this package; see `module_environment`."""
+    return [sys.executable, "-P", "-m", module, *arguments]
+
+
+def module_environment() -> dict[str, str]:
+    """Return this process's environment, in which this package is found from any folder."""
+    root = str(Path(__file__).resolve().parent.parent)
+    paths = filter(None, [root, os.environ.get("PYTHONPATH", "")])
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+
+
+def run_aside(module: str, *arguments: str) -> None:
+    """Run a module of this package that prepares something, in a process of its own.
+
+    It stays in this process's folder: what the environment names may be relative to that.
+    """
+    subprocess.run(  # noqa: S603 - this very interpreter
+        module_command(module, *arguments),
+        check=True,
+        stdin=subprocess.DEVNULL,
+        env=module_environment(),
+    )
 
 
 def plain_environment() -> dict[str, str]:

@@ -11,8 +11,6 @@ import hashlib
 import io
 import json
 import logging
-import os
-import subprocess
 import sys
 import tempfile
 from importlib import metadata
@@ -25,6 +23,7 @@ from separation import weights
 from separation.audio.decode import AudioReader
 from separation.engines import processor
 from separation.engines.backends import REFERENCE
+from separation.process import run_aside
 from separation.quality import sdr_db
 
 if TYPE_CHECKING:
@@ -137,21 +136,6 @@ def write_reference(model_name: str, path: Path) -> None:
     model = catalog.model(model_name)
     engine = engines.load_engine(model, "cpu", REFERENCE)
     np.save(path, engine.separate(music(model)[None])[0])
-
-
-def run_aside(module: str, *arguments: str) -> None:
-    """Run a program of this package that prepares something, in a process of its own.
-
-    It stays in this process's folder: what the environment names may be relative to that.
-    """
-    root = str(Path(__file__).resolve().parents[2])
-    paths = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH", "")]))
-    subprocess.run(  # noqa: S603 - this very interpreter
-        [sys.executable, "-P", "-m", module, *arguments],
-        check=True,
-        stdin=subprocess.DEVNULL,
-        env={**os.environ, "PYTHONPATH": paths},
-    )
 
 
 def machine_key() -> str:

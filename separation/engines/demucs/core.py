@@ -72,15 +72,14 @@ class HTDemucsCore(nn.Module):
         """
         x, mean, deviation = _normalised(spectrum)
         xt, mean_t, deviation_t = _normalised(waveform[:, :, None])
-        outer, lengths = self.encoder[0](x) + self.embedding, [xt.shape[-1]]
-        outer_t = self.tencoder[0](xt)
+        outer, outer_t = self.encoder[0](x) + self.embedding, self.tencoder[0](xt)
         if self.inner_dtype is None:
             x, xt = self.inner(outer, outer_t)
         else:
             with torch.autocast(x.device.type, self.inner_dtype):
                 x, xt = self.inner(outer, outer_t)
         x = self.decoder[-1](x.to(outer.dtype), outer, None) * deviation + mean
-        xt = self.tdecoder[-1](xt.to(outer.dtype), outer_t, lengths[0])
+        xt = self.tdecoder[-1](xt.to(outer.dtype), outer_t, waveform.shape[-1])
         return x.permute(0, 2, 3, 1), (xt * deviation_t + mean_t)[:, :, 0]
 
     def inner(self, x: torch.Tensor, xt: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -233,7 +232,7 @@ class _Encoder(nn.Module):
 class _Decoder(nn.Module):
     def __init__(self, layer: Any) -> None:
         super().__init__()
-        self.pad, self.is_last, self.freq = layer.pad, layer.last, layer.freq
+        self.pad, self.is_last = layer.pad, layer.last
         self.conv, self.rewrite = Convolution(layer.conv_tr), _Gate(layer.rewrite)
         self.residual = nn.Sequential(*(_Residual(block) for block in layer.dconv.layers))
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import threading
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from separation.engines import Engine, FloatArray, processor, proof
 from separation.engines.base import BaseEngine
 from separation.engines.demucs.spectrum import spectrum_of, waveforms_of
 from separation.errors import EngineClosed
+from separation.process import run_aside
 
 logger = logging.getLogger(__name__)
 
@@ -34,9 +35,9 @@ class OpenVinoDemucs(BaseEngine):
     def __init__(self, model: Model, backend: str) -> None:
         super().__init__(model, backend)
         self._streams = max(1, processor.usable_cores() // _THREADS_A_SEGMENT)
-        self._running = threading.BoundedSemaphore(self._streams)
         self._compiled: Any = None
-        self._idle: list[Any] = []
+        # Requests that nobody uses now, as many as segments can be in the network.
+        self._idle: SimpleQueue[Any] = SimpleQueue()
 
     @property
     def lanes(self) -> int:
@@ -49,7 +50,8 @@ class OpenVinoDemucs(BaseEngine):
         # The same lock as for installing: what is prepared belongs to the weights.
         with weights.install_lock(self._model):
             self._compiled = _compile(self._model, _PRECISIONS[self._backend], self._streams)
-        self._idle = [self._compiled.create_infer_request() for _ in range(self._streams)]
+        for _ in range(self._streams):
+            self._idle.put(self._compiled.create_infer_request())
 
     def separate(self, mixtures: FloatArray) -> FloatArray:
         if self._compiled is None:
@@ -59,19 +61,18 @@ class OpenVinoDemucs(BaseEngine):
     def _separate(self, mixture: FloatArray) -> FloatArray:
         n_samples = mixture.shape[-1]
         spectrum = spectrum_of(mixture[None])
-        with self._running:
-            request = self._idle.pop()
-            try:
-                results = request.infer([spectrum, mixture[None]], share_inputs=True)
-                spectra, waveforms = results[0][0], results[1][0]
-            finally:
-                self._idle.append(request)
+        request = self._idle.get()
+        try:
+            results = request.infer([spectrum, mixture[None]], share_inputs=True)
+            spectra, waveforms = results[0][0], results[1][0]
+        finally:
+            self._idle.put(request)
         waveforms += waveforms_of(spectra, n_samples)
         stems: FloatArray = waveforms.reshape(len(self._model.stems), -1, n_samples)
         return stems
 
     def close(self) -> None:
-        self._compiled, self._idle = None, []
+        self._compiled, self._idle = None, SimpleQueue()
 
 
 def _compile(model: Model, precision: str, n_streams: int) -> Any:
@@ -105,7 +106,7 @@ def _exported(model: Model) -> Path:
     name = f"network-{proof.CODE_VERSION}-{openvino.__version__.split('-')[0]}.xml"
     path = weights.derived_dir(model) / name
     if not path.is_file():
-        proof.run_aside("separation.engines.demucs.export", model.name, str(path))
+        run_aside("separation.engines.demucs.export", model.name, str(path))
     return path
 
 

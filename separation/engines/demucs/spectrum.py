@@ -15,12 +15,12 @@ HOP = N_FFT // 4
 N_BINS = N_FFT // 2  # the highest is left out
 PAD = HOP // 2 * 3
 
-WINDOW: FloatArray = (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(N_FFT) / N_FFT)).astype(np.float32)
+_WINDOW: FloatArray = (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(N_FFT) / N_FFT)).astype(np.float32)
 _SCALE = np.float32(np.sqrt(N_FFT))  # of normalised transforms, as in `torch.stft`
 # Four squared windows, a hop apart, add up to this everywhere.
 _ENVELOPE = np.float32(1.5)
-ANALYSIS: FloatArray = WINDOW / _SCALE
-SYNTHESIS: FloatArray = WINDOW * (_SCALE / _ENVELOPE)
+ANALYSIS: FloatArray = _WINDOW / _SCALE
+SYNTHESIS: FloatArray = _WINDOW * (_SCALE / _ENVELOPE)
 
 
 def n_frames(n_samples: int) -> int:
