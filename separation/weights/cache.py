@@ -16,7 +16,7 @@ import platformdirs
 from separation.errors import ModelUnavailable, WeightsMismatch
 
 if TYPE_CHECKING:
-    from separation.catalog.entries import Model, SourceFile
+    from separation.catalog.entries import Package, SourceFile
 
 # What opening a file for writing says where this user may not, or nobody may.
 _ONLY_TO_READ = {errno.EACCES, errno.EPERM, errno.EROFS}
@@ -34,12 +34,12 @@ def local_dir() -> Path | None:
     return Path(configured) if configured else None
 
 
-def installed_path(model: Model) -> Path:
+def installed_path(model: Package) -> Path:
     """Return where the cache keeps the converted weights of `model`, installed or not."""
     return cache_dir() / "models" / _converted_name(model)
 
 
-def find_installed(model: Model) -> Path | None:
+def find_installed(model: Package) -> Path | None:
     """Return the converted weights, from the operator's folder or the cache; no hashing."""
     local = local_dir()
     candidates = [installed_path(model)]
@@ -51,12 +51,12 @@ def find_installed(model: Model) -> Path | None:
     return None
 
 
-def is_installed(model: Model) -> bool:
+def is_installed(model: Package) -> bool:
     """Say whether converted weights and their checksum are there; no hashing."""
     return find_installed(model) is not None
 
 
-def derived_dir(model: Model) -> Path:
+def derived_dir(model: Package) -> Path:
     """Return the folder for what is computed from the installed weights, and only from them."""
     installed = find_installed(model)
     if installed is None:
@@ -98,7 +98,7 @@ def verify(path: Path, name: str, expected: str) -> None:
 
 
 @contextlib.contextmanager
-def install_lock(model: Model) -> Iterator[None]:
+def install_lock(model: Package) -> Iterator[None]:
     """Keep other processes from installing the same model at the same time.
 
     A cache that may only be read holds what somebody else prepared: there is nothing to keep
@@ -121,5 +121,5 @@ def install_lock(model: Model) -> Iterator[None]:
         yield
 
 
-def _converted_name(model: Model) -> str:
+def _converted_name(model: Package) -> str:
     return f"{model.name}-v{model.converter_version}.safetensors"

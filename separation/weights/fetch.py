@@ -89,7 +89,10 @@ def _npm(into: Path) -> list[str]:
 
 def _fetch_pypi(source: Source, into: Path) -> Mapping[str, Path]:
     name = f"{source.package}=={source.version}"
-    run_client([*_pip("download"), "--dest", str(into), name], source)
+    wheel = ["--only-binary=:all:"]
+    if source.python:
+        wheel += ["--python-version", source.python]
+    run_client([*_pip("download"), *wheel, "--dest", str(into), name], source)
     archive = next(into.glob("*.whl"))
     with zipfile.ZipFile(archive) as package:
         files = {}

@@ -30,7 +30,7 @@ from separation.weights.cache import (
 if TYPE_CHECKING:
     import torch
 
-    from separation.catalog.entries import Model, Source
+    from separation.catalog.entries import Package, Source
 
 logger = logging.getLogger(__name__)
 
@@ -41,12 +41,12 @@ def _log(line: str) -> None:
     logger.info("%s", line)
 
 
-def install(model: Model, *, report: Report = _log) -> Path:
+def install(model: Package, *, report: Report = _log) -> Path:
     """Make sure that the converted weights of `model` are on this machine.
 
     Parameters
     ----------
-    model : Model
+    model : Package
         An entry of the catalogue.
     report : callable
         Takes one plain line for each step.
@@ -81,7 +81,7 @@ def install(model: Model, *, report: Report = _log) -> Path:
         raise
 
 
-def load_state(model: Model) -> dict[str, torch.Tensor]:
+def load_state(model: Package) -> dict[str, torch.Tensor]:
     """Read the installed weights, verified by their checksum.
 
     Raises
@@ -100,7 +100,7 @@ def load_state(model: Model) -> dict[str, torch.Tensor]:
     return load_file(path)
 
 
-def source_files(model: Model, into: Path) -> Mapping[str, Path]:
+def source_files(model: Package, into: Path) -> Mapping[str, Path]:
     """Return the model's original files, verified: from the local folder or a registry.
 
     Raises
@@ -120,7 +120,7 @@ def source_files(model: Model, into: Path) -> Mapping[str, Path]:
     raise refusals[0] if refusals else _nowhere(model)
 
 
-def _check_policy(model: Model) -> None:
+def _check_policy(model: Package) -> None:
     from separation import catalog
 
     state = catalog.availability(model)
@@ -128,7 +128,7 @@ def _check_policy(model: Model) -> None:
         raise ModelForbidden(f"The model '{model.name}' is not available. {state.reason}")
 
 
-def _install(model: Model, report: Report) -> Path:
+def _install(model: Package, report: Report) -> Path:
     refusals: list[ModelUnavailable] = []
     with _scratch(model) as folder:
         for source in model.sources:
@@ -144,12 +144,12 @@ def _install(model: Model, report: Report) -> Path:
     raise refusals[0] if refusals else _nowhere(model)
 
 
-def _nowhere(model: Model) -> ModelUnavailable:
+def _nowhere(model: Package) -> ModelUnavailable:
     return ModelUnavailable(f"The weights of '{model.name}' are in no known place.")
 
 
 def _tensors(
-    model: Model, source: Source, folder: Path
+    model: Package, source: Source, folder: Path
 ) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
     if source.kind == "hub":
         return hub.state_dict(source, folder), {"source": source.label}
@@ -160,14 +160,14 @@ def _tensors(
     return converter.convert(files), metadata
 
 
-def _verified_files(model: Model, source: Source, into: Path) -> Mapping[str, Path]:
+def _verified_files(model: Package, source: Source, into: Path) -> Mapping[str, Path]:
     files = _local_files(model, source) or fetch.fetch(source, into)
     for expected in source.files:
         verify_source(files[expected.name], expected)
     return files
 
 
-def _local_files(model: Model, source: Source) -> Mapping[str, Path] | None:
+def _local_files(model: Package, source: Source) -> Mapping[str, Path] | None:
     """Find the original files in the operator's folder, flat or under the model's name."""
     root = local_dir()
     if root is None:
@@ -180,7 +180,7 @@ def _local_files(model: Model, source: Source) -> Mapping[str, Path] | None:
 
 
 def _store(
-    model: Model, tensors: dict[str, torch.Tensor], metadata: dict[str, str], folder: Path
+    model: Package, tensors: dict[str, torch.Tensor], metadata: dict[str, str], folder: Path
 ) -> Path:
     """Write beside the final place, then rename: the checksum last, since it says 'complete'."""
     from safetensors.torch import save_file
@@ -198,7 +198,7 @@ def _store(
 
 
 @contextmanager
-def _scratch(model: Model) -> Iterator[Path]:
+def _scratch(model: Package) -> Iterator[Path]:
     """Give a private folder on the cache's own disk; also clear what a killed install left."""
     root = cache_dir() / "tmp"
     root.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,50 @@
+"""ONNX graphs as installed weights: each file is kept whole, as a tensor of bytes.
+
+A catalogue entry names this module as its converter; `load_graphs` gives the files back, verified.
+It needs no PyTorch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from separation.errors import ModelUnavailable
+from separation.weights.cache import checksum_path, find_installed, verify
+
+if TYPE_CHECKING:
+    import torch
+
+    from separation.catalog.entries import Package
+
+
+def convert(files: Mapping[str, Path]) -> dict[str, torch.Tensor]:
+    """Return each file's bytes under its name."""
+    import torch
+
+    return {
+        name: torch.frombuffer(bytearray(path.read_bytes()), dtype=torch.uint8)
+        for name, path in files.items()
+    }
+
+
+def load_graphs(package: Package) -> Mapping[str, bytes]:
+    """Read the installed files, verified by their checksum.
+
+    Raises
+    ------
+    ModelUnavailable
+        If they are not installed.
+    WeightsMismatch
+        If they were changed since.
+    """
+    from safetensors.numpy import load_file
+
+    path = find_installed(package)
+    if path is None:
+        raise ModelUnavailable(f"The weights of '{package.name}' are not installed.")
+    verify(path, path.name, checksum_path(path).read_text().split()[0])
+    return {name: np.asarray(data, np.uint8).tobytes() for name, data in load_file(path).items()}
