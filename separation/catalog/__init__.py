@@ -1,6 +1,6 @@
 """Which stems exist and which models make them.
 
-The entries are data (`stems.toml`, `models.toml`, `tools.toml`); everything else reads them from here.
+The entries are data (`stems.toml`, `models.toml`, `tools.toml`); all else reads them from here.
 """
 
 from __future__ import annotations
