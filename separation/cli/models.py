@@ -1,0 +1,118 @@
+"""`catalog` lists what stems and models there are; `models install` fetches weights."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from separation import catalog, weights
+from separation.cli.terminal import PREPARE, echo
+from separation.engines import backends
+
+
+def add_catalog_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="one JSON object as the last line")
+    parser.set_defaults(command=_catalog)
+
+
+def add_models_arguments(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(required=True, metavar="ACTION")
+    install = actions.add_parser("install", help="fetch and verify weights")
+    install.add_argument("names", nargs="*", metavar="NAME", help="all models when left out")
+    install.set_defaults(command=_install)
+
+
+def _install(options: argparse.Namespace) -> None:
+    chosen = [catalog.model(name) for name in options.names] or catalog.models()
+    for model in chosen:
+        state = catalog.availability(model)
+        is_forbidden = state.status is catalog.AvailabilityStatus.FORBIDDEN
+        if state.is_installed or (is_forbidden and not options.names):
+            echo(f"{model.name}: {state.reason}")
+        else:
+            weights.install(model, report=echo)
+            echo(f"{model.name}: licence: {model.licence.summary}")
+        if not is_forbidden:
+            _prepare(model)
+
+
+def _prepare(model: catalog.Model) -> None:
+    """Do now what the first separation would wait for."""
+    if not backends.is_prepared(model):
+        echo(f"{model.name}: {PREPARE}")
+    engine = backends.prepare(model)
+    if engine is not None:
+        echo(f"{model.name}: runs on this machine with {engine.backend}")
+        engine.close()
+
+
+def _catalog(options: argparse.Namespace) -> None:
+    if options.json:
+        echo(json.dumps({"stems": _stems_json(), "models": _models_json()}))
+        return
+    for stem in _stems_json():
+        makers = ", ".join(stem["models"]) if stem["is_available"] else "unavailable"
+        echo(f"{stem['name']:<14} {stem['description']} [{makers}]")
+    for model in _models_json():
+        echo(f"\n{model['name']}: {model['title']} ({model['status']})")
+        echo(f"  stems    {', '.join(model['stems'])}")
+        echo(f"  licence  {model['licence']['id']}: {model['licence']['summary']}")
+        echo(f"  source   {'; '.join(model['sources'])}")
+        echo(f"  quality  {_quality_line(model['quality'])}")
+
+
+def _quality_line(quality: Mapping[str, Any]) -> str:
+    if not quality["sdr_db"]:
+        return "not measured yet"
+    table = ", ".join(f"{stem} {value:.1f} dB" for stem, value in quality["sdr_db"].items())
+    return f"{table} SDR on {quality['measured_on']}"
+
+
+def _stems_json() -> list[dict[str, Any]]:
+    rows = []
+    for stem in catalog.stems():
+        makers = [model for model in catalog.models() if model.makes(stem)]
+        installed = [m.name for m in makers if catalog.availability(m).is_installed]
+        rows.append(
+            {
+                "name": stem.name,
+                "title": stem.title,
+                "description": stem.description,
+                "minus": list(stem.minus),
+                "models": [model.name for model in makers],
+                "is_available": bool(installed),
+            }
+        )
+    return rows
+
+
+def _models_json() -> list[dict[str, Any]]:
+    rows = []
+    for model in catalog.models():
+        state = catalog.availability(model)
+        rows.append(
+            {
+                "name": model.name,
+                "title": model.title,
+                "stems": list(model.stems),
+                "status": str(state.status),
+                "reason": state.reason,
+                "sample_rate": model.sample_rate,
+                "segment_s": model.segment_s,
+                "min_memory_mb": model.min_memory_mb,
+                "licence": {
+                    "id": model.licence.id,
+                    "summary": model.licence.summary,
+                    "commercial_use": model.licence.commercial_use,
+                    "declared_in": model.licence.declared_in,
+                },
+                "sources": [source.label for source in model.sources],
+                "quality": {
+                    "measured_on": model.quality.measured_on,
+                    "sdr_db": dict(model.quality.sdr_db),
+                },
+            }
+        )
+    return rows
