@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from separation import engines, presets
 from separation.audio import formats
-from separation.audio.encode import StemWriter, raise_if_disk_full
+from separation.audio.encode import StemWriter
 from separation.audio.info import AudioInfo, AudioLimits
-from separation.audio.probe import probe
 from separation.audio.tags import read_tags
 from separation.batching import queue_of
 from separation.encoders import MAX_ENCODERS, MakeWriter, default_encoders, encoder_pool
 from separation.engines.backends import resolve_device
-from separation.errors import InvalidRequest, OutOfMemory, is_out_of_memory
+from separation.errors import InvalidRequest
 from separation.parts import PartedFiles, PartFolder
-from separation.planning import Plan, plan
+from separation.planning import plan
 from separation.progress import OnProgress, ignore_progress
 from separation.residual import Residual
+from separation.resources import check_output, named_resource_errors, probed
 from separation.stem_files import StemFiles
 from separation.stream import Stream
 
@@ -138,11 +136,11 @@ def separate(
         raise InvalidRequest(f"There may be 0 to {MAX_ENCODERS} encoders.")
     formats.check_name(output_format)
     consistency = Residual.of(residual)
-    with _named_resource_errors():
+    with named_resource_errors():
         chosen = plan(stems, model).with_residual(consistency)
         grid = presets.grid(chosen.model, preset, overlap, shifts)
-        _check_output(path, folder, chosen)
-        known = info or _probe(path, limits, on_progress)
+        check_output(path, folder, chosen.stems)
+        known = info or probed(path, limits, on_progress)
         form = formats.resolve(output_format, known)
         tags = read_tags(path, known.container)
         make_writer = _make_writer(device, encoders)
@@ -174,38 +172,3 @@ def _make_writer(device: str, n_encoders: int | None) -> MakeWriter:
     if n_encoders is None:
         n_encoders = default_encoders(resolve_device(device))
     return encoder_pool(n_encoders).writer if n_encoders else StemWriter
-
-
-def _check_output(path: Path, folder: Path, chosen: Plan) -> None:
-    """Say before the work what would fail, or destroy the recording, after it."""
-    nearest = next(place for place in (folder, *folder.absolute().parents) if place.exists())
-    if not nearest.is_dir() or not os.access(nearest, os.W_OK):
-        raise InvalidRequest(f"Cannot write into '{folder}'.")
-    if path.resolve().parent == folder.resolve() and path.stem in chosen.stems:
-        raise InvalidRequest(
-            f"The recording '{path.name}' lies where a stem would be written; "
-            "choose another output folder."
-        )
-
-
-def _probe(path: Path, limits: AudioLimits | None, on_progress: OnProgress) -> AudioInfo:
-    def on_decoded(n_samples: int) -> None:
-        on_progress(step="probe", completed=n_samples, total=None)
-
-    on_decoded(0)
-    return probe(path, limits=limits, on_decoded=on_decoded)
-
-
-@contextmanager
-def _named_resource_errors() -> Iterator[None]:
-    """Turn running out of memory or disk, wherever it happens, into its named error."""
-    try:
-        yield
-    except OSError as error:
-        raise_if_disk_full(error)
-        raise
-    except (MemoryError, RuntimeError) as error:
-        if is_out_of_memory(error):
-            message = "There was not enough memory; free some, or choose a smaller model."
-            raise OutOfMemory(message) from error
-        raise
