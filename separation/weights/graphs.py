@@ -31,6 +31,11 @@ def convert(files: Mapping[str, Path]) -> dict[str, torch.Tensor]:
     }
 
 
+def are_kept(package: Package) -> bool:
+    """Say whether the package's files are graphs that are kept whole."""
+    return package.converter == __name__
+
+
 def load_graphs(package: Package) -> Mapping[str, bytes]:
     """Read the installed files, verified by their checksum.
 
