@@ -187,7 +187,7 @@ class PartedFiles(StemFiles):
         super().commit()
 
     def _open(self) -> None:
-        self._make_folders()
+        self._output.make()
         self._open_part()
 
     def _open_part(self) -> None:

@@ -19,6 +19,7 @@ from separation.audio.tags import Tags
 from separation.encoders import MakeWriter, Writer
 from separation.engines import FloatArray
 from separation.errors import BrokenMedia
+from separation.output_folder import OutputFolder
 from separation.planning import Plan
 from separation.residual import exact_floats, whole_steps
 
@@ -65,7 +66,7 @@ class StemFiles:
         self._mixture = SampleBuffer(info.channels)
         self._n_written = 0
         self._is_committed = False
-        self._made_folders: list[Path] = []
+        self._output = OutputFolder(folder)
         self._writers: dict[str, Writer] = {}
 
     @property
@@ -166,7 +167,7 @@ class StemFiles:
         return self._folder / f"{name}.{self._form.extension}"
 
     def _open(self) -> None:
-        self._make_folders()
+        self._output.make()
         self._open_final()
 
     def _open_final(self) -> None:
@@ -187,15 +188,7 @@ class StemFiles:
             tags=tags,
         )
 
-    def _make_folders(self) -> None:
-        missing = [p for p in (self._folder, *self._folder.parents) if not p.exists()]
-        for path in reversed(missing):
-            path.mkdir(exist_ok=True)
-            self._made_folders.append(path)
-
     def _discard(self) -> None:
         for writer in self._writers.values():
             writer.discard()
-        for path in reversed(self._made_folders):
-            if path.is_dir() and not any(path.iterdir()):
-                path.rmdir()
+        self._output.remove()
