@@ -5,10 +5,11 @@ output when it started. Whatever libraries print goes to standard error and neve
 Each separation runs in a thread of its own, as many at once as the parent asks for.
 
     {"id": 1, "command": "separate", "arguments": {...}}     as `separate` takes them
+    {"id": 1, "command": "speakers", "arguments": {...}}     as `extract_speakers` takes them
     {"id": 1, "command": "cancel"}                           stops between two segments
 
     {"id": 1, "event": "progress", "step": ..., "completed": ..., "total": ...}
-    {"id": 1, "event": "result", "result": {...}}            as SeparationResult
+    {"id": 1, "event": "result", "result": {...}}            as SeparationResult or SpeakersResult
     {"id": 1, "event": "error", "error": ..., "message": ...}
 
 A result or an error is the last event of its id: from then on nothing touches the files that the
@@ -27,7 +28,7 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
@@ -38,6 +39,11 @@ from separation.audio.info import AudioInfo
 from separation.errors import OutOfMemory, SeparationCancelled, SeparationError
 from separation.pipeline import SeparationResult
 from separation.process import die_with_parent
+from separation.progress import OnProgress
+from separation.speakers import extract
+from separation.speakers.diarization import SpeakerCount
+from separation.speakers.result import SpeakersResult
+from separation.speakers.timeline import Timeline
 
 Message = Mapping[str, Any]
 
@@ -105,11 +111,11 @@ class Host:
 
     def _take(self, request: Message) -> None:
         number = request["id"]
-        if request["command"] == "separate":
+        if request["command"] in _COMMANDS:
             stop = self._stops[number] = threading.Event()
             thread = threading.Thread(
                 target=self._run,
-                args=(number, request["arguments"], stop),
+                args=(number, request, stop),
                 name=f"separation-{number}",
                 daemon=True,
             )
@@ -121,14 +127,14 @@ class Host:
         elif (known := self._stops.get(number)) is not None:
             known.set()
 
-    def _run(self, number: int, arguments: Message, stop: threading.Event) -> None:
+    def _run(self, number: int, request: Message, stop: threading.Event) -> None:
         progress = _Progress(self, number, stop)
         ending: dict[str, Any]
         try:
             # A caller that changed its mind at once may have removed its folder: make none anew.
             progress.check()
-            result = separation.separate(**_arguments(arguments), on_progress=progress)
-            ending = {"event": "result", "result": _result_json(result)}
+            result = _COMMANDS[request["command"]](request["arguments"], progress)
+            ending = {"event": "result", "result": result}
         except BaseException as error:
             # Whatever it is, the caller must hear of it, and others must find the host alive.
             ending = {"event": "error", **error_json(error)}
@@ -180,9 +186,31 @@ def error_of(event: Message) -> Exception:
     return UnexpectedError(message) if kind is None else kind(message)
 
 
-def _arguments(values: Message) -> dict[str, Any]:
+def _separate(values: Message, on_progress: OnProgress) -> Message:
+    arguments = {**values, "info": _info(values)}
+    return _result_json(separation.separate(**arguments, on_progress=on_progress))
+
+
+def _speakers(values: Message, on_progress: OnProgress) -> Message:
+    timeline = values.get("timeline")
+    arguments = {
+        **values,
+        "info": _info(values),
+        "count": SpeakerCount(**(values.get("count") or {})),
+        "timeline": None if timeline is None else Timeline.from_json(timeline),
+    }
+    return extract.extract_speakers(**arguments, on_progress=on_progress).to_json()
+
+
+_COMMANDS: Mapping[str, Callable[[Message, OnProgress], Message]] = {
+    "separate": _separate,
+    "speakers": _speakers,
+}
+
+
+def _info(values: Message) -> AudioInfo | None:
     info = values.get("info")
-    return {**values, "info": None if info is None else AudioInfo(**info)}
+    return None if info is None else AudioInfo(**info)
 
 
 def _result_json(result: SeparationResult) -> dict[str, Any]:
@@ -191,10 +219,15 @@ def _result_json(result: SeparationResult) -> dict[str, Any]:
 
 
 def result_of(event: Message) -> SeparationResult:
-    """Return the result that an event tells of."""
+    """Return the result of `separate` that an event tells of."""
     values = event["result"]
     stems = {name: Path(path) for name, path in values["stems"].items()}
     return SeparationResult(**{**values, "stems": stems})
+
+
+def speakers_result_of(event: Message) -> SpeakersResult:
+    """Return the result of `speakers` that an event tells of."""
+    return SpeakersResult.from_json(event["result"])
 
 
 def _ignore(*_: object) -> None:

@@ -7,7 +7,7 @@ import signal
 from collections.abc import Callable, Sequence
 
 from separation import host
-from separation.cli import models, separate
+from separation.cli import models, separate, speakers
 from separation.cli.terminal import echo
 from separation.errors import SeparationError
 
@@ -38,6 +38,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m separation", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     separate.add_arguments(commands.add_parser("separate", help="take one recording apart"))
+    speakers.add_arguments(
+        commands.add_parser("speakers", help="who speaks when, and a track for each")
+    )
     models.add_catalog_arguments(commands.add_parser("catalog", help="list stems and models"))
     models.add_models_arguments(commands.add_parser("models", help="manage weights"))
     # Without a line of help: it is for programs.

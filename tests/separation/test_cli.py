@@ -110,7 +110,12 @@ def test_an_error_is_one_sentence_and_status_1(run, tmp_path):
         (["models", "install", "x"], 1, "no model named 'x'"),
         (["separate", "none.wav"], 2, "-o"),
         (["separate", "none.wav", "-o", "out", "--format", "wma"], 2, "--format"),
-        (["speakers", "none.wav"], 2, "speakers"),
+        (["speakers", "none.wav"], 2, "-o"),
+        (["speakers", "none.wav", "-o", "out"], 1, "There is no file named 'none.wav'."),
+        (["speakers", "none.wav", "-o", "out", "--num-speakers", "21"], 1, "1 to 20 speakers"),
+        (["speakers", "none.wav", "-o", "out", "--timeline", "x"], 1, "no file named 'x'"),
+        (["speakers", "none.wav", "-o", "out", "--rename", "x"], 2, "SPEAKER=NAME"),
+        (["sing", "none.wav"], 2, "sing"),
         ([], 2, "COMMAND"),
     ],
 )

@@ -262,7 +262,7 @@ def test_one_that_is_cancelled_before_it_begins_touches_nothing(monkeypatch):
     stop.set()
     served = Host(events)
     served._stops[1] = stop
-    served._run(1, {}, stop)
+    served._run(1, {"command": "separate", "arguments": {}}, stop)
     assert json.loads(events.getvalue())["error"] == "SeparationCancelled"
 
 
