@@ -61,7 +61,7 @@ class Singer:
     def __init__(self, weights: Path) -> None:
         model = onnx.load(str(weights))
         graph = model.graph
-        _widen_to_float32(graph)
+        widen_to_float32(graph)
         for node in [n for n in graph.node if n.output[0] in (_DURATIONS, _PITCH, _ENERGY)]:
             graph.node.remove(node)
         graph.input.remove(next(i for i in graph.input if i.name == "speed"))
@@ -72,7 +72,7 @@ class Singer:
                 helper.make_tensor_value_info(_ENERGY, TensorProto.FLOAT, [1, "points"]),
             ]
         )
-        self._session = _session(model)
+        self._session = open_session(model)
 
     def sing(
         self, *, tokens: list[int], frames: list[int], pitch_hz: Audio, energy: Audio, style: Audio
@@ -90,7 +90,7 @@ class Singer:
         return np.asarray(waveform, dtype=np.float32).reshape(-1)
 
 
-def _session(model: onnx.ModelProto) -> onnxruntime.InferenceSession:
+def open_session(model: onnx.ModelProto) -> onnxruntime.InferenceSession:
     _remove_dead_nodes(model.graph)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1  # a fixed order of summation: the same samples on every run
@@ -100,7 +100,7 @@ def _session(model: onnx.ModelProto) -> onnxruntime.InferenceSession:
     )
 
 
-def _widen_to_float32(graph: onnx.GraphProto) -> None:
+def widen_to_float32(graph: onnx.GraphProto) -> None:
     """Half precision overflows to NaN in the normalisation layers on lines of several seconds."""
     graph.ClearField("value_info")
     tensors = list(graph.initializer)

@@ -1,0 +1,1 @@
+"""Speaker extraction beside a peer, on recordings whose speakers are known."""
