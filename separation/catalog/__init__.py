@@ -133,4 +133,6 @@ def availability(model: Package) -> Availability:
     if weights.is_installed(model):
         return Availability(AvailabilityStatus.INSTALLED, "Its weights are on this machine.")
     reason = f"Not installed; `python -m separation models install {model.name}` fetches it."
+    if model.is_gated:
+        reason += " Its terms must be accepted on the hub first, and HF_TOKEN be set."
     return Availability(AvailabilityStatus.FETCHABLE, reason)

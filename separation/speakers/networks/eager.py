@@ -14,6 +14,7 @@ from separation.speakers.networks import FloatArray, Networks
 from separation.speakers.networks.layers import Segmentation, Trunk
 from separation.speakers.networks.onnx_graphs import Projection
 from separation.speakers.networks.state import read_state
+from separation.speakers.vbx import Plda
 
 _CPU_BATCH_SIZE = 16
 # A chunk takes 20 MB of a GPU's memory.
@@ -31,6 +32,7 @@ class EagerNetworks:
         self._segmentation: nn.Module | None = self._loaded(Segmentation, state.segmentation)
         self._trunk: nn.Module | None = self._loaded(Trunk, state.trunk)
         self._projection: Projection | None = state.projection
+        self._plda = state.plda
 
     @property
     def tool(self) -> Tool:
@@ -39,6 +41,10 @@ class EagerNetworks:
     @property
     def backend(self) -> str:
         return self._backend
+
+    @property
+    def plda(self) -> Plda | None:
+        return self._plda
 
     @property
     def batch_size(self) -> int:

@@ -10,6 +10,7 @@ from separation import weights
 from separation.catalog import Tool
 from separation.speakers.networks import FloatArray, onnx_graphs
 from separation.speakers.networks.onnx_graphs import Projection
+from separation.speakers.vbx import Plda
 from separation.weights import graphs
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ class NetworkState:
     segmentation: Mapping[str, FloatArray]
     trunk: Mapping[str, FloatArray]
     projection: Projection
+    plda: Plda | None = None
 
 
 def read_state(tool: Tool) -> NetworkState:
@@ -48,6 +50,7 @@ def read_state(tool: Tool) -> NetworkState:
         _below(tensors, "segmentation."),
         _below(tensors, "trunk."),
         Projection(last["weight"], last["bias"]),
+        Plda.from_arrays(_below(tensors, "plda.")),
     )
 
 
