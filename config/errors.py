@@ -190,6 +190,11 @@ class OffsetConflict(WrongState):
     message = "The upload goes on elsewhere; ask with HEAD for its Upload-Offset."
 
 
+class RecordingGone(WrongState):
+    code = "recording_gone"
+    message = "The recording has been deleted; nothing can be made of it any more."
+
+
 class NoSavedCard(WrongState):
     code, message = "no_saved_card", "There is no saved card to charge; buy a pack first."
 
@@ -255,6 +260,10 @@ class UnsupportedMedia(MediaError):
 
 class NoAudioStream(MediaError):
     code, message = "no_audio_stream", "The file has no audio."
+
+
+class NoSpeech(MediaError):
+    code, message = "no_speech", "Nobody speaks in the recording."
 
 
 class TooLong(MediaError):

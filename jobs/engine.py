@@ -1,4 +1,5 @@
-"""The process that separates for this worker: started when first needed, then kept, models and all.
+"""The process that works on recordings for this worker: started when first needed, then kept,
+models and all.
 
 It is a process of its own so that work can be ended at any moment, and so that one that runs out
 of memory or crashes takes no worker with it. Several jobs share it at the same time: their segments
@@ -17,9 +18,16 @@ from typing import Any
 from jobs.resident import EngineLost, Event, Events, Resident
 from separation import AudioInfo, OnProgress, SeparationResult
 from separation.errors import OutOfMemory
-from separation.host import UnexpectedError, error_of, result_of
+from separation.host import UnexpectedError, error_of, result_of, speakers_result_of
+from separation.speakers.result import SpeakersResult
 
-__all__ = ["EngineLost", "EngineProcess", "engine_is_winding_up", "engine_separate"]
+__all__ = [
+    "EngineLost",
+    "EngineProcess",
+    "engine_is_winding_up",
+    "engine_separate",
+    "engine_speakers",
+]
 
 # A cancel has to be seen within a second, together with the heartbeat that brings it.
 _LOOK_EVERY_S = 0.05
@@ -29,7 +37,18 @@ _STOP_PATIENCE_S = 0.4
 _CLOSE_PATIENCE_S = 10
 
 
-def engine_separate(
+def engine_separate(**call: Any) -> SeparationResult:
+    """As `separation.separate`, in the resident process; see `_call`."""
+    return result_of(_call("separate", **call))
+
+
+def engine_speakers(**call: Any) -> SpeakersResult:
+    """As `separation.speakers.extract_speakers`, in the resident process; see `_call`."""
+    return speakers_result_of(_call("speakers", **call))
+
+
+def _call(
+    command: str,
     *,
     recording: Path,
     folder: Path,
@@ -37,11 +56,11 @@ def engine_separate(
     watch: Callable[[], None],
     on_progress: OnProgress,
     **options: Any,
-) -> SeparationResult:
-    """As `separation.separate`, in the resident process; raises what that raises, or EngineLost.
+) -> Event:
+    """Return what the host tells of the end; raise what the library raises, or EngineLost.
 
     `watch` is called all the time, however long a segment takes. What it raises ends the work at
-    once, and comes out here.
+    once, and comes out here. `options` are the library's, as JSON.
     """
     arguments = {
         "input": str(recording.resolve()),
@@ -49,7 +68,7 @@ def engine_separate(
         "info": asdict(info),
         **options,
     }
-    return _resident.separate(arguments, watch=watch, on_progress=on_progress)
+    return _resident.run(command, arguments, watch=watch, on_progress=on_progress)
 
 
 def engine_is_winding_up() -> bool:
@@ -81,15 +100,16 @@ class EngineProcess:
         current = self._current
         return current is not None and current.is_winding_up
 
-    def separate(
+    def run(
         self,
+        command: str,
         arguments: Mapping[str, Any],
         *,
         watch: Callable[[], None],
         on_progress: OnProgress,
-    ) -> SeparationResult:
+    ) -> Event:
         number = next(self._numbers)
-        resident, events = self._begin(number, arguments, watch)
+        resident, events = self._begin(number, command, arguments, watch)
         try:
             try:
                 ending = _await_ending(events, watch=watch, on_progress=on_progress)
@@ -108,7 +128,7 @@ class EngineProcess:
             current.ended.wait(_CLOSE_PATIENCE_S)
 
     def _begin(
-        self, number: int, arguments: Mapping[str, Any], watch: Callable[[], None]
+        self, number: int, command: str, arguments: Mapping[str, Any], watch: Callable[[], None]
     ) -> tuple[Resident, Events]:
         """Hand it to the process; to the next one, if this one takes nothing more."""
         while True:
@@ -116,7 +136,7 @@ class EngineProcess:
                 if self._current is None or self._current.ended.is_set():
                     self._current = Resident()
                 resident = self._current
-            events = resident.begin(number, arguments)
+            events = resident.begin(number, command, arguments)
             if events is not None:
                 return resident, events
             watch()
@@ -138,11 +158,11 @@ def _await_ending(
         on_progress(step=event["step"], completed=event["completed"], total=event["total"])
 
 
-def _outcome(resident: Resident, ending: Event | None) -> SeparationResult:
+def _outcome(resident: Resident, ending: Event | None) -> Event:
     if ending is None:
         raise EngineLost(resident.status)
     if ending["event"] == "result":
-        return result_of(ending)
+        return ending
     error = error_of(ending)
     if isinstance(error, (OutOfMemory, UnexpectedError)):
         # What it holds, and what it broke, must not meet the next job.
@@ -151,7 +171,7 @@ def _outcome(resident: Resident, ending: Event | None) -> SeparationResult:
 
 
 def _stop(resident: Resident, number: int, events: Events) -> None:
-    """Have a separation end between two segments, for a short while, then let go of it."""
+    """Have it end between two segments, for a short while, then let go of it."""
     deadline = time.monotonic() + _STOP_PATIENCE_S
 
     def watch() -> None:

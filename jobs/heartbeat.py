@@ -56,6 +56,7 @@ class Heartbeat:
         self._work = work
         self._progress = 0.0
         self._beaten_progress = 0.0
+        self._step = ""
         self._beaten_at = -math.inf
         self._stop: LeaseLost | CancelRequested | None = None
         self._over_at = time.monotonic() + time_limit_s(work)
@@ -72,9 +73,9 @@ class Heartbeat:
         self._thread.join()
         _hanging.discard(self)
 
-    def report(self, progress: float) -> None:
-        """Note the progress (0..1); raises when the work has to stop."""
-        self._progress = progress
+    def report(self, progress: float, *, step: str = "") -> None:
+        """Note the progress (0..1) and what is being done; raises when the work has to stop."""
+        self._progress, self._step = progress, step
         self.check()
 
     def check(self) -> None:
@@ -121,7 +122,7 @@ class Heartbeat:
             ingest_beat(self._work)
         elif self._is_beat_due():
             now, progress = time.monotonic(), self._progress
-            job_beat(self._work, progress=progress)
+            job_beat(self._work, progress=progress, step=self._step)
             # Not earlier: one that failed is due again at once.
             self._beaten_at, self._beaten_progress = now, progress
         else:

@@ -7,6 +7,7 @@ been taken from it, none of its writes finds a row. All times are the database's
 import time
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from typing import Any
 
 import structlog
 from django.conf import settings
@@ -17,7 +18,7 @@ from django.db.models.functions import Greatest, Now
 from billing.ledger import hold_capture, hold_release
 from jobs.deletions import stem_expires_at
 from jobs.logs import job_log_end
-from jobs.models import Asset, Job, JobEvent, JobPart, JobState
+from jobs.models import Asset, Job, JobEvent, JobPart, JobState, JobTimeline
 from jobs.outbox import job_ended
 from jobs.queue import wake_cleaning, wake_separation
 from jobs.scheduling import lease_end
@@ -37,7 +38,7 @@ class CancelRequested(Exception):
 
 
 @transaction.atomic
-def job_beat(job: Job, *, progress: float) -> None:
+def job_beat(job: Job, *, progress: float, step: str = "") -> None:
     """Keep the lease and show how far the work has come. Progress never goes back."""
     with connection.cursor() as cursor:
         # A beat that a crash of the database forgets is made up for by the next.
@@ -45,7 +46,7 @@ def job_beat(job: Job, *, progress: float) -> None:
     mine = _mine(job)
     # One statement: it finds no row when the job is to stop.
     if not mine.filter(cancel_requested_at=None).update(
-        lease_until=lease_end(), progress=Greatest(F("progress"), progress)
+        lease_until=lease_end(), progress=Greatest(F("progress"), progress), step=step
     ):
         raise CancelRequested if mine.exists() else LeaseLost
 
@@ -70,16 +71,22 @@ def job_part_add(job: Job, *, number: int, n_samples: int, keys: Mapping[str, st
 
 
 @transaction.atomic
-def job_succeed(job: Job, *, outputs: Sequence[Asset]) -> None:
-    """End the job well: its stems appear, its credits are charged, in one transaction.
+def job_succeed(
+    job: Job, *, outputs: Sequence[Asset], timeline: Mapping[str, Any] | None = None
+) -> None:
+    """End the job well: what it made appears, its credits are charged, in one transaction.
 
-    A cancel that came before is honoured: raises CancelRequested and changes nothing.
+    `timeline` holds the fields of its JobTimeline, where there is one. A cancel that came before is
+    honoured: raises CancelRequested and changes nothing.
     """
     mine = _mine(job).select_for_update().values_list("cancel_requested_at", flat=True)
     if any(mine):
         raise CancelRequested
     _end(job, JobState.SUCCEEDED, progress=1, charged_mcr=job.price_mcr)
     Asset.objects.bulk_create(outputs)
+    if timeline is not None:
+        # There is one already where turns were merged, with the names that were given before.
+        JobTimeline.objects.update_or_create(job=job, defaults=timeline)
     expires_at = stem_expires_at(workspace=job.workspace)
     Asset.objects.filter(job=job).update(expires_at=expires_at)
     hold_capture(job_uuid=job.uuid, amount_mcr=job.price_mcr)
@@ -188,7 +195,13 @@ def _mine(job: Job) -> QuerySet[Job]:
 
 def _requeue(job: Job, kind: str, detail: str = "", pause: timedelta | None = None) -> None:
     # It keeps its place in the queue: it has waited already.
-    values = {"state": JobState.QUEUED, "lease_until": None, "worker": "", "progress": 0}
+    values = {
+        "state": JobState.QUEUED,
+        "lease_until": None,
+        "worker": "",
+        "progress": 0,
+        "step": "",
+    }
     if not _mine(job).update(**values, not_before=Now() + pause if pause else None):
         raise LeaseLost
     _event(job, kind, detail)
@@ -196,7 +209,8 @@ def _requeue(job: Job, kind: str, detail: str = "", pause: timedelta | None = No
 
 
 def _end(job: Job, state: JobState, *, detail: str = "", **values: object) -> None:
-    if not _mine(job).update(state=state, lease_until=None, finished_at=Now(), **values):
+    values |= {"state": state, "lease_until": None, "step": ""}
+    if not _mine(job).update(finished_at=Now(), **values):
         raise LeaseLost
     _event(job, state.value, detail)
     job_log_end(job)

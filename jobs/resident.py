@@ -1,4 +1,4 @@
-"""One process that separates, from its start to its end, as those who wait for it see it."""
+"""One process that works on recordings, from its start to its end, as those who wait see it."""
 
 import json
 import os
@@ -96,21 +96,21 @@ class Resident:
         with self._state:
             return self._is_tired and bool(self._calls)
 
-    def begin(self, number: int, arguments: Mapping[str, Any]) -> Events | None:
-        """Have it separate something; None if it takes nothing more."""
+    def begin(self, number: int, command: str, arguments: Mapping[str, Any]) -> Events | None:
+        """Have it do something; None if it takes nothing more."""
         events: Events = SimpleQueue()
         with self._state:
             if self._is_tired or self.ended.is_set() or self.pid is None:
                 return None
             self._calls[number] = events
-        self._send(number, command="separate", arguments=arguments)
+        self._send(number, command=command, arguments=arguments)
         return events
 
     def cancel(self, number: int) -> None:
         self._send(number, command="cancel")
 
     def end(self, number: int) -> None:
-        """Nobody waits for this separation any more; its end was heard of."""
+        """Nobody waits for this work any more; its end was heard of."""
         with self._state:
             self._calls.pop(number, None)
             is_over = self._is_tired and not self._calls
@@ -118,7 +118,7 @@ class Resident:
             self.kill("tired")
 
     def leave(self, number: int) -> None:
-        """Nobody waits for this separation any more, though it goes on."""
+        """Nobody waits for this work any more, though it goes on."""
         with self._state:
             if number in self._calls:
                 patience_s = _LOAD_PATIENCE_S if number in self._loading else _HANG_PATIENCE_S

@@ -1,15 +1,15 @@
-"""Running one job: from the claimed row to its stems in storage and its end in the database."""
+"""Running one job: from the claimed row to its files in storage and its end in the database.
+
+What is done in between is the service's own: `jobs.work`.
+"""
 
 import errno
-from dataclasses import asdict
-from pathlib import Path
 
 import structlog
 from django.conf import settings
 from django.db.utils import Error as DatabaseError
 
-from jobs.checkpoints import Checkpoints
-from jobs.engine import EngineLost, engine_separate
+from jobs.engine import EngineLost
 from jobs.heartbeat import Heartbeat, StopRequested, TimeLimitReached
 from jobs.leases import (
     CancelRequested,
@@ -22,13 +22,13 @@ from jobs.leases import (
     job_succeed,
 )
 from jobs.logs import job_context
-from jobs.models import Asset, AssetState, Job, JobState
+from jobs.models import Job, JobState
 from jobs.queue import wake_cleaning
 from jobs.scheduling import job_claim
-from jobs.scratch import scratch_folder
-from jobs.separating import asset_info, code_and_text, stem_info
+from jobs.separating import code_and_text
 from jobs.settling import settle
-from jobs.storage import local_copy, sha256_of, storage_delete_tree, storage_save
+from jobs.storage import storage_delete_tree
+from jobs.work import job_work
 from separation.errors import DiskFull, MissingFile, OutOfMemory, SeparationError
 
 log = structlog.get_logger(__name__)
@@ -46,7 +46,13 @@ def run_next_job() -> bool:
 
 def job_run(job: Job) -> None:
     """Run a claimed job to its end. Whatever goes wrong ends in the row, never in the caller."""
-    log.info("job_started", stems=job.stems, model=job.model, n_samples=job.asset.n_samples)
+    log.info(
+        "job_started",
+        service=job.service,
+        stems=job.stems,
+        model=job.model,
+        n_samples=job.asset.n_samples,
+    )
     try:
         try:
             _attempt(job)
@@ -60,72 +66,14 @@ def job_run(job: Job) -> None:
 def _attempt(job: Job) -> None:
     try:
         with Heartbeat(job) as heartbeat:
-            outputs = _separate(job, heartbeat)
-            settle(lambda: job_succeed(job, outputs=outputs))
+            made = job_work(job, heartbeat)
+            settle(lambda: job_succeed(job, outputs=made.outputs, timeline=made.timeline))
     except (LeaseLost, DatabaseError):
         raise
     except Exception as error:
         _end_badly(job, error)
     else:
         log.info("job_succeeded")
-
-
-def _separate(job: Job, heartbeat: Heartbeat) -> list[Asset]:
-    """Make the stems and put them into storage under this attempt's own prefix."""
-    asset = job.asset
-
-    def watch() -> None:
-        heartbeat.check()
-        checkpoints.look()
-
-    def on_progress(*, step: str, completed: int, total: int | None) -> None:
-        if step == "part":
-            checkpoints.add(completed)
-        heartbeat.report(min(1.0, completed / (total or asset.n_samples or 1)))
-
-    with (
-        scratch_folder(job) as folder,
-        local_copy(key=asset.storage_key, folder=folder) as recording,
-        Checkpoints(job, folder) as checkpoints,
-    ):
-        checkpoints.fetch(heartbeat)
-        result = engine_separate(
-            recording=recording,
-            folder=folder,
-            info=asset_info(asset),
-            watch=watch,
-            on_progress=on_progress,
-            stems=job.stems,
-            model=job.model,
-            output_format=job.output_format,
-            device=settings.SEPARATION_DEVICE,
-            backend=settings.SEPARATION_BACKEND or None,
-            # Jobs beside this one get their share, as they got their claims.
-            turn=str(job.workspace.uuid),
-            urgent=job.is_preview,
-            **checkpoints.options,
-        )
-        outputs = []
-        for stem, path in result.stems.items():
-            heartbeat.check()
-            outputs.append(_stem_store(job, stem=stem, path=path))
-        return outputs
-
-
-def _stem_store(job: Job, *, stem: str, path: Path) -> Asset:
-    key = f"jobs/{job.uuid}/{job.attempt}/{path.name}"
-    storage_save(key=key, path=path)
-    return Asset(
-        workspace=job.workspace,
-        state=AssetState.READY,
-        job=job,
-        stem=stem,
-        filename=f"{Path(job.asset.filename).stem[:180]} ({stem}){path.suffix}",
-        storage_key=key,
-        size_bytes=path.stat().st_size,
-        sha256=sha256_of(path),
-        **asdict(stem_info(job)),
-    )
 
 
 def _end_badly(job: Job, error: Exception) -> None:

@@ -165,6 +165,7 @@ def _claim_next(
         state=JobState.RUNNING,
         attempt=F("attempt") + 1,
         progress=0,
+        step="",
         claimed_at=Now(),
         lease_until=lease_end(),
         worker=f"{socket.gethostname()}:{os.getpid()}"[:100],

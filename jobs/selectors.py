@@ -49,7 +49,7 @@ def job_list(*, workspace: Workspace) -> QuerySet[Job]:
     return (
         Job.objects.filter(workspace=workspace)
         .filter(deleted_at=None)
-        .select_related("asset")
+        .select_related("asset", "source_job")
         .prefetch_related(Prefetch("stem_assets", queryset=ready, to_attr="outputs"))
         .order_by("-pk")
     )

@@ -11,16 +11,22 @@ import separation
 from config import errors
 from jobs.models import Asset, Job
 from jobs.probing import probe_confined
-from separation import AudioInfo
+from separation import AudioInfo, catalog
 from separation import errors as engine_errors
 from separation.audio import formats
 from separation.audio.container import HEADERLESS
+from separation.catalog import Tool
+
+# The task of the tools that find out who speaks when.
+DIARIZATION = "diarization"
+_DENOISING = "denoise"
 
 _TRANSLATED: dict[type[engine_errors.SeparationError], type[errors.AppError]] = {
     engine_errors.EmptyFile: errors.EmptyFile,
     engine_errors.UnsupportedMedia: errors.UnsupportedMedia,
     engine_errors.BrokenMedia: errors.MediaError,
     engine_errors.NoAudioStream: errors.NoAudioStream,
+    engine_errors.NoSpeech: errors.NoSpeech,
     engine_errors.TooLong: errors.TooLong,
     engine_errors.InvalidRequest: errors.ValidationFailed,
     engine_errors.UnknownStem: errors.UnknownStem,
@@ -76,12 +82,37 @@ def separation_plan(
     return plan
 
 
+def speakers_plan(*, asset: Asset, model: str | None, output_format: str, is_denoised: bool) -> str:
+    """As `separation_plan`, for the speakers; returns the name of the model that finds them."""
+    with translated_errors():
+        tool = _tool(DIARIZATION, model)
+        if is_denoised:
+            _tool(_DENOISING, None)
+        formats.resolve(output_format, asset_info(asset))
+    return tool.name
+
+
+def _tool(task: str, name: str | None) -> Tool:
+    """The tool of this name, or the first for the task, that may be used here and now."""
+    chosen = catalog.tools() if name is None else (catalog.tool(name),)
+    able = [tool for tool in chosen if tool.task == task]
+    if not able:
+        raise engine_errors.UnknownModel(f"The model '{name}' does something else.")
+    reasons = []
+    for tool in able:
+        availability = catalog.availability(tool)
+        if availability.is_installed:
+            return tool
+        reasons.append(f"The model '{tool.name}' is not available. {availability.reason}")
+    raise engine_errors.ModelUnavailable(" ".join(reasons))
+
+
 def asset_info(asset: Asset) -> AudioInfo:
     return AudioInfo(**{field.name: getattr(asset, field.name) for field in fields(AudioInfo)})
 
 
-def stem_info(job: Job) -> AudioInfo:
-    """How the stems of a job are written: as the recording, in the format that was ordered."""
+def output_info(job: Job) -> AudioInfo:
+    """How a job writes what it makes: as the recording, in the format that was ordered."""
     info = asset_info(job.asset)
     form = formats.resolve(job.output_format, info)
     return replace(

@@ -7,29 +7,33 @@ from dataclasses import asdict, dataclass
 from pathlib import Path, PurePath
 from uuid import UUID, uuid4
 
-from django.conf import settings
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.db.models.functions import Now
 
 from accounts.models import ApiKey, Workspace
-from billing.ledger import credits_hold, hold_release
+from billing.ledger import hold_release
 from billing.pricing import price_mcr
 from billing.selectors import rate_get
-from config.errors import EmptyFile, IdempotencyConflict, NotFound, Unavailable, WrongState
+from config.errors import EmptyFile, Unavailable, ValidationFailed, WrongState
 from jobs.deletions import assets_delete, upload_expires_at
-from jobs.logs import job_log_end, request_id
-from jobs.models import ENDED, Asset, AssetState, Job, JobEvent, JobState, Service
+from jobs.logs import job_log_end
+from jobs.models import ENDED, Asset, AssetState, Job, JobEvent, JobState, JobTimeline, Service
+from jobs.ordering import job_once, job_queue
 from jobs.outbox import job_ended
-from jobs.queue import wake_cleaning, wake_separation
+from jobs.queue import wake_cleaning
 from jobs.selectors import asset_get_for_workspace, job_get_for_workspace
-from jobs.separating import recording_probe, separation_plan
+from jobs.separating import recording_probe, separation_plan, speakers_plan
+from jobs.speaker_options import SpeakerOptions
 from jobs.storage import sha256_of, storage_save
 from jobs.webhooks import callback_url_check
 
 
 @dataclass(frozen=True)
 class Order:
-    """What a caller asks for; `stems` and `model` may be left to the catalogue."""
+    """What a caller asks for; `stems` and `model` may be left to the catalogue.
+
+    Only separation has stems, only speaker extraction has `speakers`.
+    """
 
     asset_uuid: UUID
     service: str
@@ -38,14 +42,17 @@ class Order:
     output_format: str
     # Told when the job ends.
     callback_url: str = ""
+    speakers: SpeakerOptions | None = None
 
     @property
     def sha256(self) -> str:
         """Tells whether a repeated order is the same one."""
         values = asdict(self)
         if not self.callback_url:
-            # Orders that were made before there were any keep their hash.
+            # Orders that were made before there were any keep their hash; so below.
             del values["callback_url"]
+        if self.speakers is None:
+            del values["speakers"]
         return hashlib.sha256(json.dumps(values, default=str).encode()).hexdigest()
 
 
@@ -115,17 +122,16 @@ def asset_delete(*, workspace: Workspace, asset_uuid: UUID) -> None:
 
 def job_estimate(*, workspace: Workspace, order: Order) -> Quote:
     asset = asset_get_for_workspace(workspace=workspace, asset_uuid=order.asset_uuid)
-    plan = separation_plan(
-        asset=asset, stems=order.stems, model=order.model, output_format=order.output_format
-    )
+    stems, model = _plan(asset, order)
     rate = rate_get(workspace=workspace, service=order.service)
     price = price_mcr(
         rate=rate,
         n_samples=asset.n_samples,
         sample_rate=asset.sample_rate,
-        n_stems=len(plan.stems),
+        # How many tracks there will be, nobody knows.
+        n_stems=max(1, len(stems)),
     )
-    return Quote(asset, plan.stems, plan.model.name, price)
+    return Quote(asset, stems, model, price)
 
 
 def job_create(
@@ -136,61 +142,61 @@ def job_create(
     idempotency_key: str | None = None,
 ) -> Job:
     """Order a job. The same order again under the same key is the same job."""
-    if idempotency_key is None:
-        return _job_create(workspace, api_key, order, None)
-    known = _job_of_key(workspace, order, idempotency_key)
-    if known is not None:
-        return known
-    try:
-        return _job_create(workspace, api_key, order, idempotency_key)
-    except IntegrityError:
-        # The same call beside this one was first; its transaction is committed by now.
-        known = _job_of_key(workspace, order, idempotency_key)
-        if known is None:
-            raise
-        return known
-
-
-def _job_of_key(workspace: Workspace, order: Order, idempotency_key: str) -> Job | None:
-    job = Job.objects.filter(workspace=workspace, idempotency_key=idempotency_key).first()
-    if job is None:
-        return None
-    if job.order_sha256 != order.sha256:
-        raise IdempotencyConflict
-    return job_get_for_workspace(workspace=workspace, job_uuid=job.uuid)
+    return job_once(
+        workspace=workspace,
+        order_sha256=order.sha256,
+        idempotency_key=idempotency_key,
+        make=lambda: _job_create(workspace, api_key, order, idempotency_key),
+    )
 
 
 @transaction.atomic
 def _job_create(
     workspace: Workspace, api_key: ApiKey | None, order: Order, idempotency_key: str | None
 ) -> Job:
-    """Price the order, hold the credits, queue the job: all of it or nothing."""
     if order.callback_url:
         callback_url_check(order.callback_url)
     quote = job_estimate(workspace=workspace, order=order)
-    # Locked until the job stands, so that the recording cannot be deleted under it.
-    asset = Asset.objects.select_for_update().get(pk=quote.asset.pk)
-    if asset.state != AssetState.READY:
-        raise NotFound("There is no such asset.")
-    job = Job.objects.create(
+    options = order.speakers or SpeakerOptions()
+    job = job_queue(
         workspace=workspace,
         api_key=api_key,
-        service=Service(order.service),
         asset=quote.asset,
+        price_mcr=quote.price_mcr,
+        service=Service(order.service),
         stems=list(quote.stems),
         model=quote.model,
         output_format=order.output_format,
+        options=options.to_json() if order.service == Service.SPEAKER_EXTRACTION else {},
         idempotency_key=idempotency_key,
         order_sha256=order.sha256,
-        price_mcr=quote.price_mcr,
         callback_url=order.callback_url,
-        request_id=request_id(),
-        is_preview=quote.asset.duration_s <= settings.PREVIEW_MAX_SECONDS,
     )
-    credits_hold(workspace=workspace, job_uuid=job.uuid, amount_mcr=job.price_mcr, api_key=api_key)
-    JobEvent.objects.create(job=job, kind="queued", attempt=0)
-    wake_separation()
     return job_get_for_workspace(workspace=workspace, job_uuid=job.uuid)
+
+
+def _plan(asset: Asset, order: Order) -> tuple[tuple[str, ...], str]:
+    """The stems and the model of an order, once it is known that it can be carried out."""
+    if order.service == Service.SPEAKER_EXTRACTION:
+        if order.stems is not None:
+            problem = "This service makes a track of each speaker; leave the stems out."
+            raise ValidationFailed(fields={"stems": [problem]})
+        options = order.speakers or SpeakerOptions()
+        options.check()
+        model = speakers_plan(
+            asset=asset,
+            model=order.model,
+            output_format=order.output_format,
+            is_denoised=options.denoise,
+        )
+        return (), model
+    if order.speakers is not None:
+        problem = f"The service {order.service} has no options; these are of speaker_extraction."
+        raise ValidationFailed(fields={"options": [problem]})
+    plan = separation_plan(
+        asset=asset, stems=order.stems, model=order.model, output_format=order.output_format
+    )
+    return plan.stems, plan.model.name
 
 
 @transaction.atomic
@@ -219,7 +225,7 @@ def job_cancel(*, workspace: Workspace, job_uuid: UUID) -> Job:
 
 @transaction.atomic
 def job_delete(*, workspace: Workspace, job_uuid: UUID) -> None:
-    """Delete an ended job and its stems for good; what was charged stays in the ledger."""
+    """Delete an ended job and all that it made for good; what was charged stays in the ledger."""
     job = job_get_for_workspace(workspace=workspace, job_uuid=job_uuid)
     deleted = Job.objects.filter(pk=job.pk, state__in=ENDED, deleted_at=None).update(
         deleted_at=Now(), swept_at=None
@@ -229,3 +235,5 @@ def job_delete(*, workspace: Workspace, job_uuid: UUID) -> None:
     # Also for what its attempts left behind, should all its stems be gone already.
     wake_cleaning()
     assets_delete(Asset.objects.filter(job=job))
+    # It may hold names of people.
+    JobTimeline.objects.filter(job=job).delete()

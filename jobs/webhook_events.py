@@ -13,8 +13,8 @@ from jobs.models import Asset, AssetState, Ingest, IngestKind, IngestState, Job,
 
 # That a job has started is not told: it would double the messages and nobody could act on it.
 EVENT_TYPES: Final[Mapping[str, str]] = {
-    "job.succeeded": "A job ended well; its stems are ready and its price was charged.",
-    "job.failed": "A job ended without stems; nothing was charged.",
+    "job.succeeded": "A job ended well; what it made is ready and its price was charged.",
+    "job.failed": "A job ended without results; nothing was charged.",
     "job.cancelled": "A job was stopped because its owner asked for it; nothing was charged.",
     "upload.ready": "A recording that was sent in parts is complete and can be used.",
     "upload.failed": "A recording that was sent in parts cannot be used.",
@@ -86,6 +86,7 @@ def _output(asset: Asset) -> dict[str, Any]:
     return {
         "id": str(asset.uuid),
         "stem": asset.stem,
+        "kind": asset.kind,
         "size_bytes": asset.size_bytes,
         "sha256": asset.sha256,
     }

@@ -13,7 +13,8 @@ import separation
 from config import health
 from jobs import separating
 from jobs.heartbeat import Heartbeat
-from tests.fakes.engine import separate_here
+from separation.speakers import Timeline, Turn, diarization
+from tests.fakes.engine import separate_here, speakers_here
 from tests.fakes.http import Server, says
 from tests.fakes.stripe import FakeStripe, Sender
 from tests.makers import make_key, make_prices, make_shop, make_tone, make_wav, make_workspace
@@ -134,7 +135,40 @@ def fake_separation(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
         )
 
     monkeypatch.setattr(separation, "separate", separate)
-    monkeypatch.setattr("jobs.runner.engine_separate", separate_here)
+    monkeypatch.setattr("jobs.work.separation.engine_separate", separate_here)
+    return calls
+
+
+@pytest.fixture
+def fake_diarization(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """Finds three speakers in whatever it is given, the real tracks are made of them.
+
+    SPEAKER_0 speaks for two fifths, SPEAKER_1 from then on and at the end, SPEAKER_2 in between;
+    the first two at once for a twentieth. Returns its calls.
+    """
+    calls: list[dict[str, Any]] = []
+
+    def diarize(input: Path, *, on_progress: Any, **options: Any) -> Timeline:
+        calls.append({"input": input, **options})
+        for step in ("load", "segment", "embed", "cluster"):
+            on_progress(step=step, completed=1, total=1)
+        duration_s = options["info"].duration_s
+        turns = [
+            ("SPEAKER_0", 0, 0.4, 0.9),
+            ("SPEAKER_1", 0.35, 0.6, 0.8),
+            ("SPEAKER_2", 0.6, 0.8, 0.7),
+            ("SPEAKER_1", 0.8, 0.9, 0.6),
+        ]
+        return Timeline(
+            tuple(
+                Turn(round(start * duration_s, 3), round(end * duration_s, 3), speaker, confidence)
+                for speaker, start, end, confidence in turns
+            ),
+            duration_s,
+        )
+
+    monkeypatch.setattr(diarization, "diarize", diarize)
+    monkeypatch.setattr("jobs.work.speakers.engine_speakers", speakers_here)
     return calls
 
 

@@ -1,6 +1,7 @@
 """Rows and recordings for tests."""
 
 import io
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -10,17 +11,21 @@ import numpy.typing as npt
 import soundfile
 from allauth.account.models import EmailAddress
 from django.core.management import call_command
+from django.db.models.functions import Now
 
 from accounts.api_keys import api_key_create
 from accounts.audit import OPERATOR
 from accounts.models import Membership, User, Workspace
 from accounts.tokens import sign_in_create
 from accounts.workspaces import workspace_create
-from billing.ledger import credits_grant
+from billing.ledger import credits_grant, hold_release
 from billing.models import Pack, Plan, Price
-from jobs.models import Asset, Job
+from jobs.models import Asset, Job, JobState, JobTimeline
 from jobs.runner import run_next_job
 from jobs.services import Order, asset_create, job_create
+from jobs.speaker_options import SpeakerOptions
+from separation.speakers import Timeline, Turn
+from separation.speakers.statistics import statistics as speaker_statistics
 
 PASSWORD = "correct horse battery"
 
@@ -149,6 +154,32 @@ def make_job(workspace: Workspace, asset: Asset, *, stems: tuple[str, ...] = ("v
         output_format="wav",
     )
     return job_create(workspace=workspace, api_key=None, order=order)
+
+
+def make_speaker_job(workspace: Workspace, asset: Asset, **options: Any) -> Job:
+    """`options` are those of SpeakerOptions."""
+    order = Order(
+        asset_uuid=asset.uuid,
+        service="speaker_extraction",
+        stems=None,
+        model=None,
+        output_format="wav",
+        speakers=SpeakerOptions(**options),
+    )
+    return job_create(workspace=workspace, api_key=None, order=order)
+
+
+def make_spoken_job(workspace: Workspace, asset: Asset) -> Job:
+    """A job that succeeded and found two speakers; it has no files."""
+    job = make_speaker_job(workspace, asset)
+    Job.objects.filter(pk=job.pk).update(state=JobState.SUCCEEDED, finished_at=Now())
+    hold_release(job_uuid=job.uuid)
+    turns = (Turn(0.0, 0.04, "SPEAKER_0", 0.9), Turn(0.05, 0.1, "SPEAKER_1", 0.8))
+    timeline = Timeline(turns, asset.duration_s)
+    statistics = [asdict(row) for row in speaker_statistics(timeline)]
+    JobTimeline.objects.create(job=job, turns=timeline.to_json(), statistics=statistics)
+    job.refresh_from_db()
+    return job
 
 
 def run_jobs() -> int:

@@ -1,7 +1,8 @@
-from jobs.models.assets import Asset, AssetState, Deletion, DeletionReason
+from jobs.models.assets import Asset, AssetState, Deletion, DeletionReason, OutputKind
 from jobs.models.ingests import INGEST_ENDED, Ingest, IngestKind, IngestPart, IngestState
 from jobs.models.job import ENDED, Job, JobEvent, JobPart, JobState, Service
 from jobs.models.tallies import Tally, TallyMark
+from jobs.models.timelines import JobTimeline
 from jobs.models.webhooks import (
     CallbackSecret,
     MessageState,
@@ -26,7 +27,9 @@ __all__ = [
     "JobEvent",
     "JobPart",
     "JobState",
+    "JobTimeline",
     "MessageState",
+    "OutputKind",
     "Service",
     "Tally",
     "TallyMark",

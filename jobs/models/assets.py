@@ -15,8 +15,15 @@ class AssetState(models.TextChoices):
     PURGED = "purged"
 
 
+class OutputKind(models.TextChoices):
+    STEM = "stem"
+    # All that one speaker says, and a few seconds of it to recognise the speaker by.
+    TRACK = "track"
+    CLIP = "clip"
+
+
 class Asset(models.Model):
-    """A stored file: an uploaded recording, or a stem that a job made."""
+    """A stored file: an uploaded recording, or something that a job made of one."""
 
     uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     workspace = models.ForeignKey(Workspace, on_delete=models.PROTECT, related_name="assets")
@@ -34,11 +41,14 @@ class Asset(models.Model):
     bits_per_sample = models.IntegerField(null=True)
     is_float = models.BooleanField()
     is_lossy = models.BooleanField()
-    # Set for a stem: the job that made it, and which stem it is.
+    # Of what a job made: the job, which stem or speaker it is, and in which way.
     job = models.ForeignKey(
         "jobs.Job", null=True, on_delete=models.PROTECT, related_name="stem_assets"
     )
     stem = models.CharField(max_length=64, blank=True)
+    kind = models.CharField(
+        max_length=16, choices=OutputKind, default=OutputKind.STEM, db_default=OutputKind.STEM
+    )
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     # When it is deleted by itself; null: never.
     expires_at = models.DateTimeField(null=True)
@@ -49,7 +59,12 @@ class Asset(models.Model):
                 condition=Q(state__in=AssetState.values), name="asset_state_known"
             ),
             models.UniqueConstraint(
-                fields=["job", "stem"], condition=Q(job__isnull=False), name="asset_stem_unique"
+                fields=["job", "stem", "kind"],
+                condition=Q(job__isnull=False),
+                name="asset_output_unique",
+            ),
+            models.CheckConstraint(
+                condition=Q(kind__in=OutputKind.values), name="asset_kind_known"
             ),
         ]
         indexes = [

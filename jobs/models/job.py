@@ -1,7 +1,7 @@
 import uuid
 
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import F, Q, Value
 from django.db.models.functions import Now
 
 from accounts.models import ApiKey, Workspace
@@ -21,6 +21,7 @@ ENDED = (JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED)
 
 class Service(models.TextChoices):
     SEPARATION = "separation"
+    SPEAKER_EXTRACTION = "speaker_extraction"
 
 
 class Job(models.Model):
@@ -34,6 +35,12 @@ class Job(models.Model):
     stems = models.JSONField()
     model = models.CharField(max_length=64)
     output_format = models.CharField(max_length=16)
+    # Of the service, as they were ordered (jobs/speaker_options.py); empty where it has none.
+    options = models.JSONField(default=dict, db_default=Value({}, models.JSONField()))
+    # The paid job whose stored turns this one uses, which is why it costs nothing.
+    source_job = models.ForeignKey(
+        "self", null=True, on_delete=models.PROTECT, related_name="merges"
+    )
     # A caller that repeats an order under the same key gets the same job, not a second one.
     idempotency_key = models.CharField(max_length=200, null=True)
     order_sha256 = models.CharField(max_length=64)
@@ -43,6 +50,8 @@ class Job(models.Model):
 
     state = models.CharField(max_length=16, choices=JobState, default=JobState.QUEUED)
     progress = models.FloatField(default=0)
+    # What is being done, in the library's words, as of the latest beat; empty unless it runs.
+    step = models.CharField(max_length=32, blank=True, default="", db_default="")
     error_code = models.CharField(max_length=64, blank=True)
     error_message = models.CharField(max_length=500, blank=True)
 
@@ -95,6 +104,9 @@ class Job(models.Model):
                 condition=Q(state=JobState.RUNNING, lease_until__isnull=False)
                 | ~Q(state=JobState.RUNNING) & Q(lease_until__isnull=True),
                 name="job_leased_while_running",
+            ),
+            models.CheckConstraint(
+                condition=Q(source_job=None) | Q(price_mcr=0), name="job_merge_is_free"
             ),
         ]
         indexes = [

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from billing.selectors import wallet_get
-from jobs import runner
 from jobs.cleaning import storage_clean
 from jobs.engine import EngineLost
 from jobs.heartbeat import Heartbeat
@@ -18,6 +17,7 @@ from jobs.models import Job
 from jobs.runner import run_next_job
 from jobs.services import job_cancel
 from jobs.storage import storage_delete, storage_save
+from jobs.work import separation as work_separation
 from separation import batching, catalog, engines
 from tests.fakes.engine import separate_here
 from tests.makers import make_asset, make_job, run_jobs
@@ -56,7 +56,7 @@ def _long_from_a_second(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("jobs.checkpoints._PAUSE_S", 0)
     # A thread would not see the rows of a test's open transaction.
     monkeypatch.setattr(Heartbeat, "_beat", lambda self: None)
-    monkeypatch.setattr(runner, "engine_separate", separate_here)
+    monkeypatch.setattr(work_separation, "engine_separate", separate_here)
 
 
 @pytest.fixture
@@ -83,10 +83,10 @@ def lose_after(n_parts: int, job: Job, error: Exception, monkeypatch: pytest.Mon
                     time.sleep(0.01)
                 raise error
 
-        monkeypatch.setattr(runner, "engine_separate", separate_here)
+        monkeypatch.setattr(work_separation, "engine_separate", separate_here)
         return separate_here(watch=watch, on_progress=report, **options)
 
-    monkeypatch.setattr(runner, "engine_separate", separate)
+    monkeypatch.setattr(work_separation, "engine_separate", separate)
 
 
 def contents(job: Job, media_dir: Path) -> dict[str, bytes]:

@@ -30,12 +30,12 @@ class Caller:
         self.has_enough = False
         arguments = {"input": "x", "output_dir": "x", "info": None, **arguments}
         self._future: Future[Any] = pool.submit(
-            engine.separate, arguments, watch=self._watch, on_progress=self._on_progress
+            engine.run, "separate", arguments, watch=self._watch, on_progress=self._on_progress
         )
 
     def process(self) -> int:
         """In which it was separated."""
-        return int(self._future.result(60).model)
+        return int(self._future.result(60)["result"]["model"])
 
     def error(self) -> BaseException | None:
         return self._future.exception(60)

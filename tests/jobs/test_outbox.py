@@ -124,6 +124,7 @@ def test_the_end_of_a_job_is_told_in_full_but_opens_nothing(alice: Workspace, tm
                 {
                     "id": str(stem.uuid),
                     "stem": "vocals",
+                    "kind": "stem",
                     "size_bytes": 123_456_789_012,
                     "sha256": "f" * 64,
                 }

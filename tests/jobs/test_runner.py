@@ -28,6 +28,8 @@ from jobs.scheduling import job_claim
 from jobs.services import job_cancel
 from jobs.storage import storage_save
 from jobs.tasks import separation_run
+from jobs.work import outputs
+from jobs.work import separation as work_separation
 from separation import errors as engine_errors
 from tests.e2e.processes import ROOT
 from tests.fakes.engine import separate_here
@@ -42,7 +44,7 @@ Stored = Callable[[], list[str]]
 def _beat_in_the_test(monkeypatch: pytest.MonkeyPatch) -> None:
     """A thread would not see the rows of a test's open transaction; its beats have own tests."""
     monkeypatch.setattr(Heartbeat, "_beat", lambda self: None)
-    monkeypatch.setattr(runner, "engine_separate", separate_here)
+    monkeypatch.setattr(work_separation, "engine_separate", separate_here)
 
 
 @pytest.fixture(autouse=True)
@@ -208,7 +210,7 @@ def test_files_of_a_failed_attempt_are_swept(
             raise OSError("the storage is away")
         real(key=key, path=path)
 
-    monkeypatch.setattr(runner, "storage_save", save_second_fails_once)
+    monkeypatch.setattr(outputs, "storage_save", save_second_fails_once)
     assert run_jobs() == 2
     job.refresh_from_db()
     assert (job.state, job.attempt) == ("succeeded", 2)
@@ -242,7 +244,7 @@ def test_a_worker_that_lost_its_job_leaves_nothing(
         real(key=key, path=path)
         Job.objects.filter(pk=job.pk).update(attempt=2)
 
-    monkeypatch.setattr(runner, "storage_save", save_while_another_takes_over)
+    monkeypatch.setattr(outputs, "storage_save", save_while_another_takes_over)
     assert run_jobs() == 1
     job.refresh_from_db()
     assert (job.state, job.attempt) == ("running", 2)
@@ -268,7 +270,7 @@ def test_what_a_lost_attempt_stored_after_the_end_is_swept_once_more(
     def refuse(**_: Any) -> None:
         raise OSError("the storage is away")
 
-    monkeypatch.setattr(runner, "storage_save", save_when_all_is_over)
+    monkeypatch.setattr(outputs, "storage_save", save_when_all_is_over)
     monkeypatch.setattr(runner, "storage_delete_tree", refuse)
     assert run_jobs() == 1
     assert len(stored()) == 3
@@ -292,7 +294,7 @@ def test_who_lost_the_job_tidies_up_though_the_database_was_restarted(
         connection.connection.close()
         raise LeaseLost
 
-    monkeypatch.setattr(runner, "engine_separate", separate)
+    monkeypatch.setattr(work_separation, "engine_separate", separate)
     monkeypatch.setattr("jobs.settling.time.sleep", lambda _: None)
     assert runner.run_next_job()
     assert stored() == [f"uploads/{job.asset.uuid}"]
@@ -341,7 +343,7 @@ def test_a_cancel_that_comes_before_the_end_is_not_charged(
     def save_while_the_owner_cancels(*, key: str, path: Path) -> None:
         job_cancel(workspace=job.workspace, job_uuid=job.uuid)
 
-    monkeypatch.setattr(runner, "storage_save", save_while_the_owner_cancels)
+    monkeypatch.setattr(outputs, "storage_save", save_while_the_owner_cancels)
     assert run_jobs() == 1
     job.refresh_from_db()
     assert (job.state, charged(job)) == ("cancelled", (0, 0))
@@ -491,7 +493,7 @@ print(sorted({"torch", "demucs", "onnx"} & set(sys.modules)))
 
 
 def beat_on_report(monkeypatch: pytest.MonkeyPatch) -> None:
-    def report(self: Heartbeat, progress: float) -> None:
+    def report(self: Heartbeat, progress: float, *, step: str = "") -> None:
         self._progress = progress
         self._keep_lease()
 

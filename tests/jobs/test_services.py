@@ -2,6 +2,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 from django.core.files.storage import FileSystemStorage
@@ -15,6 +16,7 @@ from jobs.models import Asset, AssetState, Job
 from jobs.scheduling import job_claim
 from jobs.selectors import asset_get_for_workspace
 from jobs.services import Order, asset_create, asset_delete, job_cancel, job_create, job_delete
+from jobs.speaker_options import SpeakerOptions
 from tests.makers import make_asset, make_job, make_wav, make_workspace, run_jobs
 
 pytestmark = pytest.mark.django_db
@@ -207,3 +209,21 @@ def test_the_same_order_in_parallel_is_one_job(tmp_path: Path):
     assert Job.objects.count() == 1
     assert wallet_get(workspace=workspace).held_mcr == 2_500
     assert ledger_discrepancies() == []
+
+
+def test_orders_of_before_keep_their_hash():
+    """Else an order that is repeated after an upgrade would be a conflict."""
+    asset_uuid = UUID("00000000-0000-4000-8000-000000000001")
+    old = [
+        Order(asset_uuid, "separation", ("vocals",), None, "wav"),
+        Order(asset_uuid, "separation", None, "htdemucs", "flac", "https://example.org/x"),
+    ]
+    assert [order.sha256 for order in old] == [
+        "433fd2d8f351d7737f59a5b441b67661221c12d52ead7bd2fe2e55cde25d82b2",
+        "aa64537bad3c423b0958af7ed7285522f385493a6a659950652dafd917f3682d",
+    ]
+    options = [None, SpeakerOptions(), SpeakerOptions(num_speakers=2)]
+    orders = [
+        Order(asset_uuid, "speaker_extraction", None, None, "wav", speakers=one) for one in options
+    ]
+    assert len({order.sha256 for order in orders}) == 3

@@ -10,10 +10,11 @@ import pytest
 from django.db import connection
 
 from accounts.models import Workspace
-from jobs import draining, runner
+from jobs import draining
 from jobs.draining import Crew, jobs_drain
 from jobs.instance import is_stop_requested
 from jobs.models import Job
+from jobs.work import separation as work_separation
 from tests.jobs.draining.desk import Desk
 from tests.makers import make_asset, make_job, make_workspace
 
@@ -28,7 +29,7 @@ def desk(monkeypatch: pytest.MonkeyPatch) -> Desk:
         desk.crew = crew
         return may_claim(crew)
 
-    monkeypatch.setattr(runner, "engine_separate", desk.separate)
+    monkeypatch.setattr(work_separation, "engine_separate", desk.separate)
     monkeypatch.setattr(Crew, "may_claim", look)
     monkeypatch.setattr(draining, "_LOOK_EVERY_S", 0.01)
     monkeypatch.setattr(draining, "_NOTHING_FOR_US_S", 0.01)

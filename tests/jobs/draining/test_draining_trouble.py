@@ -18,6 +18,7 @@ from jobs.heartbeat import Heartbeat
 from jobs.instance import FOLDER_VARIABLE, Pulse, stop_request
 from jobs.models import Job
 from jobs.services import job_cancel
+from jobs.work import separation as work_separation
 from tests.jobs.draining.desk import Desk, after_some_looks, assert_charged_once, states, until
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -164,7 +165,7 @@ def test_nothing_is_claimed_beside_a_job_that_hangs(
         goes_on.wait(60)
         return separate(watch=lambda: None, **options)
 
-    monkeypatch.setattr(runner, "engine_separate", hang)
+    monkeypatch.setattr(work_separation, "engine_separate", hang)
     monkeypatch.setattr(
         "jobs.heartbeat.time_limit_s", lambda work: 0 if work == hanging else 1_000_000
     )

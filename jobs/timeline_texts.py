@@ -1,0 +1,64 @@
+"""Who speaks when as a text, in the formats of other programs, and links to such texts."""
+
+from dataclasses import dataclass
+from pathlib import PurePath
+
+from django.conf import settings
+from django.core import signing
+
+from config.errors import NotFound, ValidationFailed
+from jobs.models import Job
+from jobs.speakers import Speakers, speakers_get_for_download
+from separation.speakers.edits import renamed
+from separation.speakers.formats import FORMATS, TextFormat
+from separation.speakers.statistics import SpeakerStatistics
+
+_SALT = "jobs.timeline"
+# Name of the format to its content type.
+TIMELINE_FORMATS = {name: form.content_type for name, form in FORMATS.items()}
+
+
+@dataclass(frozen=True)
+class TimelineText:
+    content: str
+    content_type: str
+    filename: str
+
+
+def timeline_text(speakers: Speakers, *, format_name: str) -> TimelineText:
+    """The stored turns in this format, with the names that the speakers have now."""
+    form = _format(format_name)
+    titles = speakers.titles
+    statistics = tuple(
+        SpeakerStatistics(**{**row, "speaker": titles[row["speaker"]]})
+        for row in speakers.row.statistics
+    )
+    # The recording may have been deleted, and its name with it.
+    name = PurePath(speakers.job.asset.filename).stem[:150] or "timeline"
+    content = form.write(renamed(speakers.timeline, titles), name, statistics)
+    return TimelineText(content, form.content_type, f"{name}.{form.extension}")
+
+
+def timeline_token(job: Job, *, format_name: str) -> str:
+    """A secret that allows to download one text for a while."""
+    _format(format_name)
+    return signing.dumps([str(job.uuid), format_name], salt=_SALT)
+
+
+def timeline_text_of_token(token: str) -> TimelineText:
+    try:
+        job_uuid, format_name = signing.loads(
+            token, salt=_SALT, max_age=settings.DOWNLOAD_URL_SECONDS
+        )
+    except signing.BadSignature:
+        # Expired or forged: both are the same "nothing here" for a stranger.
+        raise NotFound("This link is not valid or no longer valid.") from None
+    return timeline_text(speakers_get_for_download(job_uuid=job_uuid), format_name=format_name)
+
+
+def _format(name: str) -> TextFormat:
+    form = FORMATS.get(name)
+    if form is None:
+        problem = f"This must be one of: {', '.join(FORMATS)}."
+        raise ValidationFailed(fields={"format": [problem]})
+    return form
