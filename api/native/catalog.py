@@ -10,7 +10,16 @@ from api.authentication import workspace_of
 from api.native.base import OPEN, NativeApi
 from billing.models import Price
 from billing.selectors import prices_list
-from jobs.catalog import ModelOffer, StemOffer, model_offers, stem_offers
+from jobs.catalog import (
+    ModelOffer,
+    ServiceOffer,
+    StemOffer,
+    ToolOffer,
+    model_offers,
+    service_offers,
+    stem_offers,
+    tool_offers,
+)
 
 
 class StemSerializer(serializers.Serializer[StemOffer]):
@@ -35,6 +44,30 @@ class ModelSerializer(serializers.Serializer[ModelOffer]):
     measured_on = serializers.CharField()
 
 
+class ToolSerializer(serializers.Serializer[ToolOffer]):
+    """A model that makes no stems."""
+
+    name = serializers.CharField()
+    title = serializers.CharField()
+    task = serializers.CharField(help_text="What it does, such as `diarization`.")
+    available = serializers.BooleanField()
+    availability = serializers.CharField(help_text="Why it is available, or why not.")
+    licence = serializers.CharField(help_text="Of the weights.")
+    licence_summary = serializers.CharField()
+    commercial_use = serializers.BooleanField()
+    source = serializers.CharField()  # type: ignore[assignment]
+
+
+class ServiceSerializer(serializers.Serializer[ServiceOffer]):
+    name = serializers.CharField(help_text="The `service` of an order, and of a price.")
+    title = serializers.CharField()
+    description = serializers.CharField()
+    models = serializers.ListField(
+        child=serializers.CharField(), help_text="Names of `models` or `tools`."
+    )
+    available = serializers.BooleanField()
+
+
 class PriceSerializer(serializers.Serializer[Price]):
     service = serializers.CharField()
     unit = serializers.CharField()
@@ -43,8 +76,10 @@ class PriceSerializer(serializers.Serializer[Price]):
 
 
 class CatalogSerializer(serializers.Serializer[Any]):
+    services = ServiceSerializer(many=True)
     stems = StemSerializer(many=True)
     models = ModelSerializer(many=True)
+    tools = ToolSerializer(many=True)
     prices = PriceSerializer(many=True)
     max_upload_bytes = serializers.IntegerField()
     max_duration_s = serializers.IntegerField()
@@ -57,11 +92,13 @@ class CatalogApi(NativeApi):
 
     @extend_schema(operation_id="catalog_read", responses=CatalogSerializer)
     def get(self, request: Request) -> Response:
-        """Stems, models with their licences and measured quality, prices, limits."""
+        """Services, stems, models with their licences and measured quality, prices, limits."""
         workspace = workspace_of(request) if request.auth else None
         body = {
+            "services": service_offers(),
             "stems": stem_offers(),
             "models": model_offers(),
+            "tools": tool_offers(),
             "prices": prices_list(workspace=workspace),
             "max_upload_bytes": settings.UPLOAD_MAX_BYTES,
             "max_duration_s": settings.RECORDING_MAX_SECONDS,

@@ -1,7 +1,6 @@
 from typing import Any
 from uuid import UUID
 
-from django.urls import reverse
 from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_field
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -9,14 +8,57 @@ from rest_framework.response import Response
 
 from accounts.scopes import JOBS_READ, JOBS_WRITE
 from api.authentication import principal_of, workspace_of
+from api.links import asset_url
 from api.native.base import NativeApi, StrictSerializer, page_response
 from billing.pricing import credits_text
 from config.errors import ValidationFailed
-from jobs.models import Asset, Job, Service
+from jobs.models import Asset, Job, OutputKind, Service
 from jobs.selectors import job_get_for_workspace, job_list
 from jobs.separating import format_name
 from jobs.services import Order, Quote, job_cancel, job_create, job_delete, job_estimate
-from jobs.storage import download_token
+from jobs.speaker_options import (
+    MAX_LUFS,
+    MAX_SPEAKERS,
+    MIN_LUFS,
+    OVERLAPS,
+    PAUSES,
+    SpeakerOptions,
+)
+
+
+class SpeakerOptionsSerializer(StrictSerializer):
+    """How a conversation is taken apart. Leave the counts out unless you know them."""
+
+    num_speakers = serializers.IntegerField(
+        required=False, allow_null=True, min_value=1, max_value=MAX_SPEAKERS
+    )
+    min_speakers = serializers.IntegerField(
+        required=False, allow_null=True, min_value=1, max_value=MAX_SPEAKERS
+    )
+    max_speakers = serializers.IntegerField(
+        required=False, allow_null=True, min_value=1, max_value=MAX_SPEAKERS
+    )
+    pauses = serializers.ChoiceField(
+        required=False,
+        choices=PAUSES,
+        help_text="`keep`: each track is as long as the recording; `close`: only what is said.",
+    )
+    loudness = serializers.FloatField(
+        required=False,
+        allow_null=True,
+        min_value=MIN_LUFS,
+        max_value=MAX_LUFS,
+        help_text="LUFS that each track is brought to; left as it is without.",
+    )
+    denoise = serializers.BooleanField(required=False)
+    overlap = serializers.ChoiceField(
+        required=False,
+        choices=OVERLAPS,
+        help_text="Where several speak at once.",
+    )
+    clips = serializers.BooleanField(
+        required=False, help_text="Whether a sample of each speaker is made."
+    )
 
 
 class OrderSerializer(StrictSerializer):
@@ -40,6 +82,9 @@ class OrderSerializer(StrictSerializer):
         help_text="`wav` (in the recording's own depth), `wav16`, `wav24`, `wav32f`, `flac`, "
         "`flac16`, `flac24` or `mp3`.",
     )
+    options = SpeakerOptionsSerializer(
+        required=False, help_text="Of `speaker_extraction` only; it has no `stems`."
+    )
     callback_url = serializers.CharField(
         required=False,
         max_length=2000,
@@ -48,6 +93,7 @@ class OrderSerializer(StrictSerializer):
 
     def order(self) -> Order:
         values = self.validated_data
+        options = values.get("options")
         return Order(
             asset_uuid=values["asset"],
             service=values["service"],
@@ -55,6 +101,7 @@ class OrderSerializer(StrictSerializer):
             model=values.get("model"),
             output_format=values["format"],
             callback_url=values.get("callback_url", ""),
+            speakers=None if options is None else SpeakerOptions(**options),
         )
 
 
@@ -73,12 +120,16 @@ class QuoteSerializer(serializers.Serializer[Quote]):
 
 
 class OutputSerializer(serializers.Serializer[Asset]):
-    """A stem that was made. The link works without a key until it expires."""
+    """A file that was made. The link works without a key until it expires."""
 
     id = serializers.UUIDField(
-        source="uuid", help_text="Also the `asset` of a further job, to take the stem apart."
+        source="uuid", help_text="Also the `asset` of a further job, to take the file apart."
     )
-    stem = serializers.CharField()
+    kind = serializers.ChoiceField(
+        choices=OutputKind.choices,
+        help_text="`track`: all that one speaker says; `clip`: a few seconds of it.",
+    )
+    stem = serializers.CharField(help_text="Or the label of a speaker.")
     filename = serializers.CharField()
     size_bytes = serializers.IntegerField()
     sha256 = serializers.CharField()
@@ -95,8 +146,7 @@ class OutputSerializer(serializers.Serializer[Asset]):
         return format_name(asset)
 
     def get_download_url(self, asset: Asset) -> str:
-        path = reverse("native-download", args=[download_token(str(asset.uuid))])
-        return str(self.context["request"].build_absolute_uri(path))
+        return asset_url(asset, request=self.context["request"])
 
 
 class JobErrorSerializer(serializers.Serializer[Job]):
@@ -114,7 +164,18 @@ class JobSerializer(serializers.Serializer[Job]):
     stems = serializers.ListField(child=serializers.CharField())
     model = serializers.CharField()
     format = serializers.CharField(source="output_format")
+    options = serializers.DictField(help_text="As ordered; empty for a `separation`.")
+    source_job = serializers.UUIDField(
+        source="source_job.uuid",
+        default=None,
+        allow_null=True,
+        help_text="Of a job that merged speakers: the one that was paid.",
+    )
     progress = serializers.FloatField(help_text="0 to 1")
+    step = serializers.CharField(
+        help_text="What is being done while it runs: `load`, `separate`; of a "
+        "`speaker_extraction`: `load`, `segment`, `embed`, `cluster`, `tracks`."
+    )
     attempt = serializers.IntegerField()
     price_mcr = serializers.IntegerField(help_text="Held while the job runs.")
     charged_mcr = serializers.IntegerField(help_text="0 unless the job succeeded.")
@@ -122,7 +183,7 @@ class JobSerializer(serializers.Serializer[Job]):
     error = serializers.SerializerMethodField()
     outputs = OutputSerializer(
         many=True,
-        help_text="What is still kept: stems that expired or were deleted are not listed "
+        help_text="What is still kept: files that expired or were deleted are not listed "
         "(`/v1/deletions` lists them).",
     )
     cancel_requested_at = serializers.DateTimeField(allow_null=True)
@@ -150,7 +211,7 @@ IDEMPOTENCY_KEY = OpenApiParameter(
 )
 
 
-def _idempotency_key(request: Request) -> str | None:
+def idempotency_key(request: Request) -> str | None:
     key = request.headers.get("Idempotency-Key")
     if key is not None and not (0 < len(key) <= 200 and key.isprintable()):
         problem = "Send 1 to 200 printable characters."
@@ -176,7 +237,7 @@ class JobsApi(NativeApi):
             workspace=principal.workspace,
             api_key=principal.api_key,
             order=serializer.order(),
-            idempotency_key=_idempotency_key(request),
+            idempotency_key=idempotency_key(request),
         )
         return Response(job_body(job, request), status=201)
 
@@ -205,13 +266,13 @@ class JobApi(NativeApi):
 
     @extend_schema(operation_id="job_read", responses=JobSerializer)
     def get(self, request: Request, job_uuid: UUID) -> Response:
-        """A job: its state, progress, price and, once it succeeded, its stems."""
+        """A job: its state, progress, price and, once it succeeded, what it made."""
         job = job_get_for_workspace(workspace=workspace_of(request), job_uuid=job_uuid)
         return Response(job_body(job, request))
 
     @extend_schema(operation_id="job_delete", responses={204: None})
     def delete(self, request: Request, job_uuid: UUID) -> Response:
-        """Delete an ended job and its stems for good."""
+        """Delete an ended job and all that it made for good."""
         job_delete(workspace=workspace_of(request), job_uuid=job_uuid)
         return Response(status=204)
 

@@ -34,6 +34,12 @@ from api.native.multipart_uploads import (
     PartLinksApi,
     UploadPartApi,
 )
+from api.native.speakers import (
+    JobSpeakersApi,
+    JobSpeakersMergeApi,
+    JobTimelineApi,
+    TimelineDownloadApi,
+)
 from api.native.uploads import UploadApi, UploadsApi
 from api.native.webhooks import (
     CallbackSecretApi,
@@ -82,6 +88,13 @@ urlpatterns = [
     path("jobs/<uuid:job_uuid>", JobApi.as_view(), name="native-job-detail"),
     path("jobs/<uuid:job_uuid>/cancel", JobCancelApi.as_view(), name="native-job-cancel"),
     path("jobs/<uuid:job_uuid>/events", JobEventsApi.as_view(), name="native-job-events"),
+    path("jobs/<uuid:job_uuid>/speakers", JobSpeakersApi.as_view(), name="native-job-speakers"),
+    path(
+        "jobs/<uuid:job_uuid>/speakers/merge",
+        JobSpeakersMergeApi.as_view(),
+        name="native-job-speakers-merge",
+    ),
+    path("jobs/<uuid:job_uuid>/timeline", JobTimelineApi.as_view(), name="native-job-timeline"),
     path("auth/token", TokenApi.as_view(), name="native-auth-token"),
     path("auth/refresh", TokenRefreshApi.as_view(), name="native-auth-refresh"),
     path("auth/revoke", TokenRevokeApi.as_view(), name="native-auth-revoke"),
@@ -93,6 +106,7 @@ urlpatterns = [
     path("keys/<uuid:key_uuid>/roll", KeyRollApi.as_view(), name="native-key-roll"),
     path("audit", AuditApi.as_view(), name="native-audit"),
     path("downloads/<str:token>", DownloadApi.as_view(), name="native-download"),
+    path("timelines/<str:token>", TimelineDownloadApi.as_view(), name="native-timeline-download"),
     path("credits", CreditsApi.as_view(), name="native-credits"),
     path("credits/ledger", LedgerApi.as_view(), name="native-ledger"),
     path("webhooks", WebhooksApi.as_view(), name="native-webhook-list"),

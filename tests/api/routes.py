@@ -13,6 +13,7 @@ OPEN = {
     "native-auth-refresh",
     "native-auth-revoke",
     "native-download",
+    "native-timeline-download",
     "native-upload-part",
     "native-billing-packs",
     "native-catalog",

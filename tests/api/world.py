@@ -25,6 +25,7 @@ from jobs.importing import import_create
 from jobs.models import Ingest, Job, JobState, WebhookEndpoint, WebhookMessage
 from jobs.services import asset_delete
 from jobs.storage import download_token
+from jobs.timeline_texts import timeline_token
 from jobs.webhooks import endpoint_create, endpoint_test
 from tests.makers import (
     PASSWORD,
@@ -32,6 +33,7 @@ from tests.makers import (
     make_job,
     make_key,
     make_member,
+    make_spoken_job,
     make_token,
     make_wav,
     make_workspace,
@@ -111,6 +113,7 @@ def make_world(folder: Path) -> World:
     waiting, ended = make_job(workspace, asset), make_job(workspace, asset)
     Job.objects.filter(pk=ended.pk).update(state=JobState.FAILED, finished_at=Now())
     hold_release(job_uuid=ended.uuid)
+    spoken = make_spoken_job(workspace, asset)
     deleted = make_asset(workspace, folder)
     asset_delete(workspace=workspace, asset_uuid=deleted.uuid)
     invitation, invitation_token = _invitation(workspace, owner, people["stranger"].email)
@@ -155,6 +158,8 @@ def make_world(folder: Path) -> World:
         ("native-import-list", "POST"): {"url": "https://media.example.org/a.wav"},
         ("native-job-list", "POST"): order,
         ("native-job-estimate", "POST"): order,
+        ("native-job-speakers", "PATCH"): {"names": {"SPEAKER_0": "Alice"}},
+        ("native-job-speakers-merge", "POST"): {"groups": [["SPEAKER_0", "SPEAKER_1"]]},
         ("native-auth-token", "POST"): {"email": owner.email, "password": PASSWORD},
         ("native-auth-refresh", "POST"): {"refresh_token": sign_in.refresh_token},
         ("native-auth-revoke", "POST"): {"refresh_token": sign_in.refresh_token},
@@ -179,6 +184,10 @@ def make_world(folder: Path) -> World:
     }
     ids_of_route: dict[str, dict[str, object]] = {
         "native-job-cancel": {"job_uuid": waiting.uuid},
+        "native-job-speakers": {"job_uuid": spoken.uuid},
+        "native-job-speakers-merge": {"job_uuid": spoken.uuid},
+        "native-job-timeline": {"job_uuid": spoken.uuid},
+        "native-timeline-download": {"token": timeline_token(spoken, format_name="rttm")},
         "native-multipart-parts": {"upload_uuid": multipart.uuid},
         "native-multipart-complete": {"upload_uuid": multipart.uuid},
         "native-upload-part": {"token": multipart.token},

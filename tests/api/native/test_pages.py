@@ -23,6 +23,16 @@ def test_the_catalogue_names_stems_models_prices_and_limits(client: Client):
         for service, unit, amount_mcr, quantity in sorted(SHIPPED_PRICES)
     ]
     assert body["max_duration_s"] > 0
+    services = {service["name"]: service for service in body["services"]}
+    assert services["separation"]["models"] == list(models)
+    assert services["separation"]["available"] is True
+    assert services["speaker_extraction"]["available"] is True
+    assert services["speaker_extraction"]["models"][0] == "pyannote-wespeaker"
+    tools = {tool["name"]: tool for tool in body["tools"]}
+    finder = tools["pyannote-wespeaker"]
+    assert (finder["task"], finder["available"]) == ("diarization", True)
+    assert (finder["licence"], finder["commercial_use"]) == ("MIT AND CC-BY-4.0", True)
+    assert "pyannote-wespeaker" not in models
 
 
 def test_a_model_without_weights_is_listed_as_unavailable(
@@ -32,6 +42,8 @@ def test_a_model_without_weights_is_listed_as_unavailable(
     body = client.get("/v1/catalog").json()
     assert {model["available"] for model in body["models"]} == {False}
     assert {stem["available"] for stem in body["stems"]} == {False}
+    assert {tool["available"] for tool in body["tools"]} == {False}
+    assert {service["available"] for service in body["services"]} == {False}
 
 
 def test_the_schema_names_every_path(client: Client):

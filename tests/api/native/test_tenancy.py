@@ -7,9 +7,9 @@ import pytest
 from django.test import Client
 
 from jobs.heartbeat import Heartbeat
-from jobs.models import Asset, Job
+from jobs.models import Asset, Job, JobTimeline
 from tests.api.routes import OPEN, Route, native_routes
-from tests.makers import make_asset, make_job, run_jobs
+from tests.makers import make_asset, make_job, make_spoken_job, run_jobs
 
 pytestmark = pytest.mark.django_db
 
@@ -95,6 +95,9 @@ def test_every_route_is_covered():
         ("native-asset-detail", "delete"),
         ("native-job-cancel", "post"),
         ("native-job-events", "head"),
+        ("native-job-speakers", "patch"),
+        ("native-job-speakers-merge", "post"),
+        ("native-job-timeline", "get"),
     }
 
 
@@ -117,6 +120,31 @@ def test_a_stranger_finds_nothing(
     response = getattr(alice_client, method)(path)
     response.close()
     assert response.status_code in {200, 204, 409}
+
+
+def test_a_stranger_finds_no_speakers(
+    alice: Any, alice_client: Client, charlie_client: Client, tmp_path: Path
+):
+    """With bodies that would do, of a job that has speakers; the owner finds them."""
+    spoken = make_spoken_job(alice, make_asset(alice, tmp_path))
+    path, kind = f"/v1/jobs/{spoken.uuid}", "application/json"
+
+    def answers(client: Client) -> list[int]:
+        return [
+            response.status_code
+            for response in (
+                client.get(f"{path}/speakers"),
+                client.get(f"{path}/timeline?format=rttm"),
+                client.patch(f"{path}/speakers", {"names": {"SPEAKER_0": "Mine"}}, kind),
+                client.post(
+                    f"{path}/speakers/merge", {"groups": [["SPEAKER_0", "SPEAKER_1"]]}, kind
+                ),
+            )
+        ]
+
+    assert answers(charlie_client) == [404] * 4
+    assert (JobTimeline.objects.get().names, Job.objects.count()) == ({}, 1)
+    assert answers(alice_client) == [200, 200, 200, 201]
 
 
 @pytest.mark.parametrize("path", ["/v1/jobs", "/v1/jobs/estimate"])
