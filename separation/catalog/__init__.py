@@ -8,8 +8,9 @@ from __future__ import annotations
 import functools
 import os
 import tomllib
+from collections.abc import Iterable
 from importlib import resources
-from typing import Any
+from typing import Any, TypeVar
 
 from separation import weights
 from separation.catalog.entries import (
@@ -40,11 +41,15 @@ __all__ = [
     "availability",
     "model",
     "models",
+    "package",
+    "packages",
     "stem",
     "stems",
     "tool",
     "tools",
 ]
+
+AnyPackage = TypeVar("AnyPackage", bound=Package)
 
 
 def _read(name: str) -> dict[str, Any]:
@@ -86,6 +91,11 @@ def stem(name: str) -> Stem:
     raise UnknownStem(f"There is no stem named '{name}'; known stems are {known}.")
 
 
+def packages() -> tuple[Package, ...]:
+    """Return all that has weights: every model, then every tool."""
+    return (*models(), *tools())
+
+
 def model(name: str) -> Model:
     """Return one model.
 
@@ -94,11 +104,7 @@ def model(name: str) -> Model:
     UnknownModel
         If no model has this name.
     """
-    for candidate in models():
-        if candidate.name == name:
-            return candidate
-    known = ", ".join(candidate.name for candidate in models())
-    raise UnknownModel(f"There is no model named '{name}'; known models are {known}.")
+    return _named(name, models())
 
 
 def tool(name: str) -> Tool:
@@ -109,11 +115,26 @@ def tool(name: str) -> Tool:
     UnknownModel
         If no tool has this name.
     """
-    for candidate in tools():
-        if candidate.name == name:
-            return candidate
-    known = ", ".join(candidate.name for candidate in tools())
-    raise UnknownModel(f"There is no model named '{name}'; known models are {known}.")
+    return _named(name, tools())
+
+
+def package(name: str) -> Package:
+    """Return one model or tool.
+
+    Raises
+    ------
+    UnknownModel
+        If neither has this name.
+    """
+    return _named(name, packages())
+
+
+def _named(name: str, candidates: Iterable[AnyPackage]) -> AnyPackage:
+    by_name = {candidate.name: candidate for candidate in candidates}
+    if name not in by_name:
+        known = ", ".join(by_name)
+        raise UnknownModel(f"There is no model named '{name}'; known models are {known}.")
+    return by_name[name]
 
 
 def availability(model: Package) -> Availability:

@@ -1,4 +1,4 @@
-"""`catalog` lists what stems and models there are; `models install` fetches weights."""
+"""`catalog` lists what stems, models and tools there are; `models install` fetches weights."""
 
 from __future__ import annotations
 
@@ -20,22 +20,25 @@ def add_catalog_arguments(parser: argparse.ArgumentParser) -> None:
 def add_models_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(required=True, metavar="ACTION")
     install = actions.add_parser("install", help="fetch and verify weights")
-    install.add_argument("names", nargs="*", metavar="NAME", help="all models when left out")
+    install.add_argument("names", nargs="*", metavar="NAME", help="all when left out")
     install.set_defaults(command=_install)
 
 
 def _install(options: argparse.Namespace) -> None:
-    chosen = [catalog.model(name) for name in options.names] or catalog.models()
-    for model in chosen:
-        state = catalog.availability(model)
+    chosen = [catalog.package(name) for name in options.names]
+    for package in chosen or catalog.packages():
+        state = catalog.availability(package)
         is_forbidden = state.status is catalog.AvailabilityStatus.FORBIDDEN
-        if state.is_installed or (is_forbidden and not options.names):
-            echo(f"{model.name}: {state.reason}")
+        if state.is_installed:
+            echo(f"{package.name}: {state.reason}")
+        elif not options.names and (is_forbidden or package.is_gated):
+            echo(f"{package.name}: {state.reason}")
+            continue
         else:
-            weights.install(model, report=echo)
-            echo(f"{model.name}: licence: {model.licence.summary}")
-        if not is_forbidden:
-            _prepare(model)
+            weights.install(package, report=echo)
+            echo(f"{package.name}: licence: {package.licence.summary}")
+        if isinstance(package, catalog.Model):
+            _prepare(package)
 
 
 def _prepare(model: catalog.Model) -> None:
@@ -50,7 +53,8 @@ def _prepare(model: catalog.Model) -> None:
 
 def _catalog(options: argparse.Namespace) -> None:
     if options.json:
-        echo(json.dumps({"stems": _stems_json(), "models": _models_json()}))
+        parts = {"stems": _stems_json(), "models": _models_json(), "tools": _tools_json()}
+        echo(json.dumps(parts))
         return
     for stem in _stems_json():
         makers = ", ".join(stem["models"]) if stem["is_available"] else "unavailable"
@@ -61,6 +65,11 @@ def _catalog(options: argparse.Namespace) -> None:
         echo(f"  licence  {model['licence']['id']}: {model['licence']['summary']}")
         echo(f"  source   {'; '.join(model['sources'])}")
         echo(f"  quality  {_quality_line(model['quality'])}")
+    for tool in _tools_json():
+        echo(f"\n{tool['name']}: {tool['title']} ({tool['status']})")
+        echo(f"  task     {tool['task']}")
+        echo(f"  licence  {tool['licence']['id']}: {tool['licence']['summary']}")
+        echo(f"  source   {'; '.join(tool['sources'])}")
 
 
 def _quality_line(quality: Mapping[str, Any]) -> str:
@@ -89,30 +98,41 @@ def _stems_json() -> list[dict[str, Any]]:
 
 
 def _models_json() -> list[dict[str, Any]]:
-    rows = []
-    for model in catalog.models():
-        state = catalog.availability(model)
-        rows.append(
-            {
-                "name": model.name,
-                "title": model.title,
-                "stems": list(model.stems),
-                "status": str(state.status),
-                "reason": state.reason,
-                "sample_rate": model.sample_rate,
-                "segment_s": model.segment_s,
-                "min_memory_mb": model.min_memory_mb,
-                "licence": {
-                    "id": model.licence.id,
-                    "summary": model.licence.summary,
-                    "commercial_use": model.licence.commercial_use,
-                    "declared_in": model.licence.declared_in,
-                },
-                "sources": [source.label for source in model.sources],
-                "quality": {
-                    "measured_on": model.quality.measured_on,
-                    "sdr_db": dict(model.quality.sdr_db),
-                },
-            }
-        )
-    return rows
+    return [
+        {
+            **_package_json(model),
+            "stems": list(model.stems),
+            "sample_rate": model.sample_rate,
+            "segment_s": model.segment_s,
+            "min_memory_mb": model.min_memory_mb,
+            "quality": {
+                "measured_on": model.quality.measured_on,
+                "sdr_db": dict(model.quality.sdr_db),
+            },
+        }
+        for model in catalog.models()
+    ]
+
+
+def _tools_json() -> list[dict[str, Any]]:
+    return [
+        {**_package_json(tool), "task": tool.task, "sample_rate": tool.sample_rate}
+        for tool in catalog.tools()
+    ]
+
+
+def _package_json(package: catalog.Package) -> dict[str, Any]:
+    state = catalog.availability(package)
+    return {
+        "name": package.name,
+        "title": package.title,
+        "status": str(state.status),
+        "reason": state.reason,
+        "licence": {
+            "id": package.licence.id,
+            "summary": package.licence.summary,
+            "commercial_use": package.licence.commercial_use,
+            "declared_in": package.licence.declared_in,
+        },
+        "sources": [source.label for source in package.sources],
+    }
