@@ -5,15 +5,17 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import onnxruntime
 import pytest
 import soxr  # type: ignore[import-untyped]
+import torch
 
 from separation import catalog, weights
 from separation.engines import processor
-from separation.errors import EngineClosed, InvalidRequest, ModelForbidden
+from separation.errors import EngineClosed, InvalidRequest, ModelForbidden, OutOfMemory
 from separation.speakers import fbank, networks
 from separation.speakers.networks import (
     CHUNK_FRAMES,
@@ -203,6 +205,41 @@ def test_closed_networks_say_so(tool, monkeypatch, backend):
     ):
         with pytest.raises(EngineClosed):
             call()
+
+
+def test_want_of_memory_is_said_as_such(load, chunks, monkeypatch):
+    loaded = load("torch-f32")
+    monkeypatch.setattr(
+        loaded, "_segmentation", mock.Mock(side_effect=torch.OutOfMemoryError("CUDA out of memory"))
+    )
+    with pytest.raises(OutOfMemory):
+        loaded.segment(chunks[:1])
+    monkeypatch.setattr(loaded, "_segmentation", mock.Mock(side_effect=RuntimeError("broken")))
+    with pytest.raises(RuntimeError, match="broken"):
+        loaded.segment(chunks[:1])
+
+
+def test_a_gpu_is_given_more_chunks_at_once(load, tool, chunks, monkeypatch):
+    loaded = load("torch-f32")
+    seen = []
+
+    def watched(batch):
+        seen.append(len(batch))
+        return torch.zeros(len(batch), CHUNK_FRAMES, 7)
+
+    monkeypatch.setattr(loaded, "_segmentation", watched)
+    many = np.zeros((loaded.batch_size + 3, CHUNK_SAMPLES), np.float32)
+    assert loaded.segment(many).shape == (len(many), CHUNK_FRAMES, 7)
+    assert seen == [loaded.batch_size, 3]
+    monkeypatch.setattr(loaded, "_device", torch.device("meta"))
+    assert loaded.batch_size > 16
+
+
+@pytest.mark.parametrize("backend", ["openvino-f32", "torch-f32"])
+@pytest.mark.parametrize("n_frames", [1, 8, 9, 24])
+def test_short_features_make_rows_for_what_there_is(load, backend, n_frames):
+    rows = load(backend).trunk(np.ones((2, n_frames, 80), np.float32))
+    assert rows.shape == (2, -(-n_frames // TRUNK_STRIDE), TRUNK_SIZE)
 
 
 @pytest.mark.parametrize("block", [1, 159, 160, 399, 7777, 10**6])

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from separation.catalog import Tool
-from separation.errors import EngineClosed
+from separation.errors import EngineClosed, OutOfMemory, is_out_of_memory
 from separation.speakers.networks import FloatArray, Networks
 from separation.speakers.networks.layers import Segmentation, Trunk
 from separation.speakers.networks.onnx_graphs import Projection
@@ -77,10 +77,15 @@ class EagerNetworks:
     def _run(self, network: nn.Module | None, inputs: FloatArray) -> FloatArray:
         if network is None:
             raise EngineClosed("The networks are not loaded.")
-        batch = torch.from_numpy(np.ascontiguousarray(inputs, np.float32)).to(self._device)
-        # Products of shorter numbers, which cuDNN takes where it may, name other classes.
-        with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
-            result: FloatArray = network(batch).cpu().contiguous().numpy()
+        batch = torch.from_numpy(np.array(inputs, np.float32)).to(self._device)
+        try:
+            # Products of shorter numbers, which cuDNN takes where it may, name other classes.
+            with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+                result: FloatArray = network(batch).cpu().contiguous().numpy()
+        except RuntimeError as error:
+            if is_out_of_memory(error):
+                raise OutOfMemory("There was not enough memory for the model.") from error
+            raise
         return result
 
 
