@@ -11,8 +11,10 @@ import psutil
 import pytest
 
 import separation
-from jobs.engine import EngineLost, EngineProcess, engine_separate
+from jobs.engine import EngineLost, EngineProcess, engine_separate, engine_speakers
 from separation import errors
+from separation.speakers import Timeline, Turn
+from separation.speakers.extract import extract_speakers
 from tests.makers import make_wav
 
 MODEL = "spleeter-2stems"
@@ -100,6 +102,62 @@ def test_an_error_of_the_library_is_the_same_here(
         pids.add(engine.pid)
     assert len(pids) == 1
     assert None not in pids
+
+
+def test_it_makes_tracks_of_known_turns_as_the_library_does(
+    engine: EngineProcess, recording: Path, tmp_path: Path
+):
+    info = separation.probe(recording)
+    timeline = Timeline((Turn(0.1, 1.5, "SPEAKER_0", 0.9), Turn(1.2, 2.9, "SPEAKER_1", 0.8)), 3.0)
+    steps: list[str] = []
+    found = engine_speakers(
+        recording=recording,
+        folder=tmp_path / "out",
+        info=info,
+        watch=lambda: None,
+        on_progress=lambda step, **_: steps.append(step),
+        timeline=timeline.to_json(),
+        count={"exact": None, "minimum": None, "maximum": None},
+        output_format="flac",
+        pauses="close",
+    )
+    expected = extract_speakers(
+        recording,
+        tmp_path / "there",
+        info=info,
+        timeline=timeline,
+        output_format="flac",
+        pauses="close",
+    )
+    assert found.timeline == timeline
+    assert (found.speakers, found.overlaps) == (expected.speakers, expected.overlaps)
+    for here, there in ((found.tracks, expected.tracks), (found.clips, expected.clips)):
+        assert list(here) == ["SPEAKER_0", "SPEAKER_1"]
+        for speaker, path in here.items():
+            assert path.parent == tmp_path / "out"
+            assert path.read_bytes() == there[speaker].read_bytes()
+    assert set(steps) == {"tracks"}
+
+
+def test_an_error_of_taking_speakers_apart_is_the_same_here(
+    engine: EngineProcess, recording: Path, tmp_path: Path
+):
+    for options, kind in (
+        ({"count": {"exact": 21}}, errors.InvalidRequest),
+        ({"pauses": "nothing"}, errors.InvalidRequest),
+        ({"timeline": {"turns": [], "duration_s": 3.0}}, errors.InvalidRequest),
+    ):
+        with pytest.raises(errors.SeparationError) as caught:
+            engine_speakers(
+                recording=recording,
+                folder=tmp_path / "out",
+                info=separation.probe(recording),
+                watch=lambda: None,
+                on_progress=lambda **_: None,
+                **options,
+            )
+        assert type(caught.value) is kind
+        assert left_in(tmp_path / "out") == []
 
 
 def test_a_recording_that_cannot_be_decoded_is_told_by_name(
