@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from io import BytesIO
 from typing import Any
 
@@ -157,6 +157,20 @@ def mix(
             room = response(recipe.rt60_s, direct_db, generator)
             stems[speaker] = convolved(stems[speaker], room)
     return _finished(stems, turns, recipe, noise, generator)
+
+
+def cut_to(mixture: Mixture, seconds: float) -> Mixture:
+    """Return the beginning of a mixture."""
+    n = round(seconds * mixture.rate)
+    turns = [(start, min(end, seconds), name) for start, end, name in mixture.turns]
+    condition = {**mixture.condition, "duration_s": min(seconds, mixture.condition["duration_s"])}
+    return replace(
+        mixture,
+        samples=mixture.samples[:n],
+        stems={speaker: stem[:n] for speaker, stem in mixture.stems.items()},
+        turns=[turn for turn in turns if turn[0] < turn[1]],
+        condition=condition,
+    )
 
 
 def labelled(pieces: Sequence[Piece], starts: Sequence[float]) -> list[LabelledTurn]:

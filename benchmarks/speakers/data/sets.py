@@ -1,7 +1,8 @@
 """The data sets: each recording as a mono WAV file, and who speaks when.
 
-`ami`, `council` and `utterances` are for testing, `dev` is for tuning and shares no speaker with
-them. All are made anew from packages with fixed seeds; what was made is kept in the cache.
+`ami`, `council` and `utterances` are for testing, `hour` is `council` at length, for time and
+memory; `dev` is for tuning and shares no speaker with them. All are made anew from packages with
+fixed seeds; what was made is kept in the cache.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from benchmarks.speakers.data.voices import (
 
 TEST_SETS = ("ami", "council", "utterances")
 DEV_SET = "dev"
+HOUR_SET = "hour"
 
 # Counted up when the making changes: what lies in the cache is then made anew.
 _VERSION = 1
@@ -43,6 +45,7 @@ _COUNCIL_PIECE_S = (3.0, 15.0)
 # One member's "aye" of 0.4 s is no speaker to be found.
 _COUNCIL_LEAST_S = 1.0
 _COUNCIL_OVERLAPS = (0.0, 0.01, 0.023, 0.005, 0.015)
+_HOUR_S = 3600.0
 # Two of the five noises of the package hold voices.
 _NOISES = ("noise2", "noise3", "noise4")
 
@@ -163,23 +166,48 @@ def read_rttm(path: Path) -> dict[str, list[LabelledTurn]]:
 
 
 def _make_council(folder: Path) -> list[str]:
+    meetings = _meetings(folder)
+    for number, (meeting, overlap) in enumerate(zip(meetings, _COUNCIL_OVERLAPS, strict=True)):
+        rng = random.Random(_COUNCIL_SEED + number)
+        pieces = _meeting_pieces(meeting, rng)
+        recipe = Recipe(len({p.speaker for p in pieces}), 240, overlap)
+        write(folder, f"{number:02}", mixing.mix(pieces, recipe, rng, keeps_levels=True))
+    shutil.rmtree(folder / "utterances")
+    return []
+
+
+def _make_hour(folder: Path) -> list[str]:
+    """Make a recording of an hour: all meetings in turn, again and again in another order.
+
+    The same council speaks in all of them: whoever has a name is one person.
+    """
+    meetings = _meetings(folder)
+    rng = random.Random(_COUNCIL_SEED)
+    pieces: list[Piece] = []
+    while sum(piece.duration_s for piece in pieces) < _HOUR_S * 0.85:
+        pieces += [piece for meeting in meetings for piece in _meeting_pieces(meeting, rng)]
+    recipe = Recipe(len({p.speaker for p in pieces}), _HOUR_S, _COUNCIL_OVERLAPS[1])
+    mixture = mixing.mix(pieces, recipe, rng, keeps_levels=True)
+    write(folder, "00", mixing.cut_to(mixture, _HOUR_S))
+    shutil.rmtree(folder / "utterances")
+    return []
+
+
+def _meetings(folder: Path) -> list[Path]:
+    """Return the folders of the council's meetings, each with a folder for each member."""
     package = next(unpacked(fetch.SPEAKERBOX).glob("speakerbox*"))
     with zipfile.ZipFile(package / "speakerbox" / "tests" / "data" / "diarized.zip") as archive:
         archive.extractall(folder / "utterances")
-    meetings = sorted(p for p in (folder / "utterances").iterdir() if p.name[0] not in "_.")
-    for number, (meeting, overlap) in enumerate(zip(meetings, _COUNCIL_OVERLAPS, strict=True)):
-        rng = random.Random(_COUNCIL_SEED + number)
-        spoken = [
-            [piece for path in sorted(member.glob("*.wav")) for piece in council_pieces(path, rng)]
-            for member in sorted(meeting.iterdir())
-        ]
-        heard = [said for said in spoken if sum(p.duration_s for p in said) >= _COUNCIL_LEAST_S]
-        pieces = in_turns([piece for said in heard for piece in said], rng)
-        recipe = Recipe(len({p.speaker for p in pieces}), 240, overlap)
-        mixture = mixing.mix(pieces, recipe, rng, keeps_levels=True)
-        write(folder, f"{number:02}", mixture)
-    shutil.rmtree(folder / "utterances")
-    return []
+    return sorted(path for path in (folder / "utterances").iterdir() if path.name[0] not in "_.")
+
+
+def _meeting_pieces(meeting: Path, rng: random.Random) -> list[Piece]:
+    spoken = [
+        [piece for path in sorted(member.glob("*.wav")) for piece in council_pieces(path, rng)]
+        for member in sorted(meeting.iterdir())
+    ]
+    heard = [said for said in spoken if sum(p.duration_s for p in said) >= _COUNCIL_LEAST_S]
+    return in_turns([piece for said in heard for piece in said], rng)
 
 
 def council_pieces(path: Path, rng: random.Random) -> list[Piece]:
@@ -277,4 +305,5 @@ _MAKERS: dict[str, Callable[[Path], list[str]]] = {
     "council": _make_council,
     "utterances": _make_utterances,
     "dev": _make_dev,
+    "hour": _make_hour,
 }

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+import soundfile
 import soxr  # type: ignore[import-untyped]
 
 from benchmarks.songs import FloatArray
@@ -30,6 +31,7 @@ RATE = 16_000
 _NOT_SPEECH = ("beep", "silence", "tone", "tt-", "monkeys")
 # What the demuxers do not find out by themselves.
 _FORMATS = {".g722": "g722", ".gsm": "gsm"}
+_PLAIN = ("WAV", "PCM_16", RATE, 1)
 _LEAST_S = 0.3
 _EDGE_S = 0.05
 # With the edges they stay shorter than what counts as a pause, nearly all of them.
@@ -136,6 +138,18 @@ def read_16k(path: Path) -> FloatArray:
     if not blocks:
         return np.zeros(0, np.float32)
     return np.asarray(soxr.resample(np.concatenate(blocks), rate, RATE), np.float32)
+
+
+def as_16_bit_16k(path: Path, folder: Path) -> Path:
+    """Return a recording as mono 16-bit WAV at RATE: itself if it is that, else a copy."""
+    about = soundfile.info(path)
+    if (about.format, about.subtype, about.samplerate, about.channels) == _PLAIN:
+        return path
+    copy = folder / f"{path.parent.name}-{path.stem}.wav"
+    if not copy.is_file() or copy.stat().st_mtime < path.stat().st_mtime:
+        folder.mkdir(parents=True, exist_ok=True)
+        soundfile.write(copy, read_16k(path), RATE, "PCM_16")
+    return copy
 
 
 def utterance(path: Path, speaker: str) -> Piece | None:
