@@ -55,8 +55,8 @@ def fitted(timeline: Timeline, duration_s: float) -> Timeline:
     turns = [
         replace(
             turn,
-            start_s=round(turn.start_s, TIME_DECIMALS),
-            end_s=min(round(turn.end_s, TIME_DECIMALS), end_s),
+            start_s=round(float(turn.start_s), TIME_DECIMALS),
+            end_s=min(round(float(turn.end_s), TIME_DECIMALS), end_s),
         )
         for turn in timeline.turns
     ]

@@ -22,7 +22,7 @@ from separation.speakers.diarization import MAX_SPEAKERS, SpeakerCount
 from separation.speakers.edits import fitted, renamed
 from separation.speakers.metering import LevelMeter
 from separation.speakers.result import SpeakersResult
-from separation.speakers.sources import DenoisedSource, RecordedSource, Source
+from separation.speakers.sources import DenoisedSource, Denoising, RecordedSource, Source
 from separation.speakers.statistics import Levels, overlaps, statistics
 from separation.speakers.timeline import Timeline
 from separation.speakers.track_files import CLIP_SUFFIX, TIMELINE, TrackFiles, file_stems
@@ -45,7 +45,6 @@ class _Options:
     output_format: str
     pauses: str
     loudness: float | None
-    denoise: bool
     overlap: str
     clips: bool
 
@@ -135,7 +134,7 @@ def extract_speakers(
     """
     started = time.monotonic()
     path, folder = Path(input), Path(output_dir)
-    options = _Options(output_format, pauses, loudness, denoise, overlap, clips)
+    options = _Options(output_format, pauses, loudness, overlap, clips)
     options.check()
     count = count or SpeakerCount()
     check_count(count)
@@ -143,6 +142,8 @@ def extract_speakers(
         _check_output(path, folder, timeline)
         known = info or probed(path, limits, on_progress)
         form = audio_formats.resolve(output_format, known)
+        # Before the long part of the work: without its weights there is nothing to wait for.
+        denoiser = _denoiser(known, device) if denoise else None
         found = timeline
         if found is None:
             found = diarization.diarize(
@@ -156,7 +157,7 @@ def extract_speakers(
             )
         edited = _edited(found, known, merge, names or {})
         check_output(path, folder, file_names(edited.speakers), kind="track")
-        making = _Making(path, known, form, edited, options, device, on_progress)
+        making = _Making(path, known, form, edited, options, denoiser, on_progress)
         result = making.run(folder)
     name = None if timeline is not None else _model_name(model)
     return replace(result, model=name, seconds=time.monotonic() - started)
@@ -198,6 +199,13 @@ def _edited(
     return edited
 
 
+def _denoiser(info: AudioInfo, device: str) -> Denoising:
+    # Only here: it brings a model with it.
+    from separation.enhance.denoise import Denoiser
+
+    return Denoiser(info.sample_rate, info.channels, device=device)
+
+
 def _model_name(model: str | None) -> str | None:
     return model
 
@@ -212,7 +220,7 @@ class _Making:
         form: OutputFormat,
         timeline: Timeline,
         options: _Options,
-        device: str,
+        denoiser: Denoising | None,
         on_progress: OnProgress,
     ) -> None:
         self._path = path
@@ -220,7 +228,7 @@ class _Making:
         self._form = form
         self._timeline = timeline
         self._options = options
-        self._device = device
+        self._denoiser = denoiser
         self._on_progress = on_progress
         stems = file_stems(timeline.speakers)
         # By file name, so that a speaker's track and clip are cut out at the same time.
@@ -260,10 +268,10 @@ class _Making:
     @contextmanager
     def _source(self, folder: Path) -> Iterator[Source]:
         recorded = RecordedSource(self._path, self._info)
-        if not self._options.denoise:
+        if self._denoiser is None:
             yield recorded
             return
-        denoised = DenoisedSource(recorded, self._info, folder, self._device, self._on_progress)
+        denoised = DenoisedSource(recorded, self._info, folder, self._denoiser, self._on_progress)
         try:
             yield denoised
         finally:

@@ -71,6 +71,14 @@ def _exactly(blocks: Iterator[FloatArray], n_channels: int, n_samples: int) -> I
         raise BrokenMedia("The recording is shorter than it was when probed.")
 
 
+class Denoising(Protocol):
+    """Takes noise out of (channels, n) blocks, as `separation.enhance.denoise.Denoiser` does."""
+
+    def push(self, block: FloatArray) -> FloatArray: ...
+
+    def flush(self) -> FloatArray: ...
+
+
 class DenoisedSource:
     """A copy of a recording without its noise, made at once, kept on disk without a name.
 
@@ -80,19 +88,24 @@ class DenoisedSource:
     info : AudioInfo
     folder : path
         Where the copy lies, whose size is that of 32-bit samples.
-    device : str
-        Torch device, or `auto`.
+    denoiser : Denoising
+        Its own, from the start.
     on_progress : callable
         The step is `denoise`.
     """
 
     def __init__(
-        self, source: Source, info: AudioInfo, folder: Path, device: str, on_progress: OnProgress
+        self,
+        source: Source,
+        info: AudioInfo,
+        folder: Path,
+        denoiser: Denoising,
+        on_progress: OnProgress,
     ) -> None:
         self._info = info
         self._file: IO[bytes] = tempfile.TemporaryFile(dir=folder)
         try:
-            self._fill(source, device, on_progress)
+            self._fill(source, denoiser, on_progress)
         except BaseException:
             self._file.close()
             raise
@@ -111,11 +124,7 @@ class DenoisedSource:
             yield values.reshape(n, n_channels).T.copy()  # (channels, n)
             left -= n
 
-    def _fill(self, source: Source, device: str, on_progress: OnProgress) -> None:
-        # Only here: it brings a model with it.
-        from separation.enhance.denoise import Denoiser
-
-        denoiser = Denoiser(self._info.sample_rate, self._info.channels, device=device)
+    def _fill(self, source: Source, denoiser: Denoising, on_progress: OnProgress) -> None:
         total = self._info.n_samples
         on_progress(step="denoise", completed=0, total=total)
         done = 0
@@ -125,6 +134,7 @@ class DenoisedSource:
         done += self._keep(denoiser.flush())
         if done != total:
             raise RuntimeError("Denoising changed the recording's length.")
+        on_progress(step="denoise", completed=done, total=total)
         self._file.flush()
 
     def _keep(self, samples: FloatArray) -> int:
