@@ -1,15 +1,15 @@
 """Files of a repository on the model hub, where it can be reached.
 
-The hub's client sets no limit on the whole, so it runs in a process of its own:
-`python -m separation.weights.hub_files REPOSITORY REVISION FOLDER NAME...`.
+The hub's client sets no limit on the whole, so it runs in a process of its own.
 """
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from separation.process import module_command, module_environment
 
 if TYPE_CHECKING:
     from separation.catalog.entries import Source
@@ -21,7 +21,7 @@ _ENVIRONMENT = {
     "HF_HUB_DOWNLOAD_TIMEOUT": "30",
     "HF_HUB_ETAG_TIMEOUT": "30",
 }
-# What the process says of a repository whose terms were not accepted.
+# As `hub_client` says it.
 _REFUSED = "stemwright: access refused"
 
 
@@ -35,13 +35,14 @@ def fetch_files(source: Source, into: Path) -> Mapping[str, Path]:
     DiskFull
         If there is no space.
     """
-    from separation.process import module_command, module_environment
     from separation.weights.fetch import run_client
 
     folder = into / "hub"
     names = [file.member for file in source.files]
     run_client(
-        module_command(__name__, source.package, source.version, str(folder), *names),
+        module_command(
+            "separation.weights.hub_client", source.package, source.version, str(folder), *names
+        ),
         source,
         timeout_s=HUB_TIMEOUT_S,
         variables={**_ENVIRONMENT, "PYTHONPATH": module_environment()["PYTHONPATH"]},
@@ -56,21 +57,3 @@ def how_to_be_let_in(source: Source) -> str:
         f"The {source.label} asks for its terms to be accepted: do so on its page of the hub and "
         "set HF_TOKEN to a token of your account, or put its files into STEMWRIGHT_WEIGHTS_DIR."
     )
-
-
-def main(repository: str, revision: str, folder: str, names: Sequence[str]) -> int:
-    """Fetch the files; return the exit status."""
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
-
-    try:
-        for name in names:
-            hf_hub_download(repository, name, revision=revision or None, local_dir=folder)
-    except (GatedRepoError, RepositoryNotFoundError):  # the latter where there is no token
-        sys.stderr.write(_REFUSED + "\n")
-        return 3
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1], sys.argv[2], sys.argv[3], sys.argv[4:]))
