@@ -363,7 +363,7 @@ def hub(monkeypatch, tmp_path):
             if self.headers["Authorization"] != "Bearer secret":
                 self.answer(401, b"", {"X-Error-Code": self.refusal})
             elif name in served:
-                about = {"X-Repo-Commit": 40 * "a", "ETag": f'"{name}"'}
+                about = {"X-Repo-Commit": 40 * "a", "ETag": f'"{len(name)}"'}
                 self.answer(200, served[name], about)
             else:
                 self.answer(404, b"", {"X-Error-Code": "EntryNotFound"})
