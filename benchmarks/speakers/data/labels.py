@@ -24,6 +24,7 @@ _WINDOW_S = 0.025
 _RANGE_DB = 30.0
 _ABOVE_QUIET_DB = 8.0
 _BELOW_LOUD_DB = 15.0
+_SILENCE_DB = -80.0
 _FLOOR = 1e-10
 
 
@@ -43,9 +44,9 @@ def speech_spans(samples: FloatArray, rate: int) -> list[Span]:
     levels_db = _levels_db(samples, rate)
     if not len(levels_db):
         return []
-    loud, quiet = np.percentile(levels_db, 95), np.percentile(levels_db, 10)
+    loud, quiet = (float(np.percentile(levels_db, share)) for share in (95, 10))
     above_quiet = min(quiet + _ABOVE_QUIET_DB, loud - _BELOW_LOUD_DB)
-    is_speech = levels_db > max(loud - _RANGE_DB, above_quiet)
+    is_speech = levels_db > max(loud - _RANGE_DB, above_quiet, _SILENCE_DB)
     spans = joined(_runs(is_speech), PAUSE_S)
     return [(start, end) for start, end in spans if end - start >= _CLICK_S]
 
