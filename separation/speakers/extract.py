@@ -3,61 +3,41 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
+from separation import catalog
 from separation.audio import formats as audio_formats
-from separation.audio.formats import OutputFormat
 from separation.audio.info import AudioInfo, AudioLimits
-from separation.audio.tags import read_tags
-from separation.errors import InvalidRequest
+from separation.errors import InvalidRequest, UnknownModel
 from separation.progress import OnProgress, ignore_progress
 from separation.resources import check_output, named_resource_errors, probed
-from separation.speakers import diarization, formats
-from separation.speakers.clips import clip_spans
-from separation.speakers.cutting import Cutting, piece_of, pieces_by_speaker
+from separation.speakers import diarization
 from separation.speakers.diarization import MAX_SPEAKERS, SpeakerCount
 from separation.speakers.edits import fitted, renamed
-from separation.speakers.metering import LevelMeter
+from separation.speakers.making import (
+    MAX_LUFS,
+    MIN_LUFS,
+    OVERLAPS,
+    PAUSES,
+    Making,
+    TrackOptions,
+)
 from separation.speakers.result import SpeakersResult
-from separation.speakers.sources import DenoisedSource, Denoising, RecordedSource, Source
-from separation.speakers.statistics import Levels, overlaps, statistics
+from separation.speakers.sources import Denoising
 from separation.speakers.timeline import Timeline
-from separation.speakers.track_files import CLIP_SUFFIX, TIMELINE, TrackFiles, file_stems
-from separation.speakers.tracks import OverlapSource, Pass, Sink, TrackWriter, WholeMixture
+from separation.speakers.track_files import CLIP_SUFFIX, file_stems
 
-PAUSES = ("keep", "close")
-OVERLAPS = ("both", "mute")
-MIN_LUFS, MAX_LUFS = -40.0, -5.0
-
-# Between two turns of a track whose pauses are closed.
-_GAP_S = 0.3
-# Of the true peak, after a gain: what lossy encoders make of it stays below full scale.
-_CEILING_DB = -1.0
-
-
-@dataclass(frozen=True, slots=True)
-class _Options:
-    """How tracks are made; for each see `extract_speakers`."""
-
-    output_format: str
-    pauses: str
-    loudness: float | None
-    overlap: str
-    clips: bool
-
-    def check(self) -> None:
-        audio_formats.check_name(self.output_format)
-        if self.pauses not in PAUSES:
-            raise InvalidRequest(f"Pauses are one of {', '.join(PAUSES)}, not '{self.pauses}'.")
-        if self.overlap not in OVERLAPS:
-            raise InvalidRequest(
-                f"Overlaps are one of {', '.join(OVERLAPS)}, not '{self.overlap}'."
-            )
-        if self.loudness is not None and not MIN_LUFS <= self.loudness <= MAX_LUFS:
-            raise InvalidRequest(f"The loudness must be {MIN_LUFS:g} to {MAX_LUFS:g} LUFS.")
+__all__ = [
+    "MAX_LUFS",
+    "MIN_LUFS",
+    "OVERLAPS",
+    "PAUSES",
+    "check_count",
+    "extract_speakers",
+    "file_names",
+]
 
 
 def extract_speakers(
@@ -134,7 +114,7 @@ def extract_speakers(
     """
     started = time.monotonic()
     path, folder = Path(input), Path(output_dir)
-    options = _Options(output_format, pauses, loudness, overlap, clips)
+    options = TrackOptions(output_format, pauses, loudness, overlap, clips)
     options.check()
     count = count or SpeakerCount()
     check_count(count)
@@ -144,12 +124,13 @@ def extract_speakers(
         form = audio_formats.resolve(output_format, known)
         # Before the long part of the work: without its weights there is nothing to wait for.
         denoiser = _denoiser(known, device) if denoise else None
-        found = timeline
+        found, finder = timeline, None
         if found is None:
+            finder = _finder(model)
             found = diarization.diarize(
                 path,
                 count=count,
-                model=model,
+                model=finder,
                 device=device,
                 limits=limits,
                 info=known,
@@ -157,10 +138,9 @@ def extract_speakers(
             )
         edited = _edited(found, known, merge, names or {})
         check_output(path, folder, file_names(edited.speakers), kind="track")
-        making = _Making(path, known, form, edited, options, denoiser, on_progress)
+        making = Making(path, known, form, edited, options, denoiser, on_progress)
         result = making.run(folder)
-    name = None if timeline is not None else _model_name(model)
-    return replace(result, model=name, seconds=time.monotonic() - started)
+    return replace(result, model=finder, seconds=time.monotonic() - started)
 
 
 def check_count(count: SpeakerCount) -> None:
@@ -206,145 +186,11 @@ def _denoiser(info: AudioInfo, device: str) -> Denoising:
     return Denoiser(info.sample_rate, info.channels, device=device)
 
 
-def _model_name(model: str | None) -> str | None:
-    return model
-
-
-class _Making:
-    """The files of one conversation whose turns are known."""
-
-    def __init__(
-        self,
-        path: Path,
-        info: AudioInfo,
-        form: OutputFormat,
-        timeline: Timeline,
-        options: _Options,
-        denoiser: Denoising | None,
-        on_progress: OnProgress,
-    ) -> None:
-        self._path = path
-        self._info = info
-        self._form = form
-        self._timeline = timeline
-        self._options = options
-        self._denoiser = denoiser
-        self._on_progress = on_progress
-        stems = file_stems(timeline.speakers)
-        # By file name, so that a speaker's track and clip are cut out at the same time.
-        self._tracks = {stems[name]: cutting for name, cutting in self._track_cuttings().items()}
-        self._clips = {
-            stems[name] + CLIP_SUFFIX: cutting for name, cutting in self._clip_cuttings().items()
-        }
-
-    def run(self, folder: Path) -> SpeakersResult:
-        """Make all files; `model` and `seconds` of the result are for the caller to fill in."""
-        tags = read_tags(self._path, self._info.container)
-        with TrackFiles(folder, self._form, self._info, tags) as files:
-            with self._source(folder) as source:
-                levels = self._write(source, files)
-            rows = statistics(self._timeline, levels)
-            texts = {}
-            for name, form in formats.FORMATS.items():
-                text = formats.render(name, self._timeline, uri=self._path.stem, statistics=rows)
-                texts[name] = files.add_text(f"{TIMELINE}.{form.extension}", text)
-            files.commit()
-        clipped = files.clipped_samples
-        return SpeakersResult(
-            timeline=self._timeline,
-            speakers=rows,
-            overlaps=overlaps(self._timeline),
-            tracks={cutting.speaker: files.path(stem) for stem, cutting in self._tracks.items()},
-            clips={cutting.speaker: files.path(stem) for stem, cutting in self._clips.items()},
-            files=texts,
-            sample_rate=self._info.sample_rate,
-            n_samples=self._info.n_samples,
-            channels=self._info.channels,
-            model=None,
-            seconds=0.0,
-            clipped_samples={cut.speaker: clipped[stem] for stem, cut in self._tracks.items()},
-        )
-
-    @contextmanager
-    def _source(self, folder: Path) -> Iterator[Source]:
-        recorded = RecordedSource(self._path, self._info)
-        if self._denoiser is None:
-            yield recorded
-            return
-        denoised = DenoisedSource(recorded, self._info, folder, self._denoiser, self._on_progress)
-        try:
-            yield denoised
-        finally:
-            denoised.close()
-
-    def _write(self, source: Source, files: TrackFiles) -> dict[str, Levels]:
-        """Write tracks and clips; return the tracks' levels by speaker.
-
-        A gain is known only when all of a track is measured: that takes a pass of its own.
-        """
-        target, n_samples = self._options.loudness, self._info.n_samples
-        both = Pass(source, self._overlap_source(), {**self._tracks, **self._clips})
-        meters = {stem: self._meter() for stem in self._tracks}
-        if target is None:
-            writers = self._writers(files, {})
-            sinks: dict[str, list[Sink]] = {stem: [writer] for stem, writer in writers.items()}
-            for stem, meter in meters.items():
-                sinks[stem].append(meter)
-            both.run(sinks, self._on_progress, completed=0, total=n_samples)
-            levels = self._levels(meters)
-        else:
-            measuring = {stem: [meter] for stem, meter in meters.items()}
-            both.run(measuring, self._on_progress, completed=0, total=2 * n_samples)
-            levels = self._levels(meters, target)
-            writers = self._writers(files, levels)
-            writing = {stem: [writer] for stem, writer in writers.items()}
-            both.run(writing, self._on_progress, completed=n_samples, total=2 * n_samples)
-        for writer in writers.values():
-            if not writer.n_written:
-                # Not even a pause: most readers refuse a file without a sample.
-                writer.add([self._samples(_GAP_S)])
-        return levels
-
-    def _overlap_source(self) -> OverlapSource:
-        return WholeMixture()
-
-    def _meter(self) -> LevelMeter:
-        return LevelMeter(self._info.sample_rate, self._info.channels, self._info.layout)
-
-    def _levels(
-        self, meters: Mapping[str, LevelMeter], target: float | None = None
-    ) -> dict[str, Levels]:
-        return {
-            self._tracks[stem].speaker: meter.levels(target, _CEILING_DB)
-            for stem, meter in meters.items()
-        }
-
-    def _writers(self, files: TrackFiles, levels: Mapping[str, Levels]) -> dict[str, TrackWriter]:
-        writers = {}
-        for stem, cutting in {**self._tracks, **self._clips}.items():
-            gain_db = levels[cutting.speaker].gain_db if levels else 0.0
-            writer = files.open(stem, cutting.speaker)
-            writers[stem] = TrackWriter(writer, self._form, self._info.channels, gain_db)
-        return writers
-
-    def _track_cuttings(self) -> dict[str, Cutting]:
-        gap = self._samples(_GAP_S) if self._options.pauses == "close" else None
-        pieces = pieces_by_speaker(
-            self._timeline,
-            self._info.sample_rate,
-            self._info.n_samples,
-            mutes_overlaps=self._options.overlap == "mute",
-        )
-        return {name: Cutting(name, pieces[name], gap) for name in self._timeline.speakers}
-
-    def _clip_cuttings(self) -> dict[str, Cutting]:
-        spans = clip_spans(self._timeline) if self._options.clips else {}
-        rate, n_samples = self._info.sample_rate, self._info.n_samples
-        cuttings = {}
-        for name, (start, end) in spans.items():
-            span = self._samples(start / 1000), self._samples(end / 1000)
-            cuttings[name] = Cutting(name, (piece_of(span, rate, n_samples),), gap=0)
-        return cuttings
-
-    def _samples(self, seconds: float) -> int:
-        return round(seconds * self._info.sample_rate)
+def _finder(name: str | None) -> str:
+    """Return the name of the tool that finds turns: this one, or the best that is at hand."""
+    chosen = catalog.tools() if name is None else (catalog.tool(name),)
+    able = [tool for tool in chosen if tool.task == "diarization"]
+    if not able:
+        raise UnknownModel(f"The model '{name}' does not find speakers.")
+    installed = [tool for tool in able if catalog.availability(tool).is_installed]
+    return (installed or able)[0].name

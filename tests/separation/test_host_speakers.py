@@ -72,7 +72,7 @@ def test_the_number_of_speakers_reaches_the_search(recording, tmp_path, monkeypa
         return TALK
 
     monkeypatch.setattr(diarization, "diarize", diarize)
-    *_, ending = answered(order(recording, tmp_path / "out", count=count, model="m"))
+    *_, ending = answered(order(recording, tmp_path / "out", count=count))
     assert ending["event"] == "result"
     assert asked["count"] == (SpeakerCount() if count is None else SpeakerCount(exact=2))
 
@@ -98,7 +98,7 @@ def test_a_cancel_stops_it_at_any_step(recording, tmp_path, monkeypatch, step):
         return TALK
 
     monkeypatch.setattr(diarization, "diarize", diarize)
-    request = order(recording, tmp_path / "out", model="m")
+    request = order(recording, tmp_path / "out", model="pyannote-wespeaker")
     *progress, ending = answered(request, Events(), stop)
     assert [event["step"] for event in progress].count(step) == 1
     assert type(error_of(ending)).__name__ == "SeparationCancelled"

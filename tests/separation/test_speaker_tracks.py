@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from separation import errors, probe
-from separation.speakers import Timeline, Turn, diarization, extract
+from separation import catalog, errors, probe
+from separation.catalog import Availability, AvailabilityStatus
+from separation.speakers import Timeline, Turn, diarization, extract, making
 from separation.speakers.diarization import SpeakerCount
 from separation.speakers.extract import extract_speakers
 from separation.speakers.result import SpeakersResult
@@ -245,12 +246,28 @@ def test_turns_that_are_not_given_are_searched_for(recording, tmp_path, monkeypa
 
     monkeypatch.setattr(diarization, "diarize", diarize)
     count = SpeakerCount(minimum=2, maximum=3)
-    result = extract_speakers(recording, tmp_path / "out", count=count, model="m", device="cpu")
+    result = extract_speakers(
+        recording, tmp_path / "out", count=count, model="pyannote-community-1", device="cpu"
+    )
     assert asked["count"] == count
-    assert (asked["input"], asked["model"], asked["device"]) == (recording, "m", "cpu")
+    assert (asked["input"], asked["device"]) == (recording, "cpu")
     assert asked["info"] == probe(recording)
     assert result.timeline.turns == TALK.turns
-    assert result.model == "m"
+    assert result.model == asked["model"] == "pyannote-community-1"
+
+
+def test_the_best_model_at_hand_finds_the_turns(recording, tmp_path, monkeypatch):
+    monkeypatch.setattr(diarization, "diarize", lambda input, **options: TALK)
+    finders = [tool.name for tool in catalog.tools() if tool.task == "diarization"]
+    for installed, chosen in ((finders, finders[0]), (finders[1:], finders[1]), ([], finders[0])):
+        states = {
+            name: Availability(
+                AvailabilityStatus("installed" if name in installed else "fetchable"), ""
+            )
+            for name in finders
+        }
+        monkeypatch.setattr(catalog, "availability", lambda tool, states=states: states[tool.name])
+        assert extract_speakers(recording, tmp_path / "out").model == chosen
 
 
 def test_nobody_speaks(recording, tmp_path, monkeypatch):
@@ -307,7 +324,7 @@ class Apart(WholeMixture):
 
 
 def test_what_takes_voices_apart_fits_in(recording, tmp_path, read, monkeypatch):
-    monkeypatch.setattr(extract._Making, "_overlap_source", lambda self: Apart())
+    monkeypatch.setattr(making.Making, "_overlap_source", lambda self: Apart())
     options = {"timeline": TALK, "output_format": "wav32f"}
     result = extract_speakers(recording, tmp_path / "out", **options)
     recorded = read(recording)
@@ -331,6 +348,9 @@ def test_what_takes_voices_apart_fits_in(recording, tmp_path, read, monkeypatch)
         ({"count": SpeakerCount(exact=5, maximum=4)}, "outside of its own limits"),
         ({"timeline": talk((7, 8, "A"))}, "no turn within"),
         ({"timeline": talk(*((n / 10, n / 10 + 1, f"S{n}") for n in range(21)))}, "1 to 20"),
+        ({"timeline": None, "model": "x"}, "no model named 'x'"),
+        ({"timeline": None, "model": "htdemucs"}, "no model named 'htdemucs'"),
+        ({"timeline": None, "model": "deepfilternet3"}, "does not find speakers"),
         ({"merge": [["SPEAKER_0", "X"]]}, "no speaker named 'X'"),
         ({"names": {"X": "Ann"}}, "no speaker named 'X'"),
         ({"names": {"SPEAKER_0": "SPEAKER_1"}}, "the same name"),
