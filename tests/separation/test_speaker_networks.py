@@ -27,6 +27,7 @@ from separation.speakers.networks import (
     TRUNK_STRIDE,
     compiled,
     load_networks,
+    proof,
     statistics,
 )
 from tests.separation.media import noise
@@ -185,6 +186,43 @@ def test_a_library_that_fails_is_stepped_back_from(tool, monkeypatch, caplog):
     monkeypatch.setattr(compiled, "create", broken)
     assert load_networks(tool).backend == "torch-f32"
     assert "stepping back from openvino-f32: no such instruction" in caplog.text
+
+
+def test_each_backend_is_near_what_is_expected(load):
+    for backend in (each.name for each in networks.BACKENDS if each.fits("cpu")):
+        proof.compare(load(backend))
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"), [("segment", "segmentation is off by 0."), ("trunk", "has a cosine of")]
+)
+def test_a_backend_that_computes_something_else_is_stepped_back_from(
+    tool, monkeypatch, caplog, tmp_path, kind, said
+):
+    method = getattr(compiled.CompiledNetworks, kind)
+
+    def wrong(self, values):
+        result = method(self, values)
+        return np.roll(result, 3, axis=1) if kind == "segment" else np.sqrt(result)
+
+    monkeypatch.setattr(networks, "_resident", {})
+    monkeypatch.setattr(weights, "derived_dir", lambda tool: tmp_path)
+    monkeypatch.setattr(compiled.CompiledNetworks, kind, wrong)
+    assert load_networks(tool).backend == "torch-f32"
+    assert said in caplog.text
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_it_is_proved_once_on_a_machine(tool, monkeypatch, tmp_path):
+    compare = mock.create_autospec(proof.compare)
+    monkeypatch.setattr(proof, "compare", compare)
+    monkeypatch.setattr(weights, "derived_dir", lambda tool: tmp_path)
+    for _ in range(2):
+        monkeypatch.setattr(networks, "_resident", {})
+        load_networks(tool, backend="openvino-f32")
+    assert compare.call_count == 1
+    (record,) = (tmp_path / "proof").iterdir()
+    assert record.name.startswith("openvino-f32-")
 
 
 def test_without_openvino_it_is_torch(tool, monkeypatch):

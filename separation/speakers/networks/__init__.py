@@ -194,10 +194,14 @@ def _candidates(tool: Tool, device: str, wanted: str | None) -> Iterator[Backend
 
 
 def _load_best(tool: Tool, device: str, wanted: str | None) -> Networks:
+    from separation.speakers.networks import proof
+
     for backend in _candidates(tool, device, wanted):
         try:
             module = importlib.import_module(backend.module)
             networks: Networks = module.create(tool, backend.name, device)
+            if backend.name != _LAST:
+                proof.prove(networks)
         except (SeparationError, MemoryError) as error:
             raise error from None
         except Exception as error:  # whatever a library meets on a machine that nobody has tried
