@@ -38,7 +38,7 @@ DEV_SET = "dev"
 HOUR_SET = "hour"
 
 # Counted up when the making changes: what lies in the cache is then made anew.
-_VERSION = 1
+_VERSION = 2
 _COUNCIL_SEED, _UTTERANCES_SEED, _DEV_SEED = 11, 22, 33
 # A council member's speech is taken apart at pauses into pieces of at most about this length.
 _COUNCIL_PIECE_S = (3.0, 15.0)
