@@ -47,7 +47,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Return rows for sets and contestants, the tracks, and what could not be had."""
     rows: list[Row] = []
     missing: list[str] = []
-    measured: dict[str, float] = {}
+    cleanness: list[Row] = []
     for name in options.sets:
         try:
             recordings, lacking = sets.load(name)
@@ -56,6 +56,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
             continue
         missing += [f"{name} lacks {line}" for line in lacking]
         recordings = recordings[: _QUICK_RECORDINGS if options.quick else None]
+        found: dict[str, list[Turns]] = {}
         for contestant in options.contestants:
             say(f"{name}: {contestant}, {len(recordings)} recordings")
             try:
@@ -65,9 +66,11 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
                 continue
             rows.append(row(name, contestant, recordings, runs))
             say(report.line(rows[-1]))
-            if contestant == OURS and name == _WITH_TRACKS and not options.without_tracks:
-                measured = tracks.measure(recordings, [run.turns for run in runs])
-    return {"rows": rows, "tracks": measured, "missing": missing}
+            found[contestant] = [run.turns for run in runs]
+        if name == _WITH_TRACKS and not options.without_tracks:
+            say(f"{name}: tracks")
+            cleanness = tracks.measure(recordings, found)
+    return {"rows": rows, "tracks": cleanness, "missing": missing}
 
 
 def diarize_all(contestant: str, recordings: Sequence[Recording]) -> list[Run]:

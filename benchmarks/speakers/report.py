@@ -30,12 +30,10 @@ _ROWS: Columns = {
     "peak MB": lambda row: f"{row['peak_mb']}",
 }
 _TRACKS: Columns = {
+    "tracks of": lambda row: row["source"],
     "speakers": lambda row: f"{row['speakers']}",
-    "the recording, dB": lambda row: f"{row['mixture_db']:.1f}",
-    "turns found, dB": lambda row: f"{row['found_db']:.1f}",
-    "true turns, dB": lambda row: f"{row['true_db']:.1f}",
-    "gain, dB": lambda row: f"{row['gain_db']:.1f}",
-    "speakers not found": lambda row: f"{row['missing']}",
+    "SI-SDR dB": lambda row: f"{row['si_sdr_db']:.1f}",
+    "of them not found": lambda row: f"{row['missing']}",
 }
 _EACH: Columns = {
     "recording": lambda row: f"{row['set']} {row['recording']}",
@@ -53,7 +51,7 @@ def text(result: Mapping[str, Any]) -> str:
     """Return all tables of a result."""
     parts = [table(_ROWS, result["rows"])]
     if result["tracks"]:
-        parts.append(table(_TRACKS, [dict(result["tracks"])]))
+        parts.append(table(_TRACKS, result["tracks"]))
     parts += [f"Could not be had: {line}" for line in result["missing"]]
     return "\n\n".join([*parts, footer(result)])
 

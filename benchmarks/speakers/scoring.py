@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -106,8 +106,3 @@ def si_sdr_db(reference: FloatArray, estimate: FloatArray) -> float:
     error = other - target
     ratio = (np.vdot(target, target) + _EPSILON) / (np.vdot(error, error) + _EPSILON)
     return float(10 * np.log10(ratio))
-
-
-def mean(values: Sequence[float]) -> float:
-    """Return the mean of at least one value."""
-    return sum(values) / len(values)

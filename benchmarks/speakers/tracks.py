@@ -2,59 +2,67 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-
-import numpy as np
+from typing import Any
 
 from benchmarks import songs
-from benchmarks.songs import FloatArray
+from benchmarks.songs import FloatArray, mean
 from benchmarks.speakers.contestant import Turns
 from benchmarks.speakers.data.sets import Recording
-from benchmarks.speakers.scoring import matched, mean, si_sdr_db
+from benchmarks.speakers.scoring import matched, si_sdr_db
+
+RECORDING, TRUE_TURNS = "the recording itself", "true turns"
 
 
-@dataclass(frozen=True, slots=True)
-class Tracks:
-    """Mean SI-SDR over speakers, in dB.
+def measure(
+    recordings: Sequence[Recording], found: Mapping[str, Sequence[Turns]]
+) -> list[dict[str, Any]]:
+    """Return how clean the tracks are that the product makes of turns.
 
-    `mixture` is the recording itself, `found` the tracks of the turns that were found, `true`
-    those of the reference's turns: what perfect diarization would give. For a speaker who was not
-    found the recording counts, which is what one would be left with; `missing` says how many.
+    Parameters
+    ----------
+    recordings : sequence of Recording
+        Those with several speakers whose stems are known are taken.
+    found : mapping of str to sequence of turns
+        What each contestant found in each recording.
+
+    Returns
+    -------
+    list of dict
+        Rows for the recording itself, each contestant's turns and the true ones, which is what
+        perfect diarization would give: the mean SI-SDR over speakers in dB, and how many speakers
+        nobody was found for. For these the recording counts, which is what one is left with.
     """
-
-    speakers: int
-    mixture_db: float
-    found_db: float
-    true_db: float
-    missing: int
-
-    @property
-    def gain_db(self) -> float:
-        return self.found_db - self.mixture_db
-
-
-def measure(recordings: list[Recording], found: list[Turns]) -> dict[str, float]:
-    """Return how clean the tracks of recordings with several speakers are."""
-    mixtures, ours, upper, missing = [], [], [], 0
-    for recording, turns in zip(recordings, found, strict=True):
+    sources = [RECORDING, *found, TRUE_TURNS]
+    ratios: dict[str, list[float]] = {source: [] for source in sources}
+    missing = dict.fromkeys(sources, 0)
+    for index, recording in enumerate(recordings):
         if recording.speakers < 2 or not recording.stems:
             continue
-        mixture = songs.read(recording.path)[0]
-        reference = list(recording.turns)
-        names = matched(reference, turns)
-        tracks = cut(recording, turns)
-        best = cut(recording, reference)
-        for speaker, path in recording.stems.items():
-            stem = songs.read(path)[0]
-            mixtures.append(si_sdr_db(stem, mixture))
-            missing += speaker not in names
-            track = tracks[names[speaker]] if speaker in names else mixture
-            ours.append(si_sdr_db(stem, track))
-            upper.append(si_sdr_db(stem, best[speaker]))
-    result = Tracks(len(mixtures), mean(mixtures), mean(ours), mean(upper), missing)
-    return {**asdict(result), "gain_db": result.gain_db}
+        mixture = first_channel(recording.path)
+        stems = {speaker: first_channel(path) for speaker, path in recording.stems.items()}
+        turns = {name: listed[index] for name, listed in found.items()}
+        for source, given in {**turns, TRUE_TURNS: list(recording.turns)}.items():
+            names = matched(list(recording.turns), given)
+            tracks = cut(recording, given)
+            for speaker, stem in stems.items():
+                track = tracks[names[speaker]] if speaker in names else mixture
+                ratios[source].append(si_sdr_db(stem, track))
+            missing[source] += len(stems) - len(names)
+        ratios[RECORDING] += [si_sdr_db(stem, mixture) for stem in stems.values()]
+    if not ratios[RECORDING]:
+        return []
+    return [
+        {
+            "source": source,
+            "speakers": len(ratios[source]),
+            "si_sdr_db": round(mean(ratios[source]), 2),
+            "missing": missing[source],
+        }
+        for source in sources
+    ]
 
 
 def cut(recording: Recording, turns: Turns) -> dict[str, FloatArray]:
@@ -62,6 +70,8 @@ def cut(recording: Recording, turns: Turns) -> dict[str, FloatArray]:
     from separation.speakers import Timeline, Turn
     from separation.speakers.extract import extract_speakers
 
+    if not turns:
+        return {}
     timeline = Timeline(tuple(Turn(*turn) for turn in turns), recording.duration_s)
     with TemporaryDirectory(prefix="stemwright-") as folder:
         result = extract_speakers(
@@ -71,5 +81,6 @@ def cut(recording: Recording, turns: Turns) -> dict[str, FloatArray]:
 
 
 def first_channel(path: Path) -> FloatArray:
-    """Return the first channel of a file."""
-    return np.asarray(songs.read(path)[0], np.float32)
+    """Return the first channel of a file, (samples,)."""
+    channel: FloatArray = songs.read(path)[0]
+    return channel

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.speakers import report
+from benchmarks.speakers import report, tracks
 from benchmarks.speakers.contestant import Turns
 from benchmarks.speakers.data import mixing, sets
 from benchmarks.speakers.data.fetch import Package, Unavailable, unpacked
@@ -262,8 +262,27 @@ def result_of(is_trial: bool) -> dict[str, object]:
     one = {**row, "recording": "trn00", "speakers": 2, "found_speakers": 3}
     row["each"] = [{**one, "condition": {"source": "AMI", "group": "train"}}]
     facts = dict.fromkeys(("date", "machine", "system", "commit", "load_average_before"), "x")
-    tables = {"rows": [row], "tracks": {}, "missing": ["senko on ami: no AVX-512"]}
+    tables = {"rows": [row], "tracks": [], "missing": ["senko on ami: no AVX-512"]}
     return {**facts, **tables, "versions": {}, "is_trial": is_trial}
+
+
+class TestTracks:
+    def test_true_turns_make_cleaner_tracks_than_the_recording_and_missing_ones_count(
+        self, tmp_path
+    ):
+        pieces = [piece("a", 3, 200), piece("b", 3, 330), piece("a", 2, 200)]
+        sets.write(
+            tmp_path, "00", mixing.mix(pieces, Recipe(2, 8), random.Random(1)), with_stems=True
+        )
+        recording = sets.read(tmp_path / "00.json")
+        only_a = [turn for turn in recording.turns if turn[2] == "a"]
+        rows = tracks.measure([recording], {"half": [only_a], "none": [[]]})
+        by_source = {row["source"]: row for row in rows}
+        levels = {source: row["si_sdr_db"] for source, row in by_source.items()}
+        assert [row["missing"] for row in rows] == [0, 1, 2, 0]
+        assert levels["none"] == levels[tracks.RECORDING] < levels["half"]
+        assert levels["half"] < levels[tracks.TRUE_TURNS]
+        assert levels[tracks.TRUE_TURNS] > 20
 
 
 class TestReport:

@@ -95,11 +95,12 @@ def load(name: str, cache: Path = CACHE) -> tuple[list[Recording], list[str]]:
         missing = _MAKERS[name](folder)
         values = {"version": _VERSION, "missing": missing}
         index.write_text(json.dumps(values) + "\n")
-    recordings = [_read(path) for path in sorted(folder.glob("*.json")) if path != index]
+    recordings = [read(path) for path in sorted(folder.glob("*.json")) if path != index]
     return recordings, json.loads(index.read_text())["missing"]
 
 
-def _read(path: Path) -> Recording:
+def read(path: Path) -> Recording:
+    """Return a recording by the JSON that `write` left beside it."""
     values = json.loads(path.read_text())
     return Recording(
         name=path.stem,
