@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 
 from accounts.models import Workspace
 from jobs import draining
@@ -52,11 +52,12 @@ def order(workspace: Workspace, tmp_path: Path) -> Callable[..., Job]:
     # One of them is too long to be a preview.
     assets = {seconds: make_asset(workspace, tmp_path, seconds=seconds) for seconds in (0.1, 31)}
 
-    def one(*, is_preview: bool = False, losses: int = 0) -> Job:
+    # A worker may be looking: it must not see a job before it is what the test wants.
+    @transaction.atomic
+    def one(*, is_preview: bool = False, losses: int = 0, of: Workspace = workspace) -> Job:
         job = make_job(workspace, assets[0.1 if is_preview else 31])
         assert job.is_preview is is_preview
-        if losses:
-            Job.objects.filter(pk=job.pk).update(losses=losses)
+        Job.objects.filter(pk=job.pk).update(losses=losses, workspace=of)
         return job
 
     return one

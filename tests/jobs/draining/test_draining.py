@@ -10,7 +10,6 @@ from django.db import connection
 
 from accounts.models import Workspace
 from jobs.draining import jobs_drain
-from jobs.models import Job
 from tests.jobs.draining.desk import Desk, after_some_looks, assert_charged_once, states, until
 from tests.makers import make_workspace
 
@@ -126,18 +125,16 @@ def test_a_preview_waits_for_no_long_job_behind_one_that_has_to_run_alone(
     order: Any, desk: Desk, drain: Any
 ):
     long = order()
-    lost = order(is_preview=True, losses=1)
-    previews = [order(is_preview=True) for _ in range(2)]
     # Within a workspace previews keep their order.
-    Job.objects.filter(pk=lost.pk).update(workspace=make_workspace("Another"))
+    lost = order(is_preview=True, losses=1, of=make_workspace("Another"))
+    previews = [order(is_preview=True) for _ in range(2)]
     worker = drain()
     until(lambda: desk.has(lost))
     desk.let_go(lost)
     until(lambda: desk.has(*previews))
     desk.let_go(*previews)
     until(lambda: desk.has(long))
-    lost_again = order(is_preview=True, losses=1)
-    Job.objects.filter(pk=lost_again.pk).update(workspace=make_workspace("A third"))
+    lost_again = order(is_preview=True, losses=1, of=make_workspace("A third"))
     after_some_looks(desk)
     assert desk.has(long)
     another = order(is_preview=True)
