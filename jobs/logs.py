@@ -57,6 +57,7 @@ def _log_end(pk: int) -> None:
         workspace=str(job.workspace.uuid),
         # Of the order, not of the call that may have cancelled it.
         request_id=job.request_id,
+        service=job.service,
         state=job.state,
         cause=job.error_code,
         losses=job.losses,

@@ -54,6 +54,7 @@ def test_the_order_and_the_work_are_logged_under_one_request(
     assert job.claimed_at
     assert end.items() >= known.items()
     assert (end["state"], end["cause"], end["losses"], end["audio_s"]) == ("succeeded", "", 0, 2.0)
+    assert end["service"] == "separation"
     assert end["run_s"] == round((job.finished_at - job.claimed_at).total_seconds(), 3)
     assert end["wait_s"] >= 0
     assert end["speed"] > 0
