@@ -146,10 +146,10 @@ def interpreter(name: str, cache: Path = CACHE) -> Path:
     folder = cache / "peer"
     python, ready = folder / "bin" / "python", folder / "ready"
     if not ready.is_file():
-        _installing([sys.executable, "-m", "venv", "--clear", str(folder)])
+        _install([sys.executable, "-m", "venv", "--clear", str(folder)])
         install = [str(python), "-m", "pip", "install", "-q", "--no-input"]
-        _installing([*install, *_torch(), *_DEPENDENCIES])
-        _installing([*install, "--no-deps", *_WITHOUT_DEPENDENCIES])
+        _install([*install, *_torch(), *_DEPENDENCIES])
+        _install([*install, "--no-deps", *_WITHOUT_DEPENDENCIES])
         ready.touch()
     return python
 
@@ -161,7 +161,7 @@ def _torch() -> list[str]:
     return shlex.split(torch_spec())
 
 
-def _installing(command: list[str]) -> None:
+def _install(command: list[str]) -> None:
     outcome = subprocess.run(  # noqa: S603
         command, cwd=ROOT, capture_output=True, text=True, timeout=_INSTALL_TIMEOUT_S
     )

@@ -185,7 +185,7 @@ def _make_hour(folder: Path) -> list[str]:
     meetings = _meetings(folder)
     rng = random.Random(_COUNCIL_SEED)
     pieces: list[Piece] = []
-    while sum(piece.duration_s for piece in pieces) < _HOUR_S * 0.85:
+    while sum(piece.duration_s for piece in pieces) < _HOUR_S:  # gaps come on top: it is cut
         pieces += [piece for meeting in meetings for piece in _meeting_pieces(meeting, rng)]
     recipe = Recipe(len({p.speaker for p in pieces}), _HOUR_S, _COUNCIL_OVERLAPS[1])
     mixture = mixing.mix(pieces, recipe, rng, keeps_levels=True)
