@@ -80,6 +80,14 @@ def test_less_than_one_window_has_no_loudness_but_a_peak():
 
 
 @pytest.mark.parametrize("n_channels", LAYOUTS)
+def test_a_peak_counts_up_to_the_last_sample(n_channels):
+    """Also in a last step of 0.1 s that is not full."""
+    samples = sine(1.05, -40, n_channels=n_channels)
+    samples[:, -1500] = 0.5
+    assert measured(samples, n_channels=n_channels)[1] >= 0.5
+
+
+@pytest.mark.parametrize("n_channels", LAYOUTS)
 def test_levels_are_of_sound_only(n_channels):
     meter = LevelMeter(44100, n_channels, LAYOUTS[n_channels])
     samples = noise(44100, n_channels, level=0.5)
