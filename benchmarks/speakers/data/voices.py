@@ -4,8 +4,8 @@ That each of these is one person, and that no two are the same, was checked with
 (WeSpeaker ResNet34, stretches of 5 s). Left out for that reason: the Spanish prompts of Asterisk
 (the voice of the English ones), Hedgewars (one actor behind most of its characters), and of
 KLettres what several people read or what comes too near to another language's voice; three more of
-its voices because of their sound, a fifth to a half of which is not heard as speech. Nor are the
-sources of SpeechBrain's samples for separation: nearly all of their sound lies below 500 Hz.
+its voices because of their sound, a fifth to a half of which is not heard as speech. SpeechBrain's
+samples for separation are no speech at all: their level stays within 4 dB.
 """
 
 from __future__ import annotations
