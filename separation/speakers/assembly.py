@@ -1,0 +1,139 @@
+"""From who is heard in each chunk to turns in the recording."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from separation.speakers.analysis import FRAME_S, Analysis, first_frame
+from separation.speakers.clustering import assign, blended
+from separation.speakers.networks import CHUNK_FRAMES
+from separation.speakers.timeline import TIME_DECIMALS, Timeline, Turn
+
+FloatArray = npt.NDArray[np.float32]
+BoolArray = npt.NDArray[np.bool_]
+
+# Somebody speaks, and several do, where the chunks' mean says so. Overlaps are asked for less:
+# the segmentation misses more of them than it makes up.
+_SPEECH = 0.5
+_OVERLAP = 0.3
+# Nobody is put in for whom there is next to no evidence.
+_LEAST_ACTIVITY = 0.02
+# A shorter pause is part of a turn.
+_LEAST_PAUSE_S = 0.2
+# Frames in the middle of a chunk have heard what comes before and after them.
+_WINDOW = np.hamming(CHUNK_FRAMES).astype(np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """A stretch in which one speaker speaks, in frames; `confidence` 0..1."""
+
+    speaker: int
+    first: int
+    last: int
+    confidence: float
+
+
+def turns_of(analysis: Analysis, speakers: FloatArray) -> list[Stretch]:
+    """Say where each of (speakers, 256) speaks, by the start of each turn."""
+    activity = _activity(analysis, speakers)
+    is_speaking = _speaking(activity, _mean(analysis, analysis.speech, analysis.overlap))
+    stretches = []
+    for speaker in range(len(speakers)):
+        for first, last in _joined(is_speaking[:, speaker]):
+            confidence = float(activity[first:last, speaker].mean())
+            stretches.append(Stretch(speaker, first, last, min(1.0, confidence)))
+    return sorted(stretches, key=lambda each: (each.first, each.last, each.speaker))
+
+
+def timeline_of(stretches: list[Stretch], duration_s: float) -> Timeline:
+    """Name speakers in the order in which they first speak."""
+    order = dict.fromkeys(each.speaker for each in stretches)
+    names = {speaker: f"SPEAKER_{number}" for number, speaker in enumerate(order)}
+    turns = []
+    for each in stretches:
+        start_s = round(each.first * FRAME_S, TIME_DECIMALS)
+        end_s = round(min(each.last * FRAME_S, duration_s), TIME_DECIMALS)
+        if end_s > start_s:
+            confidence = round(each.confidence, TIME_DECIMALS)
+            turns.append(Turn(start_s, end_s, names[each.speaker], confidence))
+    return Timeline(tuple(turns), round(duration_s, TIME_DECIMALS))
+
+
+def _activity(analysis: Analysis, speakers: FloatArray) -> FloatArray:
+    """Return (frames, speakers): how probable it is that each speaks, over all chunks."""
+    pieces = analysis.pieces
+    likeness = np.nan_to_num(blended(analysis) @ speakers.T)  # (pieces, speakers)
+    total = np.zeros((analysis.n_frames + CHUNK_FRAMES, len(speakers)), np.float32)
+    bounds = np.flatnonzero(np.diff(pieces.chunk)) + 1
+    for rows in np.split(np.arange(len(pieces)), bounds):
+        if not len(rows):
+            continue
+        chunk = int(pieces.chunk[rows[0]])
+        heard = _chunk_activity(analysis, rows, likeness)
+        at = first_frame(chunk)
+        total[at : at + CHUNK_FRAMES] += _WINDOW[:, None] * heard
+    weights = _weights(analysis)
+    result: FloatArray = (total / weights[:, None])[: analysis.n_frames]
+    return result
+
+
+def _chunk_activity(
+    analysis: Analysis, rows: npt.NDArray[np.intp], likeness: FloatArray
+) -> FloatArray:
+    """Return (589, speakers) of one chunk, whose pieces are `rows`."""
+    pieces = analysis.pieces
+    activity = analysis.activity[int(pieces.chunk[rows[0]])].astype(np.float32)  # (589, 3)
+    heard = np.zeros((CHUNK_FRAMES, likeness.shape[1]), np.float32)
+    edges = np.unique([pieces.first[rows], pieces.last[rows]])
+    for first, last in zip(edges[:-1], edges[1:], strict=True):
+        here = rows[(pieces.first[rows] <= first) & (pieces.last[rows] >= last)]
+        # Several voices of one chunk are several people.
+        for i, speaker in assign(likeness[here], pieces.alone_s[here]):
+            heard[first:last, speaker] = activity[first:last, pieces.local[here[i]]]
+    return heard
+
+
+def _weights(analysis: Analysis) -> FloatArray:
+    total = np.full(analysis.n_frames + CHUNK_FRAMES, 1e-9, np.float32)
+    for chunk in range(len(analysis.activity)):
+        at = first_frame(chunk)
+        total[at : at + CHUNK_FRAMES] += _WINDOW
+    return total
+
+
+def _mean(analysis: Analysis, *values: npt.NDArray[np.float16]) -> list[FloatArray]:
+    """Return the chunks' mean of each of (chunks, 589) values, (frames,)."""
+    weights = _weights(analysis)
+    means = []
+    for each in values:
+        total = np.zeros_like(weights)
+        for chunk, row in enumerate(each):
+            at = first_frame(chunk)
+            total[at : at + CHUNK_FRAMES] += _WINDOW * row
+        means.append((total / weights)[: analysis.n_frames])
+    return means
+
+
+def _speaking(activity: FloatArray, heard: list[FloatArray]) -> BoolArray:
+    """Take in each frame as many of the most probable speakers as are heard there."""
+    speech, overlap = heard
+    n_heard = (speech > _SPEECH).astype(int) + (overlap > _OVERLAP)
+    rank = np.argsort(np.argsort(-activity, axis=1, kind="stable"), axis=1, kind="stable")
+    result: BoolArray = (rank < n_heard[:, None]) & (activity > _LEAST_ACTIVITY)
+    return result
+
+
+def _joined(is_speaking: BoolArray) -> list[tuple[int, int]]:
+    """Return the stretches, over pauses that are none."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], is_speaking, [False]])))
+    joined: list[tuple[int, int]] = []
+    for first, last in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
+        if joined and (first - joined[-1][1]) * FRAME_S <= _LEAST_PAUSE_S:
+            joined[-1] = joined[-1][0], last
+        else:
+            joined.append((first, last))
+    return joined

@@ -1,0 +1,339 @@
+"""Which stretches of speech are whose: agglomerative clustering of their embeddings.
+
+Two clusters' likeness is the mean cosine between their stretches, divided by how alike the
+stretches of each are among themselves. Noise, distance and reverberation make embeddings of one
+speaker less alike, and those of two speakers too; the quotient stays, so one threshold does for a
+podcast and for a meeting (Spearman: The proof and measurement of association between two things,
+1904, calls it correction for attenuation).
+
+What the segmentation saw counts as well: two of its speakers in one chunk are two people.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import linear_sum_assignment  # type: ignore[import-untyped]
+
+from separation.speakers.analysis import CHUNK_S, FRAME_S, STEP_S, Analysis, Stretches
+from separation.speakers.counting import SpeakerCount
+from separation.speakers.vbx import Plda, vbx
+
+FloatArray = npt.NDArray[np.float32]
+IntArray = npt.NDArray[np.intp]
+BoolArray = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Tuning:
+    """What was tuned (docs/quality.md says on what).
+
+    Parameters
+    ----------
+    likeness : float
+        Clusters that are at least so alike are one speaker.
+    track_share : float
+        How much of a piece's embedding is its track's.
+    own_likeness : float
+        How alike stretches of one speaker are taken to be where too few of them tell.
+    own_weight : float
+        How many square seconds of pairs that counts for.
+    stranger, stranger_weight : float
+        The likeness of two of the segmentation's speakers in one chunk, and how often it counts.
+    least_alone_s : float
+        Pieces with less speech without anybody else are not clustered.
+    least_speaker_s, least_share, most_least_s : float
+        A speaker says at least so much, at least that share of the recording, but of a long
+        recording no more than the last.
+    """
+
+    likeness: float = 0.75
+    track_share: float = 0.15
+    own_likeness: float = 0.45
+    own_weight: float = 4.0
+    stranger: float = -0.3
+    stranger_weight: float = 2.0
+    least_alone_s: float = 1.0
+    least_speaker_s: float = 1.0
+    least_share: float = 0.015
+    most_least_s: float = 5.0
+
+    def least_s(self, duration_s: float) -> float:
+        """Return how much somebody says at least in a recording of this length (s)."""
+        return max(self.least_speaker_s, min(self.least_share * duration_s, self.most_least_s))
+
+
+TUNING = Tuning()
+
+# Chunks overlap, and say the same several times. Of those that are clustered each is as many
+# seconds behind the one before, in recordings up to a minute and in longer ones.
+_SHORT_S = 60
+_HOP_SHORT, _HOP = 2, 5
+# More stretches take more time and memory than they are worth.
+_MOST_STRETCHES = 2000
+# A square second is enough to believe a pair.
+_MOST_WEIGHT_S = 2.0
+_LEAST_WEIGHT_S = 0.1
+_LEAST_OWN = 0.05
+# How much of its frames two tracks of neighbouring chunks share that are the same.
+_SAME_SHARE = 0.5
+_MOST_STRANGERS = 2
+
+
+def find_speakers(
+    analysis: Analysis, count: SpeakerCount, *, plda: Plda | None = None, tuning: Tuning = TUNING
+) -> FloatArray:
+    """Return how each speaker sounds, (speakers, 256), of length one; none if nobody speaks.
+
+    Parameters
+    ----------
+    analysis : Analysis
+    count : SpeakerCount
+        As many speakers are found as it allows, if there is speech for them.
+    plda : Plda, optional
+        Where there is one and the number of speakers is free, clusters are refined by VBx.
+    tuning : Tuning
+    """
+    pieces = analysis.pieces
+    voices = blended(analysis, tuning)
+    chosen = _chosen(analysis, voices, tuning)
+    if not len(chosen):
+        return np.zeros((0, 256), np.float32)
+    heard_s = np.maximum(pieces.alone_s[chosen], _LEAST_WEIGHT_S)
+    merging = _Merging(pieces, chosen, voices[chosen], heard_s, tuning)
+    # Overlapping chunks count the same second several times.
+    n_chunks = len(np.unique(pieces.chunk[chosen]))
+    repeats = max(1.0, n_chunks * CHUNK_S / max(CHUNK_S, analysis.duration_s))
+    least_s = tuning.least_s(analysis.duration_s) * repeats
+    labels, is_speaker = merging.cut(heard_s, least_s, count)
+    if plda is not None and count.is_free:
+        raw = pieces.embedding[chosen].astype(np.float64)
+        labels = np.asarray(vbx(raw, labels, plda).argmax(axis=1), np.intp)
+        is_speaker = _by_length(labels, heard_s) >= least_s
+        is_speaker[_by_length(labels, heard_s).argmax()] = True
+    speakers = np.stack(
+        [
+            _unit((voices[chosen] * heard_s[:, None])[labels == k].sum(axis=0))
+            for k in np.flatnonzero(is_speaker)
+        ]
+    )
+    return _with_strangers(analysis, speakers, count, tuning)
+
+
+def blended(analysis: Analysis, tuning: Tuning = TUNING) -> FloatArray:
+    """Return how each piece sounds, its track a little too, (pieces, 256) of length one."""
+    own = _unit(analysis.pieces.embedding.astype(np.float32))
+    track = _unit(analysis.tracks.embedding.astype(np.float32))[analysis.track_of]
+    return _unit((1 - tuning.track_share) * own + tuning.track_share * track)
+
+
+def assign(likeness: FloatArray, seconds: FloatArray) -> list[tuple[int, int]]:
+    """Give (n, speakers) voices that are heard at once to different speakers; by their length."""
+    weighted = likeness * np.maximum(seconds, _LEAST_WEIGHT_S)[:, None]
+    rows, columns = linear_sum_assignment(-weighted)
+    return list(zip(rows.tolist(), columns.tolist(), strict=True))
+
+
+def _unit(rows: FloatArray) -> FloatArray:
+    lengths = np.linalg.norm(rows, axis=-1, keepdims=True)
+    result: FloatArray = rows / np.maximum(lengths, 1e-9)
+    return result
+
+
+def _by_length(labels: IntArray, seconds: FloatArray) -> npt.NDArray[np.float64]:
+    return np.bincount(labels, seconds).astype(np.float64)
+
+
+def _chosen(analysis: Analysis, voices: FloatArray, tuning: Tuning) -> IntArray:
+    """Return the pieces to cluster."""
+    pieces = analysis.pieces
+    is_known = ~np.isnan(voices[:, 0])
+    is_long = is_known & (pieces.alone_s >= tuning.least_alone_s)
+    hop = _HOP_SHORT if analysis.duration_s <= _SHORT_S else _HOP
+    chosen = np.flatnonzero(is_long & (pieces.chunk % hop == 0))
+    while len(chosen) > _MOST_STRETCHES:
+        hop += 1
+        chosen = np.flatnonzero(is_long & (pieces.chunk % hop == 0))
+    for candidates in (chosen, np.flatnonzero(is_long), np.flatnonzero(is_known)):
+        if len(candidates) > 1:
+            break
+    return candidates[:_MOST_STRETCHES]
+
+
+class _Merging:
+    """The dendrogram: from each stretch by itself to all of them in one cluster."""
+
+    def __init__(
+        self,
+        pieces: Stretches,
+        chosen: IntArray,
+        voices: FloatArray,
+        heard_s: FloatArray,
+        tuning: Tuning,
+    ) -> None:
+        self._n = len(chosen)
+        self._tuning = tuning
+        chunk, local = pieces.chunk[chosen], pieces.local[chosen]
+        start_s, end_s = pieces.start_s[chosen], pieces.end_s[chosen]
+        same_chunk = chunk[:, None] == chunk
+        strangers = same_chunk & (local[:, None] != local)
+        # The same sound, heard in two chunks: it says that they are one speaker, but nothing of
+        # how alike one speaker's stretches are.
+        is_same_sound = ~same_chunk & (
+            np.minimum(end_s[:, None], end_s) > np.maximum(start_s[:, None], start_s)
+        )
+        cosines = np.where(strangers, np.float32(tuning.stranger), voices @ voices.T)
+        short = np.minimum(heard_s, _MOST_WEIGHT_S).astype(np.float32)
+        weights = short[:, None] * short
+        weights[strangers] *= tuning.stranger_weight
+        np.fill_diagonal(weights, 0)
+        self._weight, self._sum = weights, weights * cosines
+        self._own_pairs = np.where(is_same_sound, np.float32(0), self._weight)
+        self._own_sums = self._own_pairs * cosines
+        self._steps: list[tuple[int, int, float]] = []
+        self._merge_all()
+
+    def cut(
+        self, heard_s: FloatArray, least_s: float, count: SpeakerCount
+    ) -> tuple[IntArray, BoolArray]:
+        """Return each stretch's cluster, and which clusters are speakers.
+
+        Merging goes as far as the threshold says; from there to the nearest step with as many
+        speakers as are allowed.
+        """
+        lowest, highest = count.lowest, count.highest
+        usual = next(
+            (i for i, (*_, r) in enumerate(self._steps) if r < self._tuning.likeness),
+            len(self._steps),
+        )
+        lengths = heard_s.astype(np.float64)
+        counts = [int((lengths >= least_s).sum())]
+        for kept, gone, _ in self._steps:
+            lengths[kept] += lengths[gone]
+            lengths[gone] = 0
+            counts.append(int((lengths >= least_s).sum()))
+        fits = [i for i, n in enumerate(counts) if lowest <= max(n, 1) <= highest]
+        # If there is no such step, there are too many by as little as can be, or too few.
+        over = [i for i, n in enumerate(counts) if n > highest]
+        most = [i for i, n in enumerate(counts) if n == max(counts)]
+        step = min(fits or over or most, key=lambda i: abs(i - usual))
+        labels = self._labels(step)
+        by_length = _by_length(labels, heard_s)
+        is_speaker = by_length >= least_s
+        wanted = min(max(int(is_speaker.sum()), lowest), highest, len(by_length))
+        longest = np.argsort(-by_length, kind="stable")[:wanted]
+        chosen = np.zeros(len(by_length), bool)
+        chosen[longest] = True
+        return labels, chosen
+
+    def _labels(self, n_steps: int) -> IntArray:
+        root = np.arange(self._n)
+        for kept, gone, _ in self._steps[:n_steps]:
+            root[root == gone] = kept
+        return np.unique(root, return_inverse=True)[1]
+
+    def _merge_all(self) -> None:
+        n = self._n
+        self._own_sum, self._own_pair = np.zeros(n), np.zeros(n)
+        self._own = np.full(n, self._own_of(0.0, 0.0))
+        self._is_left = np.ones(n, bool)
+        likeness = np.full((n, n), -np.inf, np.float32)
+        for i in range(n):
+            likeness[i] = self._likeness(i)
+        nearest = likeness.argmax(axis=1)
+        best = likeness.max(axis=1)
+        for _ in range(n - 1):
+            kept = int(best.argmax())
+            gone = int(nearest[kept])
+            self._steps.append((kept, gone, float(best[kept])))
+            self._merge(kept, gone)
+            row = self._likeness(kept)
+            likeness[kept] = likeness[:, kept] = row
+            likeness[gone] = likeness[:, gone] = -np.inf
+            # Whose nearest was one of the two looks again; to the others the new one may be it.
+            is_nearer = row > best
+            nearest[is_nearer], best[is_nearer] = kept, row[is_nearer]
+            again = np.flatnonzero(np.isin(nearest, (kept, gone)) & ~is_nearer)
+            for i in {kept, gone, *again.tolist()}:
+                nearest[i] = likeness[i].argmax()
+                best[i] = likeness[i, nearest[i]]
+
+    def _own_of(self, total: float, pairs: float) -> float:
+        tuning = self._tuning
+        mean = (total + tuning.own_weight * tuning.own_likeness) / (pairs + tuning.own_weight)
+        return max(_LEAST_OWN, mean)
+
+    def _merge(self, kept: int, gone: int) -> None:
+        self._own_sum[kept] += self._own_sum[gone] + 2 * self._own_sums[kept, gone]
+        self._own_pair[kept] += self._own_pair[gone] + 2 * self._own_pairs[kept, gone]
+        self._own[kept] = self._own_of(self._own_sum[kept], self._own_pair[kept])
+        for table in (self._sum, self._weight, self._own_sums, self._own_pairs):
+            table[kept] += table[gone]
+            table[:, kept] = table[kept]
+        self._is_left[gone] = False
+
+    def _likeness(self, i: int) -> FloatArray:
+        mean = self._sum[i] / np.maximum(self._weight[i], 1e-9)
+        row: FloatArray = (mean / np.sqrt(self._own[i] * self._own)).astype(np.float32)
+        row[~self._is_left] = -np.inf
+        row[i] = -np.inf
+        return row
+
+
+def _with_strangers(
+    analysis: Analysis, speakers: FloatArray, count: SpeakerCount, tuning: Tuning
+) -> FloatArray:
+    """Add those who are only heard while others speak.
+
+    They have no clean piece to be clustered by, but the segmentation hears more people at once
+    than were found.
+    """
+    least_s = tuning.least_s(analysis.duration_s)
+    for _ in range(_MOST_STRANGERS):
+        if len(speakers) >= count.highest:
+            break
+        found = [each for each in _strangers(analysis, speakers) if each[0] >= least_s]
+        if not found:
+            break
+        speakers = np.vstack([speakers, max(found, key=lambda each: each[1])[2][None]])
+    return speakers
+
+
+def _strangers(analysis: Analysis, speakers: FloatArray) -> list[tuple[float, float, FloatArray]]:
+    """Return, for each voice that is left over in chunks: seconds, seconds in all, its sound."""
+    tracks = analysis.tracks
+    sounds = np.nan_to_num(_unit(tracks.embedding.astype(np.float32)))
+    left: list[int] = []
+    for rows in np.split(np.arange(len(tracks)), np.flatnonzero(np.diff(tracks.chunk)) + 1):
+        if len(rows) > len(speakers):
+            given = assign(sounds[rows] @ speakers.T, np.minimum(tracks.alone_s[rows], 3))
+            left += [int(row) for i, row in enumerate(rows) if i not in {i for i, _ in given}]
+    voices: list[tuple[set[int], float, FloatArray, int]] = []
+    for row in left:
+        frames = _frames(analysis, row)
+        weight = float(tracks.spoken_s[row])
+        # The neighbouring chunk hears the same voice: joined as far as they share their frames.
+        same = [
+            voice
+            for voice in voices
+            if len(voice[0] & frames) > _SAME_SHARE * min(len(voice[0]), len(frames))
+        ]
+        voices = [voice for voice in voices if not any(voice is one for one in same)]
+        merged = frames.union(*(voice[0] for voice in same))
+        seconds = weight + sum(voice[1] for voice in same)
+        sound = weight * sounds[row] + sum((voice[2] for voice in same), np.zeros(256, np.float32))
+        voices.append((merged, seconds, sound, 1 + sum(voice[3] for voice in same)))
+    return [
+        (len(frames) * FRAME_S, seconds * len(frames), _unit(sound))
+        for frames, seconds, sound, n in voices
+        if n > 1
+    ]
+
+
+def _frames(analysis: Analysis, track: int) -> set[int]:
+    """Return the recording's frames in which a chunk's speaker speaks."""
+    chunk, local = int(analysis.tracks.chunk[track]), int(analysis.tracks.local[track])
+    active = np.flatnonzero(analysis.activity[chunk, :, local] > 0.5)
+    return set((round(chunk * STEP_S / FRAME_S) + active).tolist())

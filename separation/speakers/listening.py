@@ -1,0 +1,110 @@
+"""A recording as the networks hear it: 16 kHz, one channel, or each side by itself.
+
+Calls and interviews often have one microphone on each side. Each side is then listened to by
+itself: that finds who speaks even where both do, and what leaks over from the other side is left
+out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from separation.audio.decode import AudioReader
+from separation.audio.resample import Resampler
+from separation.speakers.networks import SAMPLE_RATE
+
+FloatArray = npt.NDArray[np.float32]
+BoolArray = npt.NDArray[np.bool_]
+
+# A tenth of a second counts as sound if it is within so many dB of the loud ones ...
+_QUIET_DB = 30
+_LOUD_PERCENTILE = 95
+# ... and as one side's if that is so much louder than the other one,
+_SIDE_DB = 10
+# which has to be so for most of the sound, and each side has to have its share.
+_LEAST_SIDED = 0.6
+_LEAST_SHARE = 0.05
+# What is this much quieter than the other side leaked over from there.
+_LEAK_DB = 6
+_SILENCE = 1e-10
+
+
+def mono(path: Path, on_samples: Callable[[int], None]) -> Iterator[FloatArray]:
+    """Yield the mean of all channels, (n,) at 16 kHz; tell the samples read so far."""
+    yield from _resampled(path, lambda block: block.mean(axis=0, keepdims=True), on_samples)
+
+
+def side(path: Path, number: int, on_samples: Callable[[int], None]) -> Iterator[FloatArray]:
+    """Yield one channel, (n,) at 16 kHz; tell the samples read so far."""
+    yield from _resampled(path, lambda block: block[number : number + 1], on_samples)
+
+
+def sides(path: Path, on_samples: Callable[[int], None]) -> BoolArray | None:
+    """Look whether a recording of two channels has other speakers on each side.
+
+    Returns
+    -------
+    (2, tenths of a second) bool, where each side is spoken into; or None if it is not so
+    """
+    levels = _levels(path, on_samples)  # (2, n)
+    if levels.shape[1] == 0:
+        return None
+    louder = levels.max(axis=0)
+    is_sound = louder > np.percentile(louder, _LOUD_PERCENTILE) - _QUIET_DB
+    difference = (levels[0] - levels[1])[is_sound]
+    left, right = np.mean(difference > _SIDE_DB), np.mean(difference < -_SIDE_DB)
+    if left + right < _LEAST_SIDED or min(left, right) < _LEAST_SHARE:
+        return None
+    return levels > levels[::-1] - _LEAK_DB
+
+
+def _resampled(
+    path: Path, choose: Callable[[FloatArray], FloatArray], on_samples: Callable[[int], None]
+) -> Iterator[FloatArray]:
+    with AudioReader(path) as reader:
+        resampler = Resampler(reader.format.sample_rate, SAMPLE_RATE, 1)
+        n_samples = 0
+        for block in _gathered(reader, reader.format.sample_rate):
+            yield resampler.process(choose(block))[0]
+            n_samples += block.shape[1]
+            on_samples(n_samples)
+        yield resampler.finish()[0]
+
+
+def _levels(path: Path, on_samples: Callable[[int], None]) -> FloatArray:
+    """Return (2, tenths of a second) levels in dB; the last, incomplete one is left out."""
+    with AudioReader(path) as reader:
+        rate = reader.format.sample_rate
+        tenth = rate // 10
+        powers, rest = [], np.zeros((2, 0), np.float32)
+        n_samples = 0
+        for block in _gathered(reader, rate):
+            rest = np.concatenate([rest, block], axis=1)
+            n = rest.shape[1] // tenth
+            parts = rest[:, : n * tenth].reshape(2, n, tenth)
+            # Without the offset, which some sound cards add to a side.
+            powers.append(parts.var(axis=2, dtype=np.float64))
+            rest = rest[:, n * tenth :]
+            n_samples += block.shape[1]
+            on_samples(n_samples)
+    power = np.concatenate(powers, axis=1) if powers else np.zeros((2, 0))
+    return (10 * np.log10(power + _SILENCE)).astype(np.float32)
+
+
+def _gathered(reader: AudioReader, n_least: int) -> Iterator[FloatArray]:
+    """Yield a reader's blocks in bigger ones."""
+    waiting: list[FloatArray] = []
+    n = 0
+    for block in reader.blocks():
+        waiting.append(block)
+        n += block.shape[1]
+        if n >= n_least:
+            yield np.concatenate(waiting, axis=1)
+            waiting, n = [], 0
+    if waiting:
+        yield np.concatenate(waiting, axis=1)
+    reader.check_health()
