@@ -90,7 +90,8 @@ def extract_speakers(
     denoise : bool
         Whether noise is taken out first.
     overlap : str
-        Where several speak at once, `both` have what was recorded, or `mute`: nobody.
+        Where several speak at once, `both` have what was recorded, or `mute`: nobody. With
+        `separate`, of two voices each has less of the other (see `overlap.SeparatedVoices`).
     clips : bool
         Whether there is a clip of each speaker.
     model : str, optional

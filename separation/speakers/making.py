@@ -17,15 +17,17 @@ from separation.speakers import formats
 from separation.speakers.clips import clip_spans
 from separation.speakers.cutting import Cutting, piece_of, pieces_by_speaker
 from separation.speakers.metering import LevelMeter
+from separation.speakers.overlap import SeparatedVoices
 from separation.speakers.result import SpeakersResult
 from separation.speakers.sources import DenoisedSource, Denoising, RecordedSource, Source
 from separation.speakers.statistics import Levels, overlaps, statistics
 from separation.speakers.timeline import Timeline
 from separation.speakers.track_files import CLIP_SUFFIX, TIMELINE, TrackFiles, file_stems
 from separation.speakers.tracks import OverlapSource, Pass, Sink, TrackWriter, WholeMixture
+from separation.speakers.voiceprints import learn
 
 PAUSES = ("keep", "close")
-OVERLAPS = ("both", "mute")
+OVERLAPS = ("both", "separate", "mute")
 MIN_LUFS, MAX_LUFS = -40.0, -5.0
 
 # Between two turns of a track whose pauses are closed.
@@ -147,30 +149,47 @@ class Making:
         A gain is known only when all of a track is measured: that takes a pass of its own.
         """
         target, n_samples = self._options.loudness, self._info.n_samples
-        both = Pass(source, self._overlap_source(), {**self._tracks, **self._clips})
+        n_passes = 1 + (target is not None) + self._separates
+        total, done = n_passes * n_samples, n_samples if self._separates else 0
+        voices = self._overlap_source(source, total)
+        both = Pass(source, voices, {**self._tracks, **self._clips})
         meters = {stem: self._meter() for stem in self._tracks}
         if target is None:
             writers = self._writers(files, {})
             sinks: dict[str, list[Sink]] = {stem: [writer] for stem, writer in writers.items()}
             for stem, meter in meters.items():
                 sinks[stem].append(meter)
-            both.run(sinks, self._on_progress, completed=0, total=n_samples)
+            both.run(sinks, self._on_progress, completed=done, total=total)
             levels = self._levels(meters)
         else:
             measuring = {stem: [meter] for stem, meter in meters.items()}
-            both.run(measuring, self._on_progress, completed=0, total=2 * n_samples)
+            both.run(measuring, self._on_progress, completed=done, total=total)
             levels = self._levels(meters, target)
             writers = self._writers(files, levels)
             writing = {stem: [writer] for stem, writer in writers.items()}
-            both.run(writing, self._on_progress, completed=n_samples, total=2 * n_samples)
+            both.run(writing, self._on_progress, completed=done + n_samples, total=total)
         for writer in writers.values():
             if not writer.n_written:
                 # Not even a pause: most readers refuse a file without a sample.
                 writer.add([self._samples(_GAP_S)])
         return levels
 
-    def _overlap_source(self) -> OverlapSource:
-        return WholeMixture()
+    @property
+    def _separates(self) -> bool:
+        return self._options.overlap == "separate" and bool(overlaps(self._timeline))
+
+    def _overlap_source(self, source: Source, total: int) -> OverlapSource:
+        """Return what is heard in overlaps; to tell voices apart takes a pass to learn them."""
+        if not self._separates:
+            return WholeMixture()
+
+        def report(completed: int) -> None:
+            self._on_progress(step="tracks", completed=completed, total=total)
+
+        rate, n_samples = self._info.sample_rate, self._info.n_samples
+        report(0)
+        prints = learn(source.blocks(), self._timeline, rate, on_samples=report)
+        return SeparatedVoices(self._timeline, prints, rate, n_samples)
 
     def _meter(self) -> LevelMeter:
         return LevelMeter(self._info.sample_rate, self._info.channels, self._info.layout)

@@ -112,7 +112,8 @@ class SeparatedVoices:
         n_samples = mixture.shape[1]
         ramp = (np.arange(n_samples, dtype=np.float32) + 0.5) / max(self._fade, 1)
         weights = np.minimum(np.minimum(ramp, ramp[::-1]), 1)
-        return mixture + weights * (np.clip(voice, -peak, peak) - mixture)
+        faded: FloatArray = mixture + weights * (np.clip(voice, -peak, peak) - mixture)
+        return faded
 
 
 def _mask(magnitudes: FloatArray, first: Voiceprint, second: Voiceprint) -> FloatArray:
@@ -134,8 +135,9 @@ def _mask(magnitudes: FloatArray, first: Voiceprint, second: Voiceprint) -> Floa
         n_second = len(books[1])
         ratios = books[1][best % n_second] - books[0][best // n_second]  # (frames, best, bins)
         shares[frames] = np.einsum("fb,fbk->fk", weights, 1 / (1 + np.exp(ratios)))
-    overall = first.mean / (first.mean + second.mean + floor)
-    return (shares + overall) / 2
+    shares += first.mean / (first.mean + second.mean + floor)
+    shares /= 2
+    return shares
 
 
 class _Held:
@@ -177,7 +179,8 @@ class _Held:
     def _read(self, end: int) -> None:
         while self._read_to < end:
             block = next(self._blocks)
-            self._buffer = self._buffer or SampleBuffer(len(block))
+            if self._buffer is None:
+                self._buffer = SampleBuffer(len(block))
             self._buffer.append(block)
 
     def _slice(self, start: int, end: int) -> FloatArray:

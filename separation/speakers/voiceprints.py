@@ -60,7 +60,8 @@ class Spectra:
         for number in range(n_frames):
             start = number * self.hop
             result[..., start : start + self.window] += frames[..., number, :]
-        return result / np.float32(_HOPS / 2)
+        result /= _HOPS / 2
+        return result
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,12 +101,15 @@ def learn(
         if len(samples) >= spectra.window:
             # Half precision: twenty speakers of a wide recording are kept at once.
             heard.setdefault(name, []).append(np.abs(spectra.of(samples)).astype(np.float16))
+    # One for all: between two speakers neither may be louder for being learned from louder speech.
+    floor = _FLOOR * _mean(heard)
     least = _LEAST_S * sample_rate / spectra.hop
-    return {
-        name: _print(frames)
-        for name, frames in ((name, _sounding(parts)) for name, parts in heard.items())
-        if len(frames) >= least
-    }
+    prints = {}
+    for name, parts in heard.items():
+        frames = _sounding(parts)
+        if len(frames) >= least:
+            prints[name] = _print(frames, floor)
+    return prints
 
 
 def _wanted(timeline: Timeline, sample_rate: int) -> list[tuple[int, int, str]]:
@@ -158,10 +162,17 @@ def _sounding(parts: list[FloatArray]) -> FloatArray:
     return kept
 
 
-def _print(frames: FloatArray) -> Voiceprint:
-    floor = _FLOOR * frames.mean()
-    sounds = _clusters(np.log(frames + floor), np.random.default_rng(0))
-    return Voiceprint(np.exp(sounds), np.sqrt(np.mean(frames**2, axis=0)))
+def _mean(heard: Mapping[str, list[FloatArray]]) -> float:
+    parts = [part for parts in heard.values() for part in parts]
+    total = sum(float(part.sum(dtype=np.float64)) for part in parts)
+    return total / max(1, sum(part.size for part in parts))
+
+
+def _print(frames: FloatArray, floor: float) -> Voiceprint:
+    floor = max(floor, float(np.finfo(np.float32).tiny))
+    logarithms = np.log(frames + np.float32(floor))
+    sounds = np.exp(_clusters(logarithms, np.random.default_rng(0))) - np.float32(floor)
+    return Voiceprint(np.maximum(sounds, 0), np.sqrt(np.mean(frames**2, axis=0)))
 
 
 def _clusters(points: FloatArray, random: np.random.Generator) -> FloatArray:

@@ -324,7 +324,7 @@ class Apart(WholeMixture):
 
 
 def test_what_takes_voices_apart_fits_in(recording, tmp_path, read, monkeypatch):
-    monkeypatch.setattr(making.Making, "_overlap_source", lambda self: Apart())
+    monkeypatch.setattr(making.Making, "_overlap_source", lambda *_: Apart())
     options = {"timeline": TALK, "output_format": "wav32f"}
     result = extract_speakers(recording, tmp_path / "out", **options)
     recorded = read(recording)
@@ -339,7 +339,7 @@ def test_what_takes_voices_apart_fits_in(recording, tmp_path, read, monkeypatch)
     [
         ({"output_format": "wma"}, "no output format named 'wma'"),
         ({"pauses": "drop"}, "keep, close"),
-        ({"overlap": "first"}, "both, mute"),
+        ({"overlap": "first"}, "both, separate, mute"),
         ({"loudness": 0.0}, "-40 to -5 LUFS"),
         ({"loudness": float("nan")}, "-40 to -5 LUFS"),
         ({"count": SpeakerCount(exact=0)}, "1 to 20 speakers"),
