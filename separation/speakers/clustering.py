@@ -49,11 +49,11 @@ class Tuning:
         recording no more than the last.
     """
 
-    likeness: float = 0.75
+    likeness: float = 0.78
     track_share: float = 0.15
-    own_likeness: float = 0.45
+    own_likeness: float = 0.35
     own_weight: float = 4.0
-    stranger: float = -0.3
+    stranger: float = -0.1
     stranger_weight: float = 2.0
     least_alone_s: float = 1.0
     least_speaker_s: float = 1.0
