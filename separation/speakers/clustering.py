@@ -200,33 +200,34 @@ class _Merging:
     ) -> tuple[IntArray, BoolArray]:
         """Return each stretch's cluster, and which clusters are speakers.
 
-        Merging goes as far as the threshold says; from there to the nearest step with as many
-        speakers as are allowed.
+        Merging goes as far as the threshold says, further if those are more speakers than there
+        may be. If they are too few, those who say less count too: to part a speaker in two would
+        be worse than to miss one.
         """
-        lowest, highest = count.lowest, count.highest
         usual = next(
             (i for i, (*_, r) in enumerate(self._steps) if r < self._tuning.likeness),
             len(self._steps),
         )
+        step = min(usual, max(0, self._n - count.lowest))
+        later = self._counts(heard_s, least_s)[step:]
+        step += next((i for i, n in enumerate(later) if n <= count.highest), len(later) - 1)
+        labels = self._labels(step)
+        by_length = _by_length(labels, heard_s)
+        n_speakers = int((by_length >= least_s).sum())
+        wanted = min(max(n_speakers, count.lowest), count.highest, len(by_length))
+        is_speaker = np.zeros(len(by_length), bool)
+        is_speaker[np.argsort(-by_length, kind="stable")[:wanted]] = True
+        return labels, is_speaker
+
+    def _counts(self, heard_s: FloatArray, least_s: float) -> list[int]:
+        """How many clusters are speakers after each number of steps."""
         lengths = heard_s.astype(np.float64)
         counts = [int((lengths >= least_s).sum())]
         for kept, gone, _ in self._steps:
             lengths[kept] += lengths[gone]
             lengths[gone] = 0
             counts.append(int((lengths >= least_s).sum()))
-        fits = [i for i, n in enumerate(counts) if lowest <= max(n, 1) <= highest]
-        # If there is no such step, there are too many by as little as can be, or too few.
-        over = [i for i, n in enumerate(counts) if n > highest]
-        most = [i for i, n in enumerate(counts) if n == max(counts)]
-        step = min(fits or over or most, key=lambda i: abs(i - usual))
-        labels = self._labels(step)
-        by_length = _by_length(labels, heard_s)
-        is_speaker = by_length >= least_s
-        wanted = min(max(int(is_speaker.sum()), lowest), highest, len(by_length))
-        longest = np.argsort(-by_length, kind="stable")[:wanted]
-        chosen = np.zeros(len(by_length), bool)
-        chosen[longest] = True
-        return labels, chosen
+        return counts
 
     def _labels(self, n_steps: int) -> IntArray:
         root = np.arange(self._n)
