@@ -25,8 +25,10 @@ _FLOOR = 0.01
 _BEST_PAIRS = 40
 # By how much (a squared distance of logarithms) a pair may be worse and still count.
 _DOUBT = 10.0
-# How much of the way from an even share to the mask is gone.
-_TRUST = 0.8
+# How much of the way from an even share to the mask is gone: less for voices that are alike, by the
+# mean difference of their average spectra's shapes (natural logarithm).
+_TRUST = (0.4, 0.8)
+_LIKENESS = (0.35, 0.6)
 
 # At least so much is made at once, so that memory does not know how long an overlap is.
 _LONGEST_S = 20.0
@@ -96,11 +98,12 @@ class SeparatedVoices:
         """Return what each of the pair has of a mixture, (channels, n), a window around it."""
         window = self._spectra.window
         spectra = self._spectra.of(around)  # (channels, frames, bins)
-        mask = _mask(np.abs(spectra.mean(axis=0)), *(self._prints[name] for name in pair))
+        prints = [self._prints[name] for name in pair]
+        mask, trust = _mask(np.abs(spectra.mean(axis=0)), *prints), _trust(*prints)
         voices = {}
         for name, share in zip(pair, (mask, 1 - mask), strict=True):
             # The greatest share leaves a sound as loud as it is.
-            gains = (0.5 + _TRUST * (share - 0.5)) / (0.5 + _TRUST / 2)
+            gains = (0.5 + trust * (share - 0.5)) / (0.5 + trust / 2)
             samples = self._spectra.samples(spectra * gains)
             voice = samples[:, window : window + mixture.shape[1]]
             voices[name] = self._faded(voice, mixture)
@@ -114,6 +117,15 @@ class SeparatedVoices:
         weights = np.minimum(np.minimum(ramp, ramp[::-1]), 1)
         faded: FloatArray = mixture + weights * (np.clip(voice, -peak, peak) - mixture)
         return faded
+
+
+def _trust(first: Voiceprint, second: Voiceprint) -> float:
+    """Return how far a mask can be relied on for two voices."""
+    floor = np.finfo(np.float32).tiny
+    shapes = [np.log(voice.mean[_COMPARED] + floor) for voice in (first, second)]
+    difference = shapes[0] - shapes[1]
+    distance = float(np.mean(np.abs(difference - difference.mean())))
+    return float(np.interp(distance, _LIKENESS, _TRUST))
 
 
 def _mask(magnitudes: FloatArray, first: Voiceprint, second: Voiceprint) -> FloatArray:
