@@ -2,9 +2,9 @@
 
 References
 ----------
-Roweis, Factorial Models and Refiltering for Speech Separation and Denoising, 2003 (two books of
-spectra, of which the louder one is heard in each bin).
-https://doi.org/10.21437/Eurospeech.2003-345
+Roweis, Factorial Models and Refiltering for Speech Separation and Denoising, Eurospeech 2003,
+1009-1012: two books of spectra, of which the louder one is heard in each bin.
+https://www.isca-speech.org/archive_v0/eurospeech_2003/e03_1009.html
 """
 
 from __future__ import annotations
