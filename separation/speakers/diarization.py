@@ -79,7 +79,8 @@ def diarize(
         known = info or probed(path, limits, on_progress)
         on_progress(step="load", completed=0, total=None)
         networks = load_networks(tool_named(model), device)
-        analyses = list(_analyses(path, known, networks, on_progress))
+        listens_to_sides = known.channels == 2 and wanted.highest > 1
+        analyses = list(_analyses(path, known, networks, on_progress, listens_to_sides))
         on_progress(step="cluster", completed=0, total=None)
         stretches = _stretches(analyses, wanted, networks)
     if sum(each.last - each.first for each in stretches) < _LEAST_SPEECH_FRAMES:
@@ -104,10 +105,13 @@ def tool_named(name: str | None) -> catalog.Tool:
 
 
 def _analyses(
-    path: Path, info: AudioInfo, networks: Networks, on_progress: OnProgress
+    path: Path,
+    info: AudioInfo,
+    networks: Networks,
+    on_progress: OnProgress,
+    listens_to_sides: bool,
 ) -> Iterator[Analysis]:
     """Yield what is heard: once, or once for each side."""
-    passes = 2 if info.channels == 2 else 1
     done = 0
 
     def on_samples(n_samples: int) -> None:
@@ -117,7 +121,7 @@ def _analyses(
 
     n_listened = 1
     is_heard: BoolArray | None = None
-    if passes == 2:
+    if listens_to_sides:
         is_heard = listening.sides(path, lambda n_samples: on_samples(0))
     if is_heard is None:
         yield _analysis(listening.mono(path, on_samples), networks)
@@ -161,6 +165,8 @@ def _shared(
     ]
     while sum(usual) > count.highest and max(usual) > 1:
         usual[int(np.argmax(usual))] -= 1
+    # On a side where nobody speaks there is nobody more to be found either.
+    spoken = [side for side, n in enumerate(usual) if n] or [0]
     while sum(usual) < count.lowest:
-        usual[int(np.argmin(usual))] += 1
+        usual[min(spoken, key=lambda side: usual[side])] += 1
     return [SpeakerCount(exact=max(1, n)) for n in usual]
