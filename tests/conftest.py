@@ -150,7 +150,7 @@ def fake_diarization(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 
     def diarize(input: Path, *, on_progress: Any, **options: Any) -> Timeline:
         calls.append({"input": input, **options})
-        for step in ("load", "segment", "embed", "cluster"):
+        for step in ("load", "listen", "cluster"):
             on_progress(step=step, completed=1, total=1)
         duration_s = options["info"].duration_s
         turns = [

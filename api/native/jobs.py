@@ -174,7 +174,7 @@ class JobSerializer(serializers.Serializer[Job]):
     progress = serializers.FloatField(help_text="0 to 1")
     step = serializers.CharField(
         help_text="What is being done while it runs: `load`, `separate`; of a "
-        "`speaker_extraction`: `load`, `segment`, `embed`, `cluster`, `denoise`, `tracks`."
+        "`speaker_extraction`: `load`, `listen`, `cluster`, `denoise`, `tracks`."
     )
     attempt = serializers.IntegerField()
     price_mcr = serializers.IntegerField(help_text="Held while the job runs.")

@@ -21,7 +21,7 @@ from separation import AudioInfo
 from separation.speakers.result import SpeakersResult
 
 # How long the steps take beside each other, about.
-_FINDING = {"load": 2, "segment": 18, "embed": 45, "cluster": 5}
+_FINDING = {"load": 2, "listen": 63, "cluster": 5}
 _DENOISING = {"denoise": 40}
 _MAKING = {"tracks": 15}
 

@@ -7,10 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from separation import catalog
 from separation.audio import formats as audio_formats
 from separation.audio.info import AudioInfo, AudioLimits
-from separation.errors import InvalidRequest, UnknownModel
+from separation.errors import InvalidRequest
 from separation.progress import OnProgress, ignore_progress
 from separation.resources import check_output, named_resource_errors, probed
 from separation.speakers import diarization
@@ -86,7 +85,8 @@ def extract_speakers(
         `keep`, or `close`: a track is the speaker's turns, one after another.
     loudness : float, optional
         What each track's integrated loudness is brought to, in LUFS, such as -16 for podcasts or
-        -23 for broadcasting; less where its true peak would pass -1 dBFS.
+        -23 for broadcasting; less where its true peak would pass -1 dBFS, or where that takes more
+        than 30 dB.
     denoise : bool
         Whether noise is taken out first.
     overlap : str
@@ -127,7 +127,7 @@ def extract_speakers(
         denoiser = _denoiser(known, device) if denoise else None
         found, finder = timeline, None
         if found is None:
-            finder = _finder(model)
+            finder = diarization.tool_named(model).name
             found = diarization.diarize(
                 path,
                 count=count,
@@ -185,13 +185,3 @@ def _denoiser(info: AudioInfo, device: str) -> Denoising:
     from separation.enhance.denoise import Denoiser
 
     return Denoiser(info.sample_rate, info.channels, device=device)
-
-
-def _finder(name: str | None) -> str:
-    """Return the name of the tool that finds turns: this one, or the best that is at hand."""
-    chosen = catalog.tools() if name is None else (catalog.tool(name),)
-    able = [tool for tool in chosen if tool.task == "diarization"]
-    if not able:
-        raise UnknownModel(f"The model '{name}' does not find speakers.")
-    installed = [tool for tool in able if catalog.availability(tool).is_installed]
-    return (installed or able)[0].name

@@ -22,6 +22,8 @@ _PEAK_STEP = 0.001
 # Silence that is fed after sound, in steps of the meter: the windows of 0.4 s and the ringing of
 # its filters are over by then.
 _SILENT_STEPS = 10
+# More would raise the noise of what is hardly there.
+_MOST_GAIN_DB = 30.0
 _DB_DECIMALS = 2
 _PEAK_DECIMALS = 6
 
@@ -141,7 +143,8 @@ class LevelMeter:
         Parameters
         ----------
         target_lufs : float, optional
-            The gain is what it takes to be as loud as this, or less: what the ceiling allows.
+            The gain is what it takes to be as loud as this, or less: what the ceiling allows, and
+            no more than 30 dB.
         ceiling_db : float
             What the true peak (dBFS) may be at most after a gain.
         """
@@ -149,7 +152,8 @@ class LevelMeter:
         gain_db = 0.0
         if target_lufs is not None and lufs is not None:
             highest = max(true_peak, self._peak)
-            gain_db = min(target_lufs - lufs, ceiling_db - 20 * math.log10(highest))
+            allowed_db = min(ceiling_db - 20 * math.log10(highest), _MOST_GAIN_DB)
+            gain_db = min(target_lufs - lufs, allowed_db)
         mean = self._energy / self._n if self._n else 0.0
         return Levels(
             rms_db=round(10 * math.log10(mean), _DB_DECIMALS) if mean > 0 else None,

@@ -145,6 +145,7 @@ def test_an_error_of_taking_speakers_apart_is_the_same_here(
     for options, kind in (
         ({"count": {"exact": 21}}, errors.InvalidRequest),
         ({"pauses": "nothing"}, errors.InvalidRequest),
+        ({"model": "nothing"}, errors.UnknownModel),
         ({"timeline": {"turns": [], "duration_s": 3.0}}, errors.InvalidRequest),
     ):
         with pytest.raises(errors.SeparationError) as caught:

@@ -260,7 +260,7 @@ def test_progress_adds_up_over_the_steps_and_never_goes_back(
     )
     run_jobs()
     steps = list(dict.fromkeys(step for step, _ in told))
-    assert steps == ["load", "segment", "embed", "cluster", "tracks"]
+    assert steps == ["load", "listen", "cluster", "tracks"]
     shares = [share for _, share in told]
     assert shares == sorted(shares)
     after = dict(told)
@@ -278,15 +278,15 @@ def test_a_step_shows_while_it_lasts_and_not_afterwards(job: Job, monkeypatch: p
         seen.append(Job.objects.get().step)
 
     def engine(*, on_progress: Any, **_: Any) -> None:
-        on_progress(step="segment", completed=1, total=4)
-        on_progress(step="embed", completed=0, total=4)
+        on_progress(step="listen", completed=1, total=4)
+        on_progress(step="cluster", completed=0, total=None)
         raise EngineLost(-9)
 
     monkeypatch.setattr(Heartbeat, "report", report)
     monkeypatch.setattr(work_speakers, "engine_speakers", engine)
     run_jobs()
     job.refresh_from_db()
-    assert seen == ["segment", "embed"] * 3
+    assert seen == ["listen", "cluster"] * 3
     assert (job.state, job.step) == ("failed", "")
 
 

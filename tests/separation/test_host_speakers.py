@@ -82,7 +82,7 @@ def test_what_is_no_timeline_is_told(recording, tmp_path):
     assert (event["event"], event["error"]) == ("error", "InvalidRequest")
 
 
-@pytest.mark.parametrize("step", ["segment", "tracks"])
+@pytest.mark.parametrize("step", ["listen", "tracks"])
 def test_a_cancel_stops_it_at_any_step(recording, tmp_path, monkeypatch, step):
     stop = threading.Event()
 
@@ -94,7 +94,7 @@ def test_a_cancel_stops_it_at_any_step(recording, tmp_path, monkeypatch, step):
 
     def diarize(input, *, on_progress, **options):
         for completed in range(3):
-            on_progress(step="segment", completed=completed, total=3)
+            on_progress(step="listen", completed=completed, total=3)
         return TALK
 
     monkeypatch.setattr(diarization, "diarize", diarize)

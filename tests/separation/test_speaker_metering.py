@@ -117,6 +117,12 @@ def test_a_gain_brings_the_track_to_its_target(level_db, target, gain_db):
     assert meter.levels(target, -1.0).gain_db == pytest.approx(gain_db, abs=0.1)
 
 
+def test_what_is_hardly_there_is_not_raised_to_the_skies():
+    meter = LevelMeter(48000, 2, "stereo")
+    meter.add([sine(5, -60)])
+    assert meter.levels(-16.0, -1.0).gain_db == 30
+
+
 def test_a_gain_stops_where_the_peak_would_pass_the_ceiling():
     samples = sine(5, -30)
     samples[:, 1000] = 0.5
