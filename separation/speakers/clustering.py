@@ -49,7 +49,7 @@ class Tuning:
         recording no more than the last.
     """
 
-    likeness: float = 0.78
+    likeness: float = 0.73
     track_share: float = 0.15
     own_likeness: float = 0.35
     own_weight: float = 4.0
