@@ -22,7 +22,7 @@ class SpeakerOptions:
     pauses: str = "keep"
     loudness: float | None = None
     denoise: bool = False
-    overlap: str = "both"
+    overlap: str = "separate"
     clips: bool = True
 
     def check(self) -> None:

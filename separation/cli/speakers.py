@@ -77,9 +77,10 @@ def _add_making(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--denoise", action="store_true", help="take noise out first")
     parser.add_argument(
         "--overlap",
-        default="both",
+        default="separate",
         choices=OVERLAPS,
-        help="where several speak at once, all have what was recorded, or nobody (default: both)",
+        help="where several speak at once: less of the other in each of two tracks, the "
+        "recording in all of them, or silence (default: separate)",
     )
 
 

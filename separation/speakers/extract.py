@@ -51,7 +51,7 @@ def extract_speakers(
     pauses: str = "keep",
     loudness: float | None = None,
     denoise: bool = False,
-    overlap: str = "both",
+    overlap: str = "separate",
     clips: bool = True,
     model: str | None = None,
     device: str = "cpu",
@@ -90,8 +90,8 @@ def extract_speakers(
     denoise : bool
         Whether noise is taken out first.
     overlap : str
-        Where several speak at once, `both` have what was recorded, or `mute`: nobody. With
-        `separate`, of two voices each has less of the other (see `overlap.SeparatedVoices`).
+        Where several speak at once: `separate`, of two voices each has less of the other (see
+        `overlap.SeparatedVoices`); `both`, each has what was recorded; or `mute`, nobody.
     clips : bool
         Whether there is a clip of each speaker.
     model : str, optional

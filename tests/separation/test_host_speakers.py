@@ -49,7 +49,7 @@ def test_the_result_is_that_of_the_library(recording, tmp_path):
     )  # fmt: skip
     *progress, ending = answered(request)
     assert progress[-1] == {
-        "id": 1, "event": "progress", "step": "tracks", "completed": 8 * RATE, "total": 8 * RATE,
+        "id": 1, "event": "progress", "step": "tracks", "completed": 12 * RATE, "total": 12 * RATE,
     }  # fmt: skip
     assert ending["event"] == "result"
     result = speakers_result_of(ending)

@@ -79,7 +79,7 @@ def test_it_works(alice_client: Client, asset: Asset, fake_diarization: list[Any
         "pauses": "keep",
         "loudness": None,
         "denoise": False,
-        "overlap": "both",
+        "overlap": "separate",
         "clips": True,
     }
     assert alice_client.get("/v1/credits").json()["held_mcr"] == 55_000
