@@ -171,9 +171,9 @@ class _Ear:
             self._listen(min(self._networks.batch_size, total - self._n_chunks))
         return Analysis(
             duration_s=n_samples / SAMPLE_RATE,
-            activity=np.concatenate(self._activity),
-            speech=np.concatenate(self._speech),
-            overlap=np.concatenate(self._overlap),
+            activity=_together(self._activity),
+            speech=_together(self._speech),
+            overlap=_together(self._overlap),
             tracks=self._tracks.stretches(),
             pieces=self._pieces.stretches(),
             track_of=np.array(self._track_of, np.int32),
@@ -225,6 +225,13 @@ class _Ear:
         for collected, found in ((self._tracks, tracks), (self._pieces, pieces)):
             if found:
                 collected.add(self._n_chunks, found, speaks, rows, row_s, self._networks)
+
+
+def _together(parts: list[npt.NDArray[np.float16]]) -> npt.NDArray[np.float16]:
+    """Return the parts in one, and let go of them: a long recording's would be there twice."""
+    values = np.concatenate(parts)
+    parts.clear()
+    return values
 
 
 def _cuts(frames: IndexArray) -> list[tuple[int, int]]:

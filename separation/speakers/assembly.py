@@ -23,6 +23,8 @@ _OVERLAP = 0.3
 _LEAST_ACTIVITY = 0.02
 # A shorter pause is part of a turn.
 _LEAST_PAUSE_S = 0.2
+# Pieces and frames are taken so many at a time: hours of them would take gigabytes on the way.
+_AT_ONCE = 1 << 13
 # Frames in the middle of a chunk have heard what comes before and after them.
 _WINDOW = np.hamming(CHUNK_FRAMES).astype(np.float32)
 
@@ -66,7 +68,9 @@ def timeline_of(stretches: list[Stretch], duration_s: float) -> Timeline:
 def _activity(analysis: Analysis, speakers: FloatArray) -> FloatArray:
     """Return (frames, speakers): how probable it is that each speaks, over all chunks."""
     pieces = analysis.pieces
-    likeness = np.nan_to_num(blended(analysis) @ speakers.T)  # (pieces, speakers)
+    likeness = np.zeros((len(pieces), len(speakers)), np.float32)
+    for some in _parts(len(pieces)):
+        likeness[some] = np.nan_to_num(blended(analysis, some) @ speakers.T)
     total = np.zeros((analysis.n_frames + CHUNK_FRAMES, len(speakers)), np.float32)
     bounds = np.flatnonzero(np.diff(pieces.chunk)) + 1
     for rows in np.split(np.arange(len(pieces)), bounds):
@@ -77,8 +81,8 @@ def _activity(analysis: Analysis, speakers: FloatArray) -> FloatArray:
         at = first_frame(chunk)
         total[at : at + CHUNK_FRAMES] += _WINDOW[:, None] * heard
     weights = _weights(analysis)
-    result: FloatArray = (total / weights[:, None])[: analysis.n_frames]
-    return result
+    total /= weights[:, None]
+    return total[: analysis.n_frames]
 
 
 def _chunk_activity(
@@ -122,9 +126,16 @@ def _speaking(activity: FloatArray, heard: list[FloatArray]) -> BoolArray:
     """Take in each frame as many of the most probable speakers as are heard there."""
     speech, overlap = heard
     n_heard = (speech > _SPEECH).astype(int) + (overlap > _OVERLAP)
-    rank = np.argsort(np.argsort(-activity, axis=1, kind="stable"), axis=1, kind="stable")
-    result: BoolArray = (rank < n_heard[:, None]) & (activity > _LEAST_ACTIVITY)
+    result = activity > _LEAST_ACTIVITY
+    for some in _parts(len(activity)):
+        order = np.argsort(-activity[some], axis=1, kind="stable")
+        rank = np.argsort(order, axis=1, kind="stable")
+        result[some] &= rank < n_heard[some, None]
     return result
+
+
+def _parts(n: int) -> list[slice]:
+    return [slice(first, first + _AT_ONCE) for first in range(0, n, _AT_ONCE)]
 
 
 def _joined(is_speaking: BoolArray) -> list[tuple[int, int]]:

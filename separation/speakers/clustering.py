@@ -11,13 +11,14 @@ What the segmentation saw counts as well: two of its speakers in one chunk are t
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import linear_sum_assignment  # type: ignore[import-untyped]
 
-from separation.speakers.analysis import CHUNK_S, FRAME_S, STEP_S, Analysis, Stretches
+from separation.speakers.analysis import CHUNK_S, FRAME_S, Analysis, Stretches, first_frame
 from separation.speakers.counting import SpeakerCount
 from separation.speakers.vbx import Plda, vbx
 
@@ -97,12 +98,12 @@ def find_speakers(
     tuning : Tuning
     """
     pieces = analysis.pieces
-    voices = blended(analysis, tuning)
-    chosen = _chosen(analysis, voices, tuning)
+    chosen = _chosen(analysis, tuning)
     if not len(chosen):
         return np.zeros((0, 256), np.float32)
+    voices = blended(analysis, chosen, tuning)
     heard_s = np.maximum(pieces.alone_s[chosen], _LEAST_WEIGHT_S)
-    merging = _Merging(pieces, chosen, voices[chosen], heard_s, tuning)
+    merging = _Merging(pieces, chosen, voices, heard_s, tuning)
     # Overlapping chunks count the same second several times.
     n_chunks = len(np.unique(pieces.chunk[chosen]))
     repeats = max(1.0, n_chunks * CHUNK_S / max(CHUNK_S, analysis.duration_s))
@@ -115,17 +116,19 @@ def find_speakers(
         is_speaker[_by_length(labels, heard_s).argmax()] = True
     speakers = np.stack(
         [
-            _unit((voices[chosen] * heard_s[:, None])[labels == k].sum(axis=0))
+            _unit((voices * heard_s[:, None])[labels == k].sum(axis=0))
             for k in np.flatnonzero(is_speaker)
         ]
     )
     return _with_strangers(analysis, speakers, count, tuning)
 
 
-def blended(analysis: Analysis, tuning: Tuning = TUNING) -> FloatArray:
-    """Return how each piece sounds, its track a little too, (pieces, 256) of length one."""
-    own = _unit(analysis.pieces.embedding.astype(np.float32))
-    track = _unit(analysis.tracks.embedding.astype(np.float32))[analysis.track_of]
+def blended(
+    analysis: Analysis, rows: IntArray | slice = slice(None), tuning: Tuning = TUNING
+) -> FloatArray:
+    """Return how each of these pieces sounds, its track a little too, (n, 256) of length one."""
+    own = _unit(analysis.pieces.embedding[rows].astype(np.float32))
+    track = _unit(analysis.tracks.embedding[analysis.track_of[rows]].astype(np.float32))
     return _unit((1 - tuning.track_share) * own + tuning.track_share * track)
 
 
@@ -146,10 +149,11 @@ def _by_length(labels: IntArray, seconds: FloatArray) -> npt.NDArray[np.float64]
     return np.bincount(labels, seconds).astype(np.float64)
 
 
-def _chosen(analysis: Analysis, voices: FloatArray, tuning: Tuning) -> IntArray:
+def _chosen(analysis: Analysis, tuning: Tuning) -> IntArray:
     """Return the pieces to cluster."""
-    pieces = analysis.pieces
-    is_known = ~np.isnan(voices[:, 0])
+    pieces, track_of = analysis.pieces, analysis.track_of
+    is_unknown = np.isnan(pieces.embedding[:, 0]) | np.isnan(analysis.tracks.embedding[track_of, 0])
+    is_known = ~is_unknown
     is_long = is_known & (pieces.alone_s >= tuning.least_alone_s)
     hop = _HOP_SHORT if analysis.duration_s <= _SHORT_S else _HOP
     chosen = np.flatnonzero(is_long & (pieces.chunk % hop == 0))
@@ -302,39 +306,72 @@ def _with_strangers(
     return speakers
 
 
+@dataclass(eq=False, slots=True)
+class _Voice:
+    """A voice of overlapping chunks.
+
+    The recording's `frames` in which it speaks, and the `last` of them; for how many `seconds`, of
+    all chunks together; the sum of how it sounds there, each second once.
+    """
+
+    frames: set[int]
+    last: int
+    seconds: float
+    sound: FloatArray
+    n_tracks: int = 1
+
+    def is_same(self, other: _Voice) -> bool:
+        """Whether both are one, as far as they share their frames."""
+        n_least = min(len(self.frames), len(other.frames))
+        return len(self.frames & other.frames) > _SAME_SHARE * n_least
+
+    def join(self, others: list[_Voice]) -> None:
+        self.seconds += sum(each.seconds for each in others)
+        self.sound = self.sound + sum((each.sound for each in others), np.zeros(256, np.float32))
+        self.n_tracks += sum(each.n_tracks for each in others)
+        self.last = max(each.last for each in (self, *others))
+        # Into the longest one's: copied in each chunk, an hour of frames would take minutes.
+        every = sorted((self.frames, *(each.frames for each in others)), key=len)
+        self.frames = every.pop()
+        self.frames.update(*every)
+
+
 def _strangers(analysis: Analysis, speakers: FloatArray) -> list[tuple[float, float, FloatArray]]:
     """Return, for each voice that is left over in chunks: seconds, seconds in all, its sound."""
-    tracks = analysis.tracks
-    sounds = np.nan_to_num(_unit(tracks.embedding.astype(np.float32)))
-    left: list[int] = []
-    for rows in np.split(np.arange(len(tracks)), np.flatnonzero(np.diff(tracks.chunk)) + 1):
-        if len(rows) > len(speakers):
-            given = assign(sounds[rows] @ speakers.T, np.minimum(tracks.alone_s[rows], 3))
-            left += [int(row) for i, row in enumerate(rows) if i not in {i for i, _ in given}]
-    voices: list[tuple[set[int], float, FloatArray, int]] = []
-    for row in left:
-        frames = _frames(analysis, row)
-        weight = float(tracks.spoken_s[row])
-        # The neighbouring chunk hears the same voice: joined as far as they share their frames.
-        same = [
-            voice
-            for voice in voices
-            if len(voice[0] & frames) > _SAME_SHARE * min(len(voice[0]), len(frames))
-        ]
-        voices = [voice for voice in voices if not any(voice is one for one in same)]
-        merged = frames.union(*(voice[0] for voice in same))
-        seconds = weight + sum(voice[1] for voice in same)
-        sound = weight * sounds[row] + sum((voice[2] for voice in same), np.zeros(256, np.float32))
-        voices.append((merged, seconds, sound, 1 + sum(voice[3] for voice in same)))
+    past: list[_Voice] = []
+    voices: list[_Voice] = []
+    for begin, voice in _left_over(analysis, speakers):
+        # What ended before this chunk shares nothing with it nor with any later one.
+        past += [each for each in voices if each.last < begin]
+        voices = [each for each in voices if each.last >= begin]
+        # The neighbouring chunk hears the same voice.
+        same = [each for each in voices if each.is_same(voice)]
+        voice.join(same)
+        voices = [each for each in voices if each not in same] + [voice]
     return [
-        (len(frames) * FRAME_S, seconds * len(frames), _unit(sound))
-        for frames, seconds, sound, n in voices
-        if n > 1
+        (len(voice.frames) * FRAME_S, voice.seconds * len(voice.frames), _unit(voice.sound))
+        for voice in past + voices
+        if voice.n_tracks > 1
     ]
+
+
+def _left_over(analysis: Analysis, speakers: FloatArray) -> Iterator[tuple[int, _Voice]]:
+    """Yield voices for which their chunk has no speaker left, after the chunk's first frame."""
+    tracks = analysis.tracks
+    for rows in np.split(np.arange(len(tracks)), np.flatnonzero(np.diff(tracks.chunk)) + 1):
+        if len(rows) <= len(speakers):
+            continue
+        sounds = np.nan_to_num(_unit(tracks.embedding[rows].astype(np.float32)))
+        given = {i for i, _ in assign(sounds @ speakers.T, np.minimum(tracks.alone_s[rows], 3))}
+        for i, row in enumerate(rows):
+            if i not in given:
+                frames, weight = _frames(analysis, row), float(tracks.spoken_s[row])
+                voice = _Voice(frames, max(frames, default=-1), weight, weight * sounds[i])
+                yield first_frame(int(tracks.chunk[row])), voice
 
 
 def _frames(analysis: Analysis, track: int) -> set[int]:
     """Return the recording's frames in which a chunk's speaker speaks."""
     chunk, local = int(analysis.tracks.chunk[track]), int(analysis.tracks.local[track])
     active = np.flatnonzero(analysis.activity[chunk, :, local] > 0.5)
-    return set((round(chunk * STEP_S / FRAME_S) + active).tolist())
+    return set((first_frame(chunk) + active).tolist())
