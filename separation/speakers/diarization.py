@@ -20,6 +20,7 @@ from separation.speakers.clustering import find_speakers
 from separation.speakers.counting import MAX_SPEAKERS, SpeakerCount
 from separation.speakers.networks import Networks, load_networks
 from separation.speakers.timeline import Timeline
+from separation.speakers.voices import are_voices
 
 __all__ = ["MAX_SPEAKERS", "SpeakerCount", "diarize", "tool_named"]
 
@@ -147,8 +148,14 @@ def _stretches(analyses: list[Analysis], count: SpeakerCount, networks: Networks
     stretches: list[Stretch] = []
     n_before = 0
     for analysis, speakers in zip(analyses, voices, strict=True):
-        found = turns_of(analysis, speakers) if len(speakers) else []
-        stretches += [replace(each, speaker=each.speaker + n_before) for each in found]
+        if not len(speakers):
+            continue
+        is_voice = are_voices(analysis, speakers)
+        stretches += [
+            replace(each, speaker=each.speaker + n_before)
+            for each in turns_of(analysis, speakers)
+            if is_voice[each.speaker]
+        ]
         n_before += len(speakers)
     return sorted(stretches, key=lambda each: (each.first, each.last, each.speaker))
 
