@@ -134,7 +134,7 @@ def _read_timeline(path: Path) -> Timeline:
         if path.suffix.lower() == ".rttm":
             return read_rttm(text)
         return Timeline.from_json(json.loads(text))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:  # the latter from brackets in brackets
         raise InvalidRequest(f"'{path.name}' is not a timeline.") from error
 
 

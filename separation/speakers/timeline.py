@@ -93,10 +93,23 @@ class Timeline:
             If it is anything else.
         """
         try:
-            turns = tuple(Turn(**turn) for turn in values["turns"])
-            return cls(turns, float(values["duration_s"]))
-        except (KeyError, TypeError, ValueError) as error:
+            turns = tuple(_turn(**turn) for turn in values["turns"])
+            return cls(turns, _number(values["duration_s"]))
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise InvalidRequest("This is not a timeline.") from error
+
+
+def _turn(start_s: Any, end_s: Any, speaker: Any, confidence: Any = 1.0) -> Turn:
+    if not isinstance(speaker, str):
+        raise TypeError("A name is text.")
+    return Turn(_number(start_s), _number(end_s), speaker, _number(confidence))
+
+
+def _number(value: Any) -> float:
+    """Return a number of JSON; OverflowError where it is an integer of hundreds of digits."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError("This is no number.")
+    return float(value)
 
 
 def _joined(turns: Any) -> tuple[Turn, ...]:

@@ -105,7 +105,9 @@ def test_numbers_of_speakers_reach_the_search(run, monkeypatch):
     assert asked["model"] == "pyannote-wespeaker"
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"turns": 5, "duration_s": 1}', "\xff"])
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", '{"turns": 5, "duration_s": 1}', "\xff", "[" * 100_000]
+)
 def test_what_is_no_timeline_is_one_sentence(run, tmp_path, content):
     path = tmp_path / "bad.json"
     path.write_text(content, encoding="latin-1")

@@ -70,6 +70,39 @@ def test_json_says_all_and_is_read_again():
     assert Timeline.from_json(values) == TALK
 
 
+# More digits than a float has room for, but not too many for a reader of JSON.
+HUGE = 10**400
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"start_s": HUGE},
+        {"end_s": HUGE},
+        {"end_s": "2"},
+        {"end_s": None},
+        {"end_s": True},
+        {"confidence": -HUGE},
+        {"speaker": 1},
+        {"speaker": None},
+        {"speaker": ["Ann"]},
+        {"speaker": {}},
+        {"mood": "good"},
+    ],
+)
+def test_what_is_no_turn_is_refused(change):
+    turn = {"start_s": 1, "end_s": 2, "speaker": "Ann", "confidence": 1}
+    assert Timeline.from_json({"turns": [turn], "duration_s": 3}).turns == (Turn(1, 2, "Ann"),)
+    with pytest.raises(InvalidRequest, match="not a timeline"):
+        Timeline.from_json({"turns": [{**turn, **change}], "duration_s": 3})
+
+
+@pytest.mark.parametrize("duration_s", [HUGE, "3", None, [3]])
+def test_a_duration_that_is_none_is_refused(duration_s):
+    with pytest.raises(InvalidRequest, match="not a timeline"):
+        Timeline.from_json({"turns": [], "duration_s": duration_s})
+
+
 def test_an_unknown_format_is_refused_with_the_known_ones():
     with pytest.raises(InvalidRequest, match="rttm, json, csv, vtt, labels"):
         render("xml", TALK)
