@@ -129,15 +129,24 @@ def _levels(path: Path, on_samples: Callable[[int], None]) -> FloatArray:
         n_samples = 0
         for block in _gathered(reader, rate):
             rest = np.concatenate([rest, block], axis=1)
-            n = rest.shape[1] // tenth
-            parts = rest[:, : n * tenth].reshape(2, n, tenth)
-            # Without the offset, which some sound cards add to a side.
-            powers.append(parts.var(axis=2, dtype=np.float64))
-            rest = rest[:, n * tenth :]
+            # By whole seconds: at 11,025 Hz a tenth is no whole number of samples, and the rest of
+            # each would be seconds after an hour.
+            n = rest.shape[1] // rate
+            seconds = rest[:, : n * rate].reshape(2, n, rate)[:, :, : 10 * tenth]
+            powers.append(_powers(seconds.reshape(2, 10 * n, tenth)))
+            rest = rest[:, n * rate :]
             n_samples += block.shape[1]
             on_samples(n_samples)
-    power = np.concatenate(powers, axis=1) if powers else np.zeros((2, 0))
+    n = 10 * rest.shape[1] // rate
+    powers.append(_powers(rest[:, : n * tenth].reshape(2, n, tenth)))
+    power = np.concatenate(powers, axis=1)
     return (10 * np.log10(power + _SILENCE)).astype(np.float32)
+
+
+def _powers(tenths: FloatArray) -> npt.NDArray[np.float64]:
+    """(2, n, samples) -> (2, n), without the offset that some sound cards add to a side."""
+    powers: npt.NDArray[np.float64] = tenths.var(axis=2, dtype=np.float64)
+    return powers
 
 
 def _gathered(reader: AudioReader, n_least: int) -> Iterator[FloatArray]:

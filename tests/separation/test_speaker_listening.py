@@ -80,6 +80,18 @@ def test_sides_are_found_at_any_rate(recorded, rate):
     assert found.shape == (2, len(left) * 10 // rate)
 
 
+def test_tenths_of_a_second_do_not_drift(recorded):
+    """Where they are no whole number of samples."""
+    rate, seconds, change = 8009, 120, 110
+    sound = noise(seconds * rate, 2, level=0.2)
+    sound[0, change * rate :] = 0
+    sound[1, : change * rate] = 0
+    found = listening.sides(recorded(*sound, rate=rate), ignore)
+    assert found is not None
+    assert np.array_equal(found[0], np.arange(10 * seconds) < 10 * change)
+    assert np.array_equal(found[1], ~found[0])
+
+
 def heard(blocks):
     return np.concatenate(list(blocks))
 
