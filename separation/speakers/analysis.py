@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -112,7 +112,6 @@ def analyse(
     networks: Networks,
     *,
     is_heard: BoolArray | None = None,
-    on_heard: Callable[[float], None] = lambda seconds: None,
 ) -> Analysis:
     """Listen to a recording as it comes.
 
@@ -123,13 +122,10 @@ def analyse(
     networks : Networks
     is_heard : (tenths of a second,) bool, optional
         Where this channel is the one that is spoken into; elsewhere nobody speaks.
-    on_heard : callable
-        Told how many seconds are done.
     """
     ear = _Ear(networks, is_heard)
     for block in blocks:
         ear.take(block)
-        on_heard(ear.heard_s)
     return ear.finish()
 
 
@@ -147,10 +143,6 @@ class _Ear:
         self._overlap: list[npt.NDArray[np.float16]] = []
         self._tracks, self._pieces = _Collected(), _Collected()
         self._track_of: list[int] = []
-
-    @property
-    def heard_s(self) -> float:
-        return float(self._n_chunks * STEP_S)
 
     def take(self, block: FloatArray) -> None:
         self._audio.append(block)
