@@ -10,7 +10,8 @@ import structlog
 # Whoever has such a link may download, upload, set a password, confirm an address or see an
 # invitation. Such an address may stand in the query of another, where its slashes are escaped.
 _PATHS = (
-    "/downloads/|/upload-parts/|(?<!workspace)/invitations/|/password/reset/key/|/confirm-email/"
+    "/downloads/|/timelines/|/upload-parts/|(?<!workspace)/invitations/"
+    "|/password/reset/key/|/confirm-email/"
 )
 _TOKENS = (
     re.compile(f"({_PATHS.replace('/', '(?:/|%2f)')})[^\\s?&\"']+", re.IGNORECASE),

@@ -54,6 +54,13 @@ def test_requests_are_logged_without_the_token_of_a_mail(
     assert "very-secret" not in output.getvalue()
 
 
+@pytest.mark.django_db
+def test_requests_are_logged_without_the_token_of_a_timeline(client: Client, output: io.StringIO):
+    assert client.get(f"/v1/timelines/{SECRET}").status_code == 404
+    assert "Not Found: /v1/timelines/***" in output.getvalue()
+    assert "very-secret" not in output.getvalue()
+
+
 @pytest.mark.parametrize("slash", ["%2F", "%2f", "/"])
 def test_an_address_within_a_query_is_masked(slash: str):
     within = f"{slash}invitations{slash}{SECRET}{slash}"
