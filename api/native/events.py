@@ -28,6 +28,8 @@ _LOOK_EVERY_S = 0.5
 _COMMENT_EVERY_S = 5.0
 # A stream holds a server thread: it ends after a while, and the client comes back by itself.
 _STREAM_AT_MOST_S = 300.0
+# What a running job changes in.
+_NEWS = ("status", "progress", "step", "attempt", "cancel_requested_at")
 
 
 class JobEventsApi(NativeApi):
@@ -126,9 +128,7 @@ def _events(look: Callable[[], tuple[dict[str, Any], bool]]) -> Iterator[bytes]:
             # Deleted meanwhile, or no longer for this caller: there is nothing more to tell.
             return
         # Links are signed anew each time: they alone are no news.
-        news = json.dumps(
-            [body["status"], body["progress"], body["attempt"], body["cancel_requested_at"]]
-        )
+        news = json.dumps([body[name] for name in _NEWS])
         if news != last:
             last, said = news, time.monotonic()
             yield f"event: job\ndata: {json.dumps(body, default=str)}\n\n".encode()

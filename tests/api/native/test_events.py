@@ -9,7 +9,7 @@ from django.test import Client
 
 from accounts.models import ApiKey
 from api.native import events
-from jobs.leases import job_succeed
+from jobs.leases import job_beat, job_succeed
 from jobs.models import Job
 from jobs.scheduling import job_claim
 from jobs.services import job_cancel, job_delete
@@ -66,6 +66,20 @@ def test_an_ended_job_is_told_as_its_end(alice_client: Client, alice: Any, job: 
     job_cancel(workspace=alice, job_uuid=job.uuid)
     (event,) = told(alice_client.get(path))
     assert (event["id"], event["status"]) == (str(job.uuid), "cancelled")
+
+
+def test_another_step_is_told_without_progress(
+    alice_client: Client, job: Job, path: str, clock: Clock
+):
+    def step(name: str) -> Callable[[], Any]:
+        return lambda: job_beat(Job.objects.get(pk=job.pk), progress=0.25, step=name)
+
+    def succeed() -> None:
+        job_succeed(Job.objects.get(pk=job.pk), outputs=[])
+
+    clock.turns = iter([job_claim, step("embed"), step("cluster"), step("cluster"), succeed])
+    steps = [event["step"] for event in told(alice_client.get(path))]
+    assert steps == ["", "", "embed", "cluster", ""]
 
 
 def test_each_change_is_told_once(alice_client: Client, job: Job, path: str, clock: Clock):
