@@ -38,9 +38,11 @@ from jobs.timeline_texts import (
 
 _TEXT = {
     (200, content_type.partition(";")[0]): OpenApiResponse(
-        OpenApiTypes.STR, description="The turns, with the names that the speakers have now."
+        # JSON is no text to whoever reads it.
+        OpenApiTypes.OBJECT if name == "json" else OpenApiTypes.STR,
+        description="The turns, with the names that the speakers have now.",
     )
-    for content_type in TIMELINE_FORMATS.values()
+    for name, content_type in TIMELINE_FORMATS.items()
 }
 
 

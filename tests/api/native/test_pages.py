@@ -57,6 +57,15 @@ def test_the_schema_names_every_path(client: Client):
     assert error == "#/components/schemas/Error"
     download = schema["paths"]["/v1/downloads/{token}"]["get"]["responses"]
     assert ("content" in download["206"], "content" in download["416"]) == (True, False)
+    # Each content type of a timeline, the JSON among them as what it is.
+    for path in ("/v1/jobs/{job_uuid}/timeline", "/v1/timelines/{token}"):
+        texts = schema["paths"][path]["get"]["responses"]["200"]["content"]
+        assert {name: body["schema"]["type"] for name, body in texts.items()} == {
+            "text/plain": "string",
+            "application/json": "object",
+            "text/csv": "string",
+            "text/vtt": "string",
+        }
     assert schema["components"]["securitySchemes"]["apiKey"]["name"] == "X-API-Key"
 
 
