@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from separation import catalog
+from separation import catalog, weights
 from separation.audio.buffer import SampleBuffer
 from separation.audio.resample import Resampler
 from separation.enhance.deepfilter import LOOKAHEAD, DeepFilter, DeepFilterNet
@@ -35,12 +35,14 @@ class Denoiser:
 
     Raises
     ------
-    ModelUnavailable
-        If its weights are not installed.
+    SeparationError
+        If its weights are missing and cannot be had: see `separation.weights.install`.
     """
 
     def __init__(self, sample_rate: int, channels: int, *, device: str = "cpu") -> None:
-        network = DeepFilterNet(catalog.tool(MODEL))
+        tool = catalog.tool(MODEL)
+        weights.install(tool)
+        network = DeepFilterNet(tool)
         self._to_model = Resampler(sample_rate, SAMPLE_RATE, channels)
         self._channels = [_Channel(network) for _ in range(channels)]
         self._to_output = Resampler(SAMPLE_RATE, sample_rate, channels)

@@ -1,8 +1,10 @@
 """The denoiser: as many samples as went in, each in its place, and less noise among them."""
 
 import io
+import shutil
 import tarfile
 import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +19,7 @@ from separation.enhance.features import N_BANDS, N_FILTERED, Features, band_size
 from separation.enhance.graphs import ENCODER, FILTER_DECODER, MASK_DECODER, convert, read_archive
 from separation.enhance.network import N_FRAMES, Graph
 from separation.enhance.spectra import HOP, N_BINS, SAMPLE_RATE, Analysis, Synthesis
-from separation.errors import WeightsMismatch
+from separation.errors import ModelForbidden, WeightsMismatch
 from separation.weights.graphs import load_graphs
 from separation.weights.install import install
 from tests.separation.media import noise
@@ -216,3 +218,27 @@ def test_memory_does_not_grow_with_the_recording(model):
         peaks[n_seconds] = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
     assert peaks[30] < 1.2 * peaks[3]
+
+
+def test_missing_weights_are_installed_first(model, monkeypatch, tmp_path):
+    """As those of all other models are."""
+    kept = weights.find_installed(model)
+    assert kept is not None
+    monkeypatch.setenv("STEMWRIGHT_CACHE_DIR", str(tmp_path))
+
+    def fetch(tool):
+        for path in (kept, kept.with_name(kept.name + ".sha256")):
+            shutil.copy(path, tmp_path / "models")
+
+    (tmp_path / "models").mkdir()
+    monkeypatch.setattr(weights, "install", fetch)
+    assert Denoiser(SAMPLE_RATE, 1).flush().shape == (1, 0)
+
+
+def test_a_policy_that_forbids_the_weights_is_kept(monkeypatch):
+    refused = replace(catalog.tool(MODEL).licence, commercial_use=False)
+    tool = replace(catalog.tool(MODEL), licence=refused)
+    monkeypatch.setattr(catalog, "tool", lambda name: tool)
+    monkeypatch.setenv("STEMWRIGHT_WEIGHTS_POLICY", "commercial")
+    with pytest.raises(ModelForbidden):
+        Denoiser(SAMPLE_RATE, 1)
