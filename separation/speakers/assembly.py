@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from separation.speakers.analysis import FRAME_S, Analysis, first_frame
-from separation.speakers.clustering import assign, blended
+from separation.speakers.clustering import assign, likeness, parts
 from separation.speakers.networks import CHUNK_FRAMES
 from separation.speakers.timeline import TIME_DECIMALS, Timeline, Turn
 
@@ -23,8 +23,6 @@ _OVERLAP = 0.3
 _LEAST_ACTIVITY = 0.02
 # A shorter pause is part of a turn.
 _LEAST_PAUSE_S = 0.2
-# Pieces and frames are taken so many at a time: hours of them would take gigabytes on the way.
-_AT_ONCE = 1 << 13
 # Frames in the middle of a chunk have heard what comes before and after them.
 _WINDOW = np.hamming(CHUNK_FRAMES).astype(np.float32)
 
@@ -68,16 +66,14 @@ def timeline_of(stretches: list[Stretch], duration_s: float) -> Timeline:
 def _activity(analysis: Analysis, speakers: FloatArray) -> FloatArray:
     """Return (frames, speakers): how probable it is that each speaks, over all chunks."""
     pieces = analysis.pieces
-    likeness = np.zeros((len(pieces), len(speakers)), np.float32)
-    for some in _parts(len(pieces)):
-        likeness[some] = np.nan_to_num(blended(analysis, some) @ speakers.T)
+    alike = likeness(analysis, speakers)
     total = np.zeros((analysis.n_frames + CHUNK_FRAMES, len(speakers)), np.float32)
     bounds = np.flatnonzero(np.diff(pieces.chunk)) + 1
     for rows in np.split(np.arange(len(pieces)), bounds):
         if not len(rows):
             continue
         chunk = int(pieces.chunk[rows[0]])
-        heard = _chunk_activity(analysis, rows, likeness)
+        heard = _chunk_activity(analysis, rows, alike)
         at = first_frame(chunk)
         total[at : at + CHUNK_FRAMES] += _WINDOW[:, None] * heard
     weights = _weights(analysis)
@@ -86,17 +82,17 @@ def _activity(analysis: Analysis, speakers: FloatArray) -> FloatArray:
 
 
 def _chunk_activity(
-    analysis: Analysis, rows: npt.NDArray[np.intp], likeness: FloatArray
+    analysis: Analysis, rows: npt.NDArray[np.intp], alike: FloatArray
 ) -> FloatArray:
     """Return (589, speakers) of one chunk, whose pieces are `rows`."""
     pieces = analysis.pieces
     activity = analysis.activity[int(pieces.chunk[rows[0]])].astype(np.float32)  # (589, 3)
-    heard = np.zeros((CHUNK_FRAMES, likeness.shape[1]), np.float32)
+    heard = np.zeros((CHUNK_FRAMES, alike.shape[1]), np.float32)
     edges = np.unique([pieces.first[rows], pieces.last[rows]])
     for first, last in zip(edges[:-1], edges[1:], strict=True):
         here = rows[(pieces.first[rows] <= first) & (pieces.last[rows] >= last)]
         # Several voices of one chunk are several people.
-        for i, speaker in assign(likeness[here], pieces.alone_s[here]):
+        for i, speaker in assign(alike[here], pieces.alone_s[here]):
             heard[first:last, speaker] = activity[first:last, pieces.local[here[i]]]
     return heard
 
@@ -127,15 +123,11 @@ def _speaking(activity: FloatArray, heard: list[FloatArray]) -> BoolArray:
     speech, overlap = heard
     n_heard = (speech > _SPEECH).astype(int) + (overlap > _OVERLAP)
     result = activity > _LEAST_ACTIVITY
-    for some in _parts(len(activity)):
+    for some in parts(len(activity)):
         order = np.argsort(-activity[some], axis=1, kind="stable")
         rank = np.argsort(order, axis=1, kind="stable")
         result[some] &= rank < n_heard[some, None]
     return result
-
-
-def _parts(n: int) -> list[slice]:
-    return [slice(first, first + _AT_ONCE) for first in range(0, n, _AT_ONCE)]
 
 
 def _joined(is_speaking: BoolArray) -> list[tuple[int, int]]:

@@ -81,6 +81,7 @@ _LEAST_OWN = 0.05
 # How much of its frames two tracks of neighbouring chunks share that are the same.
 _SAME_SHARE = 0.5
 _MOST_STRANGERS = 2
+_AT_ONCE = 1 << 13
 
 
 def find_speakers(
@@ -130,6 +131,22 @@ def blended(
     own = _unit(analysis.pieces.embedding[rows].astype(np.float32))
     track = _unit(analysis.tracks.embedding[analysis.track_of[rows]].astype(np.float32))
     return _unit((1 - tuning.track_share) * own + tuning.track_share * track)
+
+
+def likeness(analysis: Analysis, speakers: FloatArray) -> FloatArray:
+    """Return how alike each piece and each of (speakers, 256) sound, (pieces, speakers).
+
+    It is zero where a piece sounds like nothing.
+    """
+    alike = np.zeros((len(analysis.pieces), len(speakers)), np.float32)
+    for some in parts(len(alike)):
+        alike[some] = np.nan_to_num(blended(analysis, some) @ speakers.T)
+    return alike
+
+
+def parts(n: int) -> list[slice]:
+    """Cut n rows into parts, for what takes a multiple of their memory on the way."""
+    return [slice(first, first + _AT_ONCE) for first in range(0, n, _AT_ONCE)]
 
 
 def assign(likeness: FloatArray, seconds: FloatArray) -> list[tuple[int, int]]:

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from separation.speakers.analysis import Analysis
-from separation.speakers.clustering import FloatArray, blended
+from separation.speakers.clustering import FloatArray, likeness
 
 # The segmentation takes a bass guitar, a short tone or noise in the rhythm of syllables for speech.
 # The embedding network was taught on voices only, and answers to anything else with little: a mean
@@ -20,7 +20,7 @@ def are_voices(analysis: Analysis, speakers: FloatArray) -> npt.NDArray[np.bool_
     pieces = analysis.pieces
     lengths = np.linalg.norm(pieces.embedding.astype(np.float32), axis=1)
     is_known = np.isfinite(lengths)
-    whose = np.argmax(np.nan_to_num(blended(analysis) @ speakers.T), axis=1)
+    whose = np.argmax(likeness(analysis, speakers), axis=1)
     totals, weights = (
         np.bincount(whose[is_known], values[is_known], len(speakers))
         for values in (lengths * pieces.spoken_s, pieces.spoken_s)

@@ -131,7 +131,7 @@ def test_what_sounds_like_nothing_is_nobodys():
 def test_how_much_is_taken_at_a_time_changes_nothing(monkeypatch, at_once):
     analysis = analysis_of(aside(30), sounds(3))
     expected = found(analysis)[0]
-    monkeypatch.setattr("separation.speakers.assembly._AT_ONCE", at_once)
+    monkeypatch.setattr("separation.speakers.clustering._AT_ONCE", at_once)
     assert found(analysis)[0] == expected
 
 
