@@ -234,6 +234,6 @@ def job_delete(*, workspace: Workspace, job_uuid: UUID) -> None:
         raise WrongState("The job has not ended; cancel it first.")
     # Also for what its attempts left behind, should all its stems be gone already.
     wake_cleaning()
-    assets_delete(Asset.objects.filter(job=job))
-    # It may hold names of people.
+    # It may hold names of people. Before the files: in this order speakers_rename locks them too.
     JobTimeline.objects.filter(job=job).delete()
+    assets_delete(Asset.objects.filter(job=job))
