@@ -111,7 +111,7 @@ def speakers_merge(
         with translated_errors():
             merged = speakers.timeline.merged(groups)
         _check_recording(speakers.job)
-        paid = _paid_job_locked(speakers.job)
+        paid, n_left = _paid_job_locked(speakers.job)
         job = job_queue(
             workspace=workspace,
             api_key=api_key,
@@ -123,6 +123,12 @@ def speakers_merge(
             order_sha256=order_sha256,
             **_like(speakers.job),
         )
+        if n_left < 1:
+            # Not before the job stands: the same call beside this one may have taken the last
+            # place, which only the key of the row tells.
+            raise LimitReached(
+                f"Speakers of one paid job can be merged {MERGES_PER_JOB} times; order it anew."
+            )
         names = _names_merged(speakers.row.names, groups, merged.speakers)
         JobTimeline.objects.create(job=job, turns=merged.to_json(), names=names)
         return job_get_for_workspace(workspace=workspace, job_uuid=job.uuid)
@@ -149,15 +155,11 @@ def _check_recording(job: Job) -> None:
         raise RecordingGone
 
 
-def _paid_job_locked(job: Job) -> Job:
-    """The job that paid for these turns, with a place for another merge of them."""
+def _paid_job_locked(job: Job) -> tuple[Job, int]:
+    """The job that paid for these turns, and how many more merges of them there may be."""
     # The lock keeps two calls from taking the last place.
     paid = Job.objects.select_for_update(no_key=True).get(pk=job.source_job_id or job.pk)
-    if not merges_left(paid):
-        raise LimitReached(
-            f"Speakers of one paid job can be merged {MERGES_PER_JOB} times; order it anew."
-        )
-    return paid
+    return paid, merges_left(paid)
 
 
 def _like(job: Job) -> dict[str, Any]:

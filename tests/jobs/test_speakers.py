@@ -1,8 +1,9 @@
 """Naming speakers and making several one, after a job has found them."""
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 from uuid import UUID
 
@@ -21,7 +22,7 @@ from config.errors import (
     ValidationFailed,
     WrongState,
 )
-from jobs import speakers
+from jobs import ordering, speakers
 from jobs.cleaning import storage_clean
 from jobs.models import Asset, Job, JobTimeline
 from jobs.services import asset_delete, job_cancel, job_delete
@@ -41,6 +42,7 @@ from tests.makers import (
     make_workspace,
     run_jobs,
 )
+from tests.races import together
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("no_beats", "fake_diarization")]
 
@@ -342,6 +344,68 @@ def test_the_same_merge_under_one_key_is_one_job(tmp_path: Path):
     assert Job.objects.filter(source_job=job).count() == 1
     with pytest.raises(IdempotencyConflict):
         merge(job, ["SPEAKER_0", "SPEAKER_2"], key="k")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_last_merge_under_one_key_is_one_job_for_all_who_ask(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(speakers, "MERGES_PER_JOB", 1)
+    workspace = make_workspace(credits=100)
+    job = make_speaker_job(workspace, make_asset(workspace, tmp_path, seconds=0.2))
+    run_jobs()
+    looked = Barrier(3)
+
+    def look(*args: Any) -> Job | None:
+        found = job_of_key(*args)
+        if found is None:
+            # All have found that there is none yet.
+            looked.wait(30)
+        return found
+
+    job_of_key = ordering._job_of_key
+    monkeypatch.setattr(ordering, "_job_of_key", look)
+    made = together(3, lambda: merge(job, ["SPEAKER_0", "SPEAKER_1"], key="k"))
+    assert made == [Job.objects.get(source_job=job)] * 3
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_name_that_is_given_while_the_job_is_deleted_locks_nobody_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    workspace = make_workspace(credits=100)
+    job = make_speaker_job(workspace, make_asset(workspace, tmp_path, seconds=0.2))
+    run_jobs()
+
+    def delete() -> None:
+        try:
+            job_delete(workspace=workspace, job_uuid=job.uuid)
+        finally:
+            connection.close()
+
+    def wait_and_rename(*args: Any) -> None:
+        deleting.append(pool.submit(delete))
+        assert any(is_awaited() or deleting[0].done() for _ in range(100_000))
+        files_rename(*args)
+
+    files_rename = speakers._files_rename
+    monkeypatch.setattr(speakers, "_files_rename", wait_and_rename)
+    deleting: list[Future[None]] = []
+    with ThreadPoolExecutor(1) as pool:
+        assert rename(job, SPEAKER_0="Alice")["SPEAKER_0"] == "Alice"
+        deleting[0].result()
+    assert not JobTimeline.objects.exists()
+    assert not Asset.objects.filter(job=job, state="ready").exists()
+
+
+def is_awaited() -> bool:
+    """Whether somebody waits for a lock that this connection holds."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM pg_locks"
+            " WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid))"
+        )
+        return bool(cursor.fetchone()[0])
 
 
 @pytest.mark.parametrize(
