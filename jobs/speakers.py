@@ -110,8 +110,8 @@ def speakers_merge(
         speakers = speakers_get_for_workspace(workspace=workspace, job_uuid=job_uuid)
         with translated_errors():
             merged = speakers.timeline.merged(groups)
-        _check_recording(speakers.job)
         paid, n_left = _paid_job_locked(speakers.job)
+        _check_recording(speakers.job)
         job = job_queue(
             workspace=workspace,
             api_key=api_key,
@@ -151,7 +151,9 @@ def merges_left(job: Job) -> int:
 
 
 def _check_recording(job: Job) -> None:
-    if job.asset.state != AssetState.READY:
+    # Locked until the merge stands, and read anew: it may be deleted in this very moment.
+    asset = Asset.objects.select_for_update().get(pk=job.asset_id)
+    if asset.state != AssetState.READY:
         raise RecordingGone
 
 

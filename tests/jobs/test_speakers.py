@@ -440,6 +440,16 @@ def test_without_the_recording_nothing_can_be_merged(job: Job):
     refused(RecordingGone, job)
 
 
+def test_a_recording_that_is_deleted_meanwhile_is_gone(job: Job, monkeypatch: pytest.MonkeyPatch):
+    def lock_late(of: Job) -> Any:
+        asset_delete(workspace=job.workspace, asset_uuid=job.asset.uuid)
+        return lock(of)
+
+    lock = speakers._paid_job_locked
+    monkeypatch.setattr(speakers, "_paid_job_locked", lock_late)
+    refused(RecordingGone, job)
+
+
 def test_only_turns_of_a_job_that_succeeded_are_merged(alice: Workspace, tmp_path: Path):
     asset = make_asset(alice, tmp_path)
     waiting = make_speaker_job(alice, asset)
