@@ -96,11 +96,10 @@ def learn(
         Without those of whom there is too little.
     """
     spectra = Spectra(sample_rate)
-    heard: dict[str, list[FloatArray]] = {}
+    heard: dict[str, list[_Halved]] = {}
     for name, samples in _stretches(blocks, _wanted(timeline, sample_rate), on_samples):
         if len(samples) >= spectra.window:
-            # Half precision: twenty speakers of a wide recording are kept at once.
-            heard.setdefault(name, []).append(np.abs(spectra.of(samples)).astype(np.float16))
+            heard.setdefault(name, []).append(_Halved.of(np.abs(spectra.of(samples))))
     # One for all: between two speakers neither may be louder for being learned from louder speech.
     floor = _FLOOR * _mean(heard)
     least = _LEAST_S * sample_rate / spectra.hop
@@ -154,18 +153,38 @@ def _stretches(
         on_samples(at)
 
 
-def _sounding(parts: list[FloatArray]) -> FloatArray:
+@dataclass(frozen=True, slots=True)
+class _Halved:
+    """Magnitudes in half precision, since twenty speakers of a wide recording are kept at once.
+
+    They are `scale` times `values`: samples that are no fractions of one, as those of some files,
+    have spectra beyond 65,504.
+    """
+
+    values: npt.NDArray[np.float16]
+    scale: float
+
+    @classmethod
+    def of(cls, magnitudes: FloatArray) -> _Halved:
+        scale = max(1.0, float(magnitudes.max()) / float(np.finfo(np.float16).max))
+        return cls((magnitudes / np.float32(scale)).astype(np.float16), scale)
+
+    def whole(self) -> FloatArray:
+        return self.values.astype(np.float32) * np.float32(self.scale)
+
+
+def _sounding(parts: list[_Halved]) -> FloatArray:
     """Return the frames that are not pauses, (frames, bins) magnitudes."""
-    frames = np.concatenate(parts).astype(np.float32)
+    frames = np.concatenate([part.whole() for part in parts])
     sums = frames.sum(axis=1)
     kept: FloatArray = frames[sums > _QUIET * np.percentile(sums, 95)]
     return kept
 
 
-def _mean(heard: Mapping[str, list[FloatArray]]) -> float:
+def _mean(heard: Mapping[str, list[_Halved]]) -> float:
     parts = [part for parts in heard.values() for part in parts]
-    total = sum(float(part.sum(dtype=np.float64)) for part in parts)
-    return total / max(1, sum(part.size for part in parts))
+    total = sum(part.scale * float(part.values.sum(dtype=np.float64)) for part in parts)
+    return total / max(1, sum(part.values.size for part in parts))
 
 
 def _print(frames: FloatArray, floor: float) -> Voiceprint:

@@ -85,6 +85,16 @@ def test_outside_of_overlaps_it_is_the_recording(voices):
         assert np.abs(track).max() <= np.abs(mixture).max()
 
 
+@pytest.mark.parametrize("scale", [2.0**15, 2.0**30])
+def test_samples_need_be_no_fractions_of_one(voices, scale):
+    """Some files have numbers of 16 or 32 bits as floats."""
+    mixture = voices.sum(axis=0)[None]
+    loud = tracks_of(np.float32(scale) * mixture)[:2]
+    for track, expected in zip(loud, tracks_of(mixture)[:2], strict=True):
+        error = track / np.float32(scale) - expected
+        assert np.abs(error).max() < 0.02 * np.abs(mixture).max()
+
+
 def test_blocks_and_channels_do_not_matter(voices):
     mixture = np.stack([voices.sum(axis=0)] * 2)
     first, second, _ = tracks_of(mixture, n=5000)
