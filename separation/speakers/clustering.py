@@ -95,7 +95,7 @@ def find_speakers(
     count : SpeakerCount
         As many speakers are found as it allows, if there is speech for them.
     plda : Plda, optional
-        Where there is one and the number of speakers is free, clusters are refined by VBx.
+        Where there is one and no least number of speakers, clusters are refined by VBx.
     tuning : Tuning
     """
     pieces = analysis.pieces
@@ -110,11 +110,13 @@ def find_speakers(
     repeats = max(1.0, n_chunks * CHUNK_S / max(CHUNK_S, analysis.duration_s))
     least_s = tuning.least_s(analysis.duration_s) * repeats
     labels, is_speaker = merging.cut(heard_s, least_s, count)
-    if plda is not None and count.is_free:
+    # VBx only ever drops speakers: no more than there may be, but perhaps fewer than there must.
+    if plda is not None and count.lowest == 1:
         raw = pieces.embedding[chosen].astype(np.float64)
         labels = np.asarray(vbx(raw, labels, plda).argmax(axis=1), np.intp)
         is_speaker = _by_length(labels, heard_s) >= least_s
         is_speaker[_by_length(labels, heard_s).argmax()] = True
+        is_speaker[np.argsort(-_by_length(labels, heard_s), kind="stable")[count.highest :]] = False
     speakers = np.stack(
         [
             _unit((voices * heard_s[:, None])[labels == k].sum(axis=0))

@@ -161,3 +161,7 @@ def test_clusters_are_refined_where_there_is_a_plda(plda, monkeypatch):
     assert likeness(speakers, unit).min() > 0.8
     assert len(found(analysis, plda, exact=2)[0].speakers) == 2
     assert refined.call_count == 1
+    # Each side of a call may have half of all.
+    assert len(found(analysis, plda, maximum=10)[0].speakers) == 3
+    assert len(found(analysis, plda, maximum=2)[0].speakers) == 2
+    assert refined.call_count == 3
