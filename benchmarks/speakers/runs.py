@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import shlex
@@ -156,9 +157,9 @@ def interpreter(name: str, cache: Path = CACHE) -> Path:
 
 def _torch() -> list[str]:
     """Return what the project itself asks pip for."""
-    from scripts.bootstrap import torch_spec
-
-    return shlex.split(torch_spec())
+    # By name: mypy knows this script, which is no part of a package, as `bootstrap`.
+    bootstrap = importlib.import_module("scripts.bootstrap")
+    return shlex.split(bootstrap.torch_spec())
 
 
 def _install(command: list[str]) -> None:
