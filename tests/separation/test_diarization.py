@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-import soxr
+import soxr  # type: ignore[import-untyped]
 
 from separation import cli
 from separation.errors import NoSpeech, SeparationCancelled, UnknownModel
 from separation.speakers import Timeline, diarization
+from separation.speakers.analysis import analyse
 from separation.speakers.assembly import timeline_of, turns_of
 from separation.speakers.clustering import find_speakers
 from separation.speakers.diarization import SpeakerCount, diarize
@@ -45,15 +46,13 @@ def heard():
     def hear(path):
         if path not in kept:
             analyses, told = [], []
-            analyse = diarization.analyse
+
+            def kept_too(*given, **options):
+                analyses.append(analyse(*given, **options))
+                return analyses[-1]
+
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(
-                    diarization,
-                    "analyse",
-                    lambda *given, **options: (
-                        analyses.append(analyse(*given, **options)) or analyses[-1]
-                    ),
-                )
+                patch.setattr(diarization, "analyse", kept_too)
                 found = diarize(path, on_progress=lambda **values: told.append(values))
             kept[path] = found, analyses[0], told
         return kept[path]

@@ -1,6 +1,7 @@
 """What is kept of a recording, with networks that are simple to foresee."""
 
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -59,9 +60,14 @@ CONVERSATION = talk(
 )  # fmt: skip
 
 
-def analysed(samples, n=RATE, *, networks=None, **options):
+def analysed(samples, n=RATE, *, networks: Any = None, **options):
     blocks = [samples[at : at + n] for at in range(0, len(samples), n)]
-    return analyse(blocks, networks or Loud(), **options)
+    return heard(blocks, networks, **options)
+
+
+def heard(blocks, networks: Any = None, **options):
+    known: Any = Loud() if networks is None else networks
+    return analyse(blocks, known, **options)
 
 
 def same(one: Analysis, other: Analysis):
@@ -83,7 +89,7 @@ def test_it_does_not_depend_on_how_the_sound_comes(n):
 def test_blocks_may_be_empty_or_of_one_sample():
     samples = CONVERSATION[: 2 * RATE]
     blocks = [samples[:1], samples[:0], samples[1:400], samples[400:401], samples[401:]]
-    same(analysed(samples), analyse(blocks, Loud()))
+    same(analysed(samples), heard(blocks))
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 16, 64])
@@ -108,7 +114,7 @@ def test_there_is_a_chunk_for_each_second_after_the_first_ten(n_samples, n_chunk
 
 
 def test_nothing_at_all_is_a_chunk_of_silence():
-    found = analyse([], Loud())
+    found = heard([])
     assert (found.duration_s, len(found.tracks), len(found.pieces)) == (0, 0, 0)
     assert found.speech.max() < 0.1
 

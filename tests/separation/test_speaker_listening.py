@@ -42,6 +42,7 @@ def leaking(left, right, leak_db):
 @pytest.mark.parametrize("leak_db", [-200, -30, -15])
 def test_each_side_is_heard_where_it_is_spoken_into(recorded, leak_db):
     found = listening.sides(recorded(*leaking(LEFT, RIGHT, leak_db)), ignore)
+    assert found is not None
     assert found.shape == (2, 120)
     tenths = np.arange(100)  # nobody speaks in the last two seconds
     assert np.array_equal(found[0, :100], (tenths < 40) | (tenths >= 80))
@@ -77,6 +78,7 @@ def test_an_offset_and_another_level_make_no_side(recorded):
 def test_sides_are_found_at_any_rate(recorded, rate):
     left, right = LEFT[:: RATE // 8000], RIGHT[:: RATE // 8000]
     found = listening.sides(recorded(left, right, rate=rate), ignore)
+    assert found is not None
     assert found.shape == (2, len(left) * 10 // rate)
 
 
@@ -146,7 +148,7 @@ def test_several_channels_are_heard_as_one(recorded, channels, expected):
 
 
 def test_it_tells_how_many_samples_were_read(recorded):
-    told = []
+    told: list[int] = []
     n_samples = 30 * 441
     path = recorded(*noise(n_samples, 2), rate=44100)
     for blocks in (listening.mono(path, told.append), listening.side(path, 1, told.append)):

@@ -40,7 +40,7 @@ class Talk:
         activity = np.full((n_chunks, CHUNK_FRAMES, 3), 0.01, np.float16)
         tracks, pieces = [], []
         for chunk in range(n_chunks):
-            locals_of = {}
+            locals_of: dict[int, int] = {}
             for start_s, end_s, speaker in self.turns:
                 first = max(0, round((start_s - chunk * STEP_S) / FRAME_S))
                 last = min(CHUNK_FRAMES, round((end_s - chunk * STEP_S) / FRAME_S))
@@ -89,8 +89,9 @@ class Talk:
             start_s = chunk * STEP_S + first * FRAME_S
             times.append((start_s, chunk * STEP_S + last * FRAME_S, spoken_s, alone_s))
         chunk, local, first, last = np.array([place[:4] for place in places], np.int32).T
+        start_s, end_s, spoken_s, alone_s = np.array(times, np.float32).T
         return Stretches(
-            chunk, local, first, last, *np.array(times, np.float32).T,
+            chunk, local, first, last, start_s, end_s, spoken_s, alone_s,
             np.array(rows, np.float16),
         )  # fmt: skip
 
@@ -188,7 +189,8 @@ def test_equal_stretches_are_one_speaker_and_always_the_same(seed):
 def test_nobody_is_no_speaker():
     analysis = Talk([(0, 2, 0)], voices(1)).analysis()
     empty = np.zeros(0, np.int32)
-    none = Stretches(*[empty] * 4, *[empty.astype(np.float32)] * 4, np.zeros((0, SIZE), np.float16))
+    unheard, silent = empty.astype(np.float32), np.zeros((0, SIZE), np.float16)
+    none = Stretches(empty, empty, empty, empty, unheard, unheard, unheard, unheard, silent)
     nobody = replace(analysis, tracks=none, pieces=none, track_of=empty)
     assert find_speakers(nobody, SpeakerCount()).shape == (0, SIZE)
     assert find_speakers(nobody, SpeakerCount(exact=3)).shape == (0, SIZE)
