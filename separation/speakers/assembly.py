@@ -23,6 +23,8 @@ _OVERLAP = 0.3
 _LEAST_ACTIVITY = 0.02
 # A shorter pause is part of a turn.
 _LEAST_PAUSE_S = 0.2
+# A shorter turn is none: not even a "yes" is.
+_LEAST_TURN_S = 0.1
 # Frames in the middle of a chunk have heard what comes before and after them.
 _WINDOW = np.hamming(CHUNK_FRAMES).astype(np.float32)
 
@@ -131,7 +133,7 @@ def _speaking(activity: FloatArray, heard: list[FloatArray]) -> BoolArray:
 
 
 def _joined(is_speaking: BoolArray) -> list[tuple[int, int]]:
-    """Return the stretches, over pauses that are none."""
+    """Return the stretches, over pauses that are none, without those that are too short."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], is_speaking, [False]])))
     joined: list[tuple[int, int]] = []
     for first, last in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
@@ -139,4 +141,4 @@ def _joined(is_speaking: BoolArray) -> list[tuple[int, int]]:
             joined[-1] = joined[-1][0], last
         else:
             joined.append((first, last))
-    return joined
+    return [(first, last) for first, last in joined if (last - first) * FRAME_S >= _LEAST_TURN_S]
