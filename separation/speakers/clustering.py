@@ -59,7 +59,7 @@ class Tuning:
     least_alone_s: float = 1.0
     least_speaker_s: float = 1.0
     least_share: float = 0.015
-    most_least_s: float = 5.0
+    most_least_s: float = 15.0
 
     def least_s(self, duration_s: float) -> float:
         """Return how much somebody says at least in a recording of this length (s)."""
