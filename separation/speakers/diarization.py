@@ -14,7 +14,7 @@ from separation.errors import NoSpeech, UnknownModel
 from separation.progress import OnProgress, ignore_progress
 from separation.resources import named_resource_errors, probed
 from separation.speakers import listening
-from separation.speakers.analysis import Analysis, BoolArray, FloatArray, analyse
+from separation.speakers.analysis import Analysis, BoolArray, analyse
 from separation.speakers.assembly import Stretch, timeline_of, turns_of
 from separation.speakers.clustering import find_speakers
 from separation.speakers.counting import MAX_SPEAKERS, SpeakerCount
@@ -125,19 +125,13 @@ def _analyses(
     if listens_to_sides:
         is_heard = listening.sides(path, lambda n_samples: on_samples(0))
     if is_heard is None:
-        yield _analysis(listening.mono(path, on_samples), networks)
+        yield analyse(listening.mono(path, on_samples), networks)
         return
     n_listened = 2
     for number in range(2):
         done = number
         blocks = listening.side(path, number, on_samples)
-        yield _analysis(blocks, networks, is_heard[number])
-
-
-def _analysis(
-    blocks: Iterator[FloatArray], networks: Networks, is_heard: BoolArray | None = None
-) -> Analysis:
-    return analyse(blocks, networks, is_heard=is_heard)
+        yield analyse(blocks, networks, is_heard=is_heard[number])
 
 
 def _stretches(analyses: list[Analysis], count: SpeakerCount, networks: Networks) -> list[Stretch]:
