@@ -194,5 +194,5 @@ def test_every_error_has_a_code_of_its_own_kind():
         "no_audio_stream", "too_long", "invalid_request", "unknown_stem", "unknown_model",
         "incompatible_stems",
         "unsupported_format", "model_unavailable", "weights_mismatch", "out_of_memory",
-        "disk_full", "cancelled", "engine_closed", "encoder_lost",
+        "disk_full", "cancelled", "engine_closed", "encoder_lost", "no_speech",
     }  # fmt: skip
