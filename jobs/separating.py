@@ -35,6 +35,9 @@ _TRANSLATED: dict[type[engine_errors.SeparationError], type[errors.AppError]] = 
     engine_errors.UnsupportedFormat: errors.UnsupportedFormat,
     engine_errors.ModelUnavailable: errors.ModelUnavailable,
     engine_errors.ModelForbidden: errors.ModelUnavailable,
+    engine_errors.StemUnavailable: errors.ModelUnavailable,
+    engine_errors.StepUnavailable: errors.ModelUnavailable,
+    engine_errors.UnknownStep: errors.ValidationFailed,
 }
 
 

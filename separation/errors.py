@@ -91,6 +91,12 @@ class UnknownStem(PlanError):
     code = "unknown_stem"
 
 
+class UnknownStep(PlanError):
+    """No step of an enhancement has that name."""
+
+    code = "unknown_step"
+
+
 class IncompatibleStems(PlanError):
     """The stems exist, but the model, or any single one, does not make all of them."""
 
@@ -118,6 +124,18 @@ class ModelUnavailable(SeparationError):
 
 class ModelForbidden(ModelUnavailable):
     """The weights' licence forbids what STEMWRIGHT_WEIGHTS_POLICY asks for."""
+
+    retryable = False
+
+
+class StemUnavailable(ModelUnavailable):
+    """The stem exists, but no model here makes it."""
+
+    retryable = False
+
+
+class StepUnavailable(ModelUnavailable):
+    """The step exists, but no tool here does it."""
 
     retryable = False
 

@@ -7,7 +7,13 @@ from dataclasses import dataclass, replace
 
 from separation import catalog
 from separation.catalog import AvailabilityStatus, Model, Stem
-from separation.errors import IncompatibleStems, InvalidRequest, ModelForbidden, ModelUnavailable
+from separation.errors import (
+    IncompatibleStems,
+    InvalidRequest,
+    ModelForbidden,
+    ModelUnavailable,
+    StemUnavailable,
+)
 from separation.residual import Residual
 
 
@@ -63,6 +69,8 @@ def plan(
         If the list is empty or names a stem twice.
     UnknownStem
         If a stem does not exist.
+    StemUnavailable
+        If no model at all makes one of them.
     IncompatibleStems
         If no single model, or not the chosen one, makes all of them.
     UnknownModel
@@ -72,6 +80,7 @@ def plan(
     """
     wanted = None if stems is None else _checked(stems)
     candidates = catalog.models() if model is None else (catalog.model(model),)
+    _check_makers(wanted or ())
     covering = [candidate for candidate in candidates if _covers(candidate, wanted)]
     if not covering:
         raise IncompatibleStems(_not_covered(wanted or (), model))
@@ -86,6 +95,14 @@ def _checked(stems: Sequence[str]) -> tuple[Stem, ...]:
         if list(stems).count(name) > 1:
             raise InvalidRequest(f"The stem '{name}' is asked for twice.")
     return tuple(catalog.stem(name) for name in stems)
+
+
+def _check_makers(wanted: Sequence[Stem]) -> None:
+    missing = [s.name for s in wanted if not any(m.makes(s) for m in catalog.models())]
+    if missing:
+        names = " and ".join(f"'{name}'" for name in missing)
+        stems = "stem" if len(missing) == 1 else "stems"
+        raise StemUnavailable(f"No model that makes the {stems} {names} is installed here.")
 
 
 def _covers(model: Model, wanted: tuple[Stem, ...] | None) -> bool:

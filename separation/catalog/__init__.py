@@ -25,7 +25,7 @@ from separation.catalog.entries import (
     Stem,
     Tool,
 )
-from separation.errors import InvalidRequest, UnknownModel, UnknownStem
+from separation.errors import InvalidRequest, SeparationError, UnknownModel, UnknownStem
 
 __all__ = [
     "Availability",
@@ -49,7 +49,7 @@ __all__ = [
     "tools",
 ]
 
-AnyPackage = TypeVar("AnyPackage", bound=Package)
+AnyEntry = TypeVar("AnyEntry", Stem, Model, Tool, Package)
 
 
 def _read(name: str) -> dict[str, Any]:
@@ -84,11 +84,7 @@ def stem(name: str) -> Stem:
     UnknownStem
         If no stem has this name.
     """
-    for candidate in stems():
-        if candidate.name == name:
-            return candidate
-    known = ", ".join(candidate.name for candidate in stems())
-    raise UnknownStem(f"There is no stem named '{name}'; known stems are {known}.")
+    return _named(name, stems(), kind="stem", error=UnknownStem)
 
 
 def packages() -> tuple[Package, ...]:
@@ -129,11 +125,17 @@ def package(name: str) -> Package:
     return _named(name, packages())
 
 
-def _named(name: str, candidates: Iterable[AnyPackage]) -> AnyPackage:
+def _named(
+    name: str,
+    candidates: Iterable[AnyEntry],
+    *,
+    kind: str = "model",
+    error: type[SeparationError] = UnknownModel,
+) -> AnyEntry:
     by_name = {candidate.name: candidate for candidate in candidates}
     if name not in by_name:
         known = ", ".join(by_name)
-        raise UnknownModel(f"There is no model named '{name}'; known models are {known}.")
+        raise error(f"There is no {kind} named '{name}'; known {kind}s are {known}.")
     return by_name[name]
 
 

@@ -58,7 +58,7 @@ def _catalog(options: argparse.Namespace) -> None:
         return
     for stem in _stems_json():
         makers = ", ".join(stem["models"]) if stem["is_available"] else "unavailable"
-        echo(f"{stem['name']:<14} {stem['description']} [{makers}]")
+        echo(f"{stem['name']:<16} {stem['description']} [{makers}]")
     for model in _models_json():
         echo(f"\n{model['name']}: {model['title']} ({model['status']})")
         echo(f"  stems    {', '.join(model['stems'])}")

@@ -104,7 +104,8 @@ def test_an_error_is_one_sentence_and_status_1(run, tmp_path):
     ("arguments", "status", "said"),
     [
         (["separate", "none.wav", "-o", "out"], 1, "There is no file named 'none.wav'."),
-        (["separate", "none.wav", "-o", "out", "--stems", "guitar"], 1, "no stem named 'guitar'"),
+        (["separate", "none.wav", "-o", "out", "--stems", "kazoo"], 1, "no stem named 'kazoo'"),
+        (["separate", "none.wav", "-o", "out", "--stems", "guitar"], 1, "makes the stem 'guitar'"),
         (["separate", "none.wav", "-o", "out", "--stems", ""], 1, "at least one stem"),
         (["separate", "none.wav", "-o", "out", "--model", "x"], 1, "no model named 'x'"),
         (["models", "install", "x"], 1, "no model named 'x'"),
@@ -152,6 +153,7 @@ def test_catalog_as_json(capsys):
     assert stems["instrumental"]["minus"] == ["vocals"]
     assert stems["instrumental"]["models"] == ["htdemucs", "spleeter-2stems"]
     assert stems["accompaniment"]["models"] == ["spleeter-2stems"]
+    assert (stems["piano"]["models"], stems["piano"]["is_available"]) == ([], False)
 
 
 def test_installing_what_is_installed_says_so(capsys, spleeter):

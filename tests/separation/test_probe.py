@@ -192,7 +192,7 @@ def test_every_error_has_a_code_of_its_own_kind():
     assert {kind.code for kind in kinds} == {
         "separation_failed", "unsupported_media", "broken_media", "empty_file", "missing_file",
         "no_audio_stream", "too_long", "invalid_request", "unknown_stem", "unknown_model",
-        "incompatible_stems",
+        "incompatible_stems", "unknown_step",
         "unsupported_format", "model_unavailable", "weights_mismatch", "out_of_memory",
         "disk_full", "cancelled", "engine_closed", "encoder_lost", "no_speech",
     }  # fmt: skip
