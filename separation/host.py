@@ -214,20 +214,28 @@ def _info(values: Message) -> AudioInfo | None:
 
 
 def _result_json(result: SeparationResult) -> dict[str, Any]:
-    values = asdict(result)
-    return {**values, "stems": {name: str(path) for name, path in result.stems.items()}}
+    more = {form: _texts(stems) for form, stems in result.more_stems.items()}
+    return {**asdict(result), "stems": _texts(result.stems), "more_stems": more}
 
 
 def result_of(event: Message) -> SeparationResult:
     """Return the result of `separate` that an event tells of."""
     values = event["result"]
-    stems = {name: Path(path) for name, path in values["stems"].items()}
-    return SeparationResult(**{**values, "stems": stems})
+    more = {form: _paths(stems) for form, stems in values["more_stems"].items()}
+    return SeparationResult(**{**values, "stems": _paths(values["stems"]), "more_stems": more})
 
 
 def speakers_result_of(event: Message) -> SpeakersResult:
     """Return the result of `speakers` that an event tells of."""
     return SpeakersResult.from_json(event["result"])
+
+
+def _texts(paths: Mapping[str, Path]) -> dict[str, str]:
+    return {name: str(path) for name, path in paths.items()}
+
+
+def _paths(texts: Mapping[str, str]) -> dict[str, Path]:
+    return {name: Path(text) for name, text in texts.items()}
 
 
 def _ignore(*_: object) -> None:

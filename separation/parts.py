@@ -22,7 +22,7 @@ from separation.engines import FloatArray
 from separation.errors import MediaError
 from separation.planning import Plan
 from separation.progress import OnProgress
-from separation.stem_files import StemFiles
+from separation.stem_files import StemFiles, WriterKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +49,8 @@ class PartFolder:
     folder : path
         Made if missing. The caller removes it when the separation is done with.
     plan : Plan
-    form : OutputFormat
-        Of the stems; parts are lossless in the same depth.
+    forms : mapping of str to OutputFormat
+        Of the stems; there is a part for each depth, which is lossless.
     info : AudioInfo
     grid : Grid
         Where the segments lie.
@@ -61,13 +61,16 @@ class PartFolder:
         self,
         folder: Path,
         plan: Plan,
-        form: OutputFormat,
+        forms: Mapping[str, OutputFormat],
         info: AudioInfo,
         grid: Grid,
         part_seconds: float,
     ) -> None:
         self.folder = folder
-        self.form = form if form.bits is not None else formats.resolve("wav32f", info)
+        # The format of the parts that each of the stems' formats is made of, and these by name.
+        self.source_of = {name: _lossless(form, forms, info) for name, form in forms.items()}
+        self.forms = {form.name: form for form in self.source_of.values()}
+        self._suffixes = formats.suffixes(self.forms)
         self._stems = plan.stems
         self._n_samples = info.n_samples
         self._part_samples = max(1, round(part_seconds * info.sample_rate))
@@ -76,7 +79,7 @@ class PartFolder:
             "stems": list(plan.stems),
             "grid": asdict(grid),
             "residual": plan.residual,
-            "form": self.form.name,
+            "form": "+".join(self.forms),
             "part_samples": self._part_samples,
             "recording": asdict(info),
         }
@@ -95,13 +98,13 @@ class PartFolder:
         """Where the next part ends."""
         return min(self.n_done + self._part_samples, self._n_samples)
 
-    def path(self, stem: str, number: int) -> Path:
-        return self.folder / f"{number:05d}.{stem}.{self.form.extension}"
+    def path(self, stem: str, form: str, number: int) -> Path:
+        return self.folder / f"{number:05d}.{stem}{self._suffixes[form]}"
 
     def add(self, clipped_samples: Mapping[str, int]) -> None:
         """Declare the next part complete; its files have their names already."""
         number = len(self.parts)
-        files = [self.path(stem, number) for stem in self._stems]
+        files = [self.path(stem, form, number) for stem in self._stems for form in self.forms]
         marker = {
             "number": number,
             "n_samples": self.end_of_next - self.n_done,
@@ -131,7 +134,7 @@ class PartedFiles(StemFiles):
 
     Parameters
     ----------
-    folder, plan, form, info, tags, make_writer
+    folder, plan, forms, info, tags, make_writer
         See `StemFiles`.
     parts : PartFolder
         Samples that are in it already are dropped when they come.
@@ -143,14 +146,14 @@ class PartedFiles(StemFiles):
         self,
         folder: Path,
         plan: Plan,
-        form: OutputFormat,
+        forms: Mapping[str, OutputFormat],
         info: AudioInfo,
         parts: PartFolder,
         on_progress: OnProgress,
         tags: Tags | None = None,
         make_writer: MakeWriter = StemWriter,
     ) -> None:
-        super().__init__(folder, plan, form, info, tags, make_writer)
+        super().__init__(folder, plan, forms, info, tags, make_writer)
         self._parts = parts
         self._on_progress = on_progress
 
@@ -181,10 +184,13 @@ class PartedFiles(StemFiles):
 
     def commit(self) -> None:
         self._open_final()
-        for index, (name, writer) in enumerate(self._writers.items()):
+        for index, (key, writer) in enumerate(self._writers.items()):
             for part in self._parts.parts:
-                self._join(name, part, writer, before=index * self._info.n_samples)
+                self._join(key, part, writer, before=index * self._info.n_samples)
         super().commit()
+
+    def _open_forms(self) -> Mapping[str, OutputFormat]:
+        return self._parts.forms
 
     def _open(self) -> None:
         self._output.make()
@@ -194,7 +200,9 @@ class PartedFiles(StemFiles):
         if not self.is_complete:
             number = len(self._parts.parts)
             for name in self._plan.stems:
-                self._writers[name] = self._writer(self._parts.path(name, number), self._parts.form)
+                for key, form in self._parts.forms.items():
+                    path = self._parts.path(name, key, number)
+                    self._writers[name, key] = self._writer(path, form)
 
     def _skip(self, n: int) -> None:
         n = min(n, len(self._mixture))
@@ -204,15 +212,17 @@ class PartedFiles(StemFiles):
     def _finish_part(self) -> None:
         for writer in self._writers.values():
             writer.commit()
-        self._parts.add({name: writer.n_clipped for name, writer in self._writers.items()})
+        self._parts.add(super().clipped_samples)
         self._writers = {}
         self._on_progress(step="part", completed=self.n_done, total=self._info.n_samples)
         self._open_part()
 
-    def _join(self, name: str, part: Part, writer: Writer, *, before: int) -> None:
+    def _join(self, key: WriterKey, part: Part, writer: Writer, *, before: int) -> None:
         n_read = 0
+        name, form = key
+        path = self._parts.path(name, self._parts.source_of[form].name, part.number)
         try:
-            with AudioReader(self._parts.path(name, part.number)) as reader:
+            with AudioReader(path) as reader:
                 for block in reader.blocks():
                     writer.write(block)
                     n_read += block.shape[1]
@@ -221,7 +231,7 @@ class PartedFiles(StemFiles):
         if n_read != part.n_samples:
             raise _unreadable()
         done = before + sum(p.n_samples for p in self._parts.parts[: part.number + 1])
-        total = self._info.n_samples * len(self._plan.stems)
+        total = self._info.n_samples * len(self._writers)
         self._on_progress(step="join", completed=done, total=total)
 
 
@@ -235,6 +245,15 @@ def parts_in(folder: Path) -> list[Part]:
                 return parts
         parts.append(_part(marker))
     return parts
+
+
+def _lossless(
+    form: OutputFormat, forms: Mapping[str, OutputFormat], info: AudioInfo
+) -> OutputFormat:
+    """Return the format of the parts that a format is made of: the first one of its depth."""
+    if form.bits is None:
+        return formats.resolve("wav32f", info)
+    return next(each for each in forms.values() if each.bits == form.bits)
 
 
 def _part(marker: Mapping[str, Any]) -> Part:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from separation import engines, presets
@@ -29,9 +29,9 @@ from separation.stream import Stream
 class SeparationResult:
     """The files made, and how.
 
-    `stems` maps a stem's name to its file, in the order asked for. `seconds` is the wall time
-    that it took; `clipped_samples` counts, for each stem, samples beyond full scale of an
-    integer format.
+    `stems` maps a stem's name to its file, in the order asked for; `more_stems` does so for each
+    further format, by the name that it was asked for. `seconds` is the wall time that it took;
+    `clipped_samples` counts, for each stem, samples beyond full scale of an integer format.
     """
 
     stems: Mapping[str, Path]
@@ -41,6 +41,7 @@ class SeparationResult:
     model: str
     seconds: float
     clipped_samples: Mapping[str, int]
+    more_stems: Mapping[str, Mapping[str, Path]] = field(default_factory=dict)
 
     @property
     def duration_s(self) -> float:
@@ -54,6 +55,7 @@ def separate(
     stems: Sequence[str] | None = None,
     model: str | None = None,
     output_format: str = "wav",
+    more_formats: Sequence[str] = (),
     preset: str = presets.DEFAULT,
     overlap: float | None = None,
     shifts: int | None = None,
@@ -86,6 +88,9 @@ def separate(
     output_format : str
         `wav` (the source's own depth), `wav16`, `wav24`, `wav32f`, `flac`, `flac16`, `flac24`
         or `mp3` (320 kbit/s).
+    more_formats : sequence of str
+        In which each stem is written too, of the same samples; where two files would have the
+        same name, the later one's has its format in it: `vocals.wav24.wav`.
     preset : str
         `fast`, `balanced` or `best`: how much neighbouring segments overlap, and how many grids
         of them are averaged.
@@ -134,20 +139,22 @@ def separate(
         raise InvalidRequest("A part must be longer than 0 seconds.")
     if encoders is not None and not 0 <= encoders <= MAX_ENCODERS:
         raise InvalidRequest(f"There may be 0 to {MAX_ENCODERS} encoders.")
-    formats.check_name(output_format)
+    names = (output_format, *more_formats)
+    formats.check_names(names)
     consistency = Residual.of(residual)
     with named_resource_errors():
         chosen = plan(stems, model).with_residual(consistency)
         grid = presets.grid(chosen.model, preset, overlap, shifts)
         check_output(path, folder, chosen.stems)
         known = info or probed(path, limits, on_progress)
-        form = formats.resolve(output_format, known)
+        forms = formats.resolve_all(names, known)
+        check_output(path, folder, formats.file_stems(chosen.stems, forms))
         tags = read_tags(path, known.container)
         make_writer = _make_writer(device, encoders)
-        files = StemFiles(folder, chosen, form, known, tags, make_writer)
+        files = StemFiles(folder, chosen, forms, known, tags, make_writer)
         if parts_dir is not None:
-            parts = PartFolder(Path(parts_dir), chosen, form, known, grid, part_seconds)
-            files = PartedFiles(folder, chosen, form, known, parts, on_progress, tags, make_writer)
+            parts = PartFolder(Path(parts_dir), chosen, forms, known, grid, part_seconds)
+            files = PartedFiles(folder, chosen, forms, known, parts, on_progress, tags, make_writer)
         with files:
             if not files.is_complete:
                 is_prepared = engines.is_prepared(chosen.model, device, backend)
@@ -158,13 +165,14 @@ def separate(
                     Stream(recording, chosen, known, files, grid, on_progress).run(path)
             files.commit()
     return SeparationResult(
-        stems=files.paths,
+        stems=files.paths(output_format),
         sample_rate=known.sample_rate,
         n_samples=known.n_samples,
         channels=known.channels,
         model=chosen.model.name,
         seconds=time.monotonic() - started,
         clipped_samples=files.clipped_samples,
+        more_stems={name: files.paths(name) for name in more_formats},
     )
 
 

@@ -1,8 +1,11 @@
-"""All files of one separation: native stems, those derived from them, all or nothing."""
+"""All files of one separation: native stems, those derived from them, all or nothing.
+
+Each format is made of the float samples themselves: none is made of another one.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -13,7 +16,7 @@ import numpy.typing as npt
 from separation import catalog
 from separation.audio.buffer import SampleBuffer
 from separation.audio.encode import StemWriter
-from separation.audio.formats import OutputFormat
+from separation.audio.formats import OutputFormat, suffixes
 from separation.audio.info import AudioInfo
 from separation.audio.tags import Tags
 from separation.encoders import MakeWriter, Writer
@@ -23,6 +26,8 @@ from separation.output_folder import OutputFolder
 from separation.planning import Plan
 from separation.residual import exact_floats, whole_steps
 
+# A stem and the name of a format.
+WriterKey = tuple[str, str]
 Samples = npt.NDArray[np.floating] | npt.NDArray[np.int32]
 
 
@@ -40,7 +45,8 @@ class StemFiles:
     folder : path
         Made if missing; taken away again on failure if it was.
     plan : Plan
-    form : OutputFormat
+    forms : mapping of str to OutputFormat
+        In each of which there is a file for each stem; by the names that were asked for.
     info : AudioInfo
     tags : Tags, optional
         Of the recording.
@@ -52,7 +58,7 @@ class StemFiles:
         self,
         folder: Path,
         plan: Plan,
-        form: OutputFormat,
+        forms: Mapping[str, OutputFormat],
         info: AudioInfo,
         tags: Tags | None = None,
         make_writer: MakeWriter = StemWriter,
@@ -60,19 +66,19 @@ class StemFiles:
         self._make_writer = make_writer
         self._folder = folder
         self._plan = plan
-        self._form = form
+        self._forms = forms
+        self._suffixes = suffixes(forms)
         self._info = info
         self._tags = tags or Tags()
         self._mixture = SampleBuffer(info.channels)
         self._n_written = 0
         self._is_committed = False
         self._output = OutputFolder(folder)
-        self._writers: dict[str, Writer] = {}
+        self._writers: dict[WriterKey, Writer] = {}
 
-    @property
-    def paths(self) -> Mapping[str, Path]:
-        """Final file of each stem, in the order asked for."""
-        return {name: self._path(name) for name in self._plan.stems}
+    def paths(self, form: str) -> Mapping[str, Path]:
+        """Return the final file of each stem in one of the formats, in the order asked for."""
+        return {name: self._path(name, form) for name in self._plan.stems}
 
     @property
     def n_done(self) -> int:
@@ -86,8 +92,11 @@ class StemFiles:
 
     @property
     def clipped_samples(self) -> Mapping[str, int]:
-        """How many samples of each stem were beyond the format's full scale."""
-        return {name: writer.n_clipped for name, writer in self._writers.items()}
+        """How many samples of each stem were beyond full scale; of several formats, the most."""
+        return {
+            stem: max(writer.n_clipped for key, writer in self._writers.items() if key[0] == stem)
+            for stem in self._plan.stems
+        }
 
     def __enter__(self) -> Self:
         try:
@@ -118,13 +127,9 @@ class StemFiles:
         n = min(stems.shape[-1], len(self._mixture), self._info.n_samples - self._n_written)
         if not n:
             return self._n_written
-        native, mixture = self._fitted(stems[..., :n], self._mixture.take(n))
-        as_read = dict(zip(self._plan.native, native, strict=True))
-        for name in as_read.keys() & self._writers.keys():
-            self._writers[name].write(as_read[name])
-        for stem in self._plan.derived:
-            rest = mixture - sum(as_read[name] for name in stem.minus)
-            self._writers[stem.name].write(rest)
+        mixture = self._mixture.take(n)
+        for bits, forms in self._by_depth().items():
+            self._write_depth(stems[..., :n], mixture, bits, forms)
         self._n_written += n
         return self._n_written
 
@@ -148,23 +153,49 @@ class StemFiles:
             writer.commit()
         self._is_committed = True
 
-    def _fitted(self, stems: FloatArray, mixture: FloatArray) -> tuple[Samples, Samples]:
+    def _by_depth(self) -> dict[int | None, list[str]]:
+        """Return the names of those that are written now, by how many bits their samples have."""
+        groups: dict[int | None, list[str]] = {}
+        for name, form in self._open_forms().items():
+            groups.setdefault(form.bits, []).append(name)
+        return groups
+
+    def _open_forms(self) -> Mapping[str, OutputFormat]:
+        return self._forms
+
+    def _write_depth(
+        self, stems: FloatArray, mixture: FloatArray, bits: int | None, forms: Sequence[str]
+    ) -> None:
+        """Write the stems into all files whose samples have so many bits."""
+        native, whole, n_clipped = self._fitted(stems, mixture, bits)
+        as_read = dict(zip(self._plan.native, native, strict=True))
+        beyond = dict(zip(self._plan.native, n_clipped, strict=True))
+        derived = {
+            stem.name: whole - sum(as_read[name] for name in stem.minus)
+            for stem in self._plan.derived
+        }
+        written = as_read | derived
+        for name in self._plan.stems:
+            for form in forms:
+                writer = self._writers[name, form]
+                writer.n_clipped += beyond.get(name, 0)
+                writer.write(written[name])
+
+    def _fitted(
+        self, stems: FloatArray, mixture: FloatArray, bits: int | None
+    ) -> tuple[Samples, Samples, Sequence[int]]:
         """Return all native stems and the recording as readers of the files will see them.
 
         Stems that are not written are fitted too: each is the same whatever else is asked for.
         """
-        rest, bits = self._plan.rest, self._form.bits
+        rest = self._plan.rest
         if bits is None:
             exact = stems if rest is None else exact_floats(stems, mixture, rest)
-            return exact, mixture.astype(np.float64)
-        integers, whole, n_clipped = whole_steps(stems, mixture, bits, rest)
-        for name, n in zip(self._plan.native, n_clipped, strict=True):
-            if name in self._writers:
-                self._writers[name].n_clipped += n
-        return integers, whole
+            return exact, mixture.astype(np.float64), [0] * len(stems)
+        return whole_steps(stems, mixture, bits, rest)
 
-    def _path(self, name: str) -> Path:
-        return self._folder / f"{name}.{self._form.extension}"
+    def _path(self, name: str, form: str) -> Path:
+        return self._folder / f"{name}{self._suffixes[form]}"
 
     def _open(self) -> None:
         self._output.make()
@@ -172,11 +203,10 @@ class StemFiles:
 
     def _open_final(self) -> None:
         for name in self._plan.stems:
-            self._writers[name] = self._final_writer(name)
-
-    def _final_writer(self, name: str) -> Writer:
-        tags = self._tags.of_stem(catalog.stem(name).title)
-        return self._writer(self._path(name), self._form, tags)
+            tags = self._tags.of_stem(catalog.stem(name).title)
+            for form in self._forms:
+                path = self._path(name, form)
+                self._writers[name, form] = self._writer(path, self._forms[form], tags)
 
     def _writer(self, path: Path, form: OutputFormat, tags: Tags | None = None) -> Writer:
         return self._make_writer(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from separation.audio.info import AudioInfo
-from separation.errors import UnsupportedFormat
+from separation.errors import InvalidRequest, UnsupportedFormat
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,41 @@ def resolve(name: str, info: AudioInfo) -> OutputFormat:
     return form
 
 
+def resolve_all(names: Sequence[str], info: AudioInfo) -> dict[str, OutputFormat]:
+    """Return the concrete format for each name, in the same order.
+
+    Raises
+    ------
+    InvalidRequest
+        If a name is there twice.
+    UnsupportedFormat
+        If there is no such format or it cannot hold the recording's rate or channels.
+    """
+    check_names(names)
+    return {name: resolve(name, info) for name in names}
+
+
+def suffixes(forms: Mapping[str, OutputFormat]) -> dict[str, str]:
+    """Return how the files of each format end, no two alike: `.wav`, and `.wav24.wav` for another.
+
+    Parameters
+    ----------
+    forms : mapping of str to OutputFormat
+        By the name under which each was asked for; the first has the plain ending.
+    """
+    found: dict[str, str] = {}
+    for name, form in forms.items():
+        plain = f".{form.extension}"
+        found[name] = f".{name}{plain}" if plain in found.values() else plain
+    return found
+
+
+def file_stems(names: Sequence[str], forms: Mapping[str, OutputFormat]) -> list[str]:
+    """Return the names of all files without extension, for those in one format."""
+    ends = {Path(f"x{suffix}").stem[1:] for suffix in suffixes(forms).values()}
+    return [name + end for name in names for end in sorted(ends)]
+
+
 def name_of(codec: str, bits: int | None) -> str | None:
     """Return the name of the concrete format that is written so; None if none is."""
     return next((form.name for form in _CONCRETE if (form.codec, form.bits) == (codec, bits)), None)
@@ -71,6 +107,14 @@ def check_name(name: str) -> None:
         raise UnsupportedFormat(
             f"There is no output format named '{name}'; known formats are {', '.join(NAMES)}."
         )
+
+
+def check_names(names: Sequence[str]) -> None:
+    """Raise UnsupportedFormat or InvalidRequest unless all are known, and none is there twice."""
+    for name in names:
+        check_name(name)
+        if list(names).count(name) > 1:
+            raise InvalidRequest(f"The format '{name}' is asked for twice.")
 
 
 def _concrete_name(name: str, info: AudioInfo) -> str:
