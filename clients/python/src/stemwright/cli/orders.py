@@ -1,0 +1,193 @@
+"""Commands that order a job, wait for it and fetch what it made."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from typing import Any
+
+from stemwright._downloads import safe_name
+from stemwright.cli.screen import Screen, plain
+from stemwright.client import Client
+from stemwright.models import Asset, Job, Order, Output, SpeakerOptions
+
+TIMELINES = ("rttm", "json", "csv", "vtt", "labels")
+_ENDINGS = {"labels": "txt"}
+
+
+def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
+    ordering = argparse.ArgumentParser(add_help=False, parents=[common])
+    ordering.add_argument("source", metavar="FILE|URL", help="a recording; https://… is fetched")
+    ordering.add_argument(
+        "-o", "--output", metavar="DIR", default=".", help="for what is made (here)"
+    )
+    ordering.add_argument("--model", help="of `stemwright catalog`; chosen if left out")
+    ordering.add_argument("--format", help="wav (if left out), flac, mp3, wav24, …")
+    ordering.add_argument(
+        "--estimate", action="store_true", help="upload, say what it would cost, and stop"
+    )
+    ordering.add_argument(
+        "--idempotency-key",
+        metavar="KEY",
+        help="the same order again under the same key is charged once",
+    )
+    add_timeout(ordering)
+
+    separate = commands.add_parser(
+        "separate", parents=[ordering], help="take music apart into stems"
+    )
+    separate.add_argument(
+        "--stems", metavar="A,B", help="such as vocals,drums; all of the model if left out"
+    )
+    separate.set_defaults(run=_separate)
+
+    speakers = commands.add_parser(
+        "speakers", parents=[ordering], help="take a conversation apart into its speakers"
+    )
+    for name in ("num", "min", "max"):
+        speakers.add_argument(f"--{name}-speakers", type=int, metavar="N")
+    speakers.add_argument("--pauses", choices=["keep", "close"])
+    speakers.add_argument("--loudness", type=float, metavar="LUFS")
+    speakers.add_argument("--denoise", action="store_const", const=True)
+    speakers.add_argument("--overlap", choices=["both", "separate", "mute"])
+    speakers.add_argument("--no-clips", dest="clips", action="store_const", const=False)
+    speakers.add_argument(
+        "--timeline",
+        metavar="A,B",
+        default="rttm",
+        help=f"who speaks when, as {', '.join(TIMELINES)} (rttm)",
+    )
+    speakers.set_defaults(run=_speakers)
+
+    upload = commands.add_parser("upload", parents=[common], help="bring in a recording")
+    upload.add_argument("source", metavar="FILE|URL")
+    upload.set_defaults(run=_upload)
+
+
+def add_timeout(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--timeout", type=float, metavar="SECONDS", help="wait no longer; the job goes on"
+    )
+
+
+def words(text: str | None) -> list[str]:
+    return [word.strip() for word in (text or "").split(",") if word.strip()]
+
+
+def _separate(client: Client, options: argparse.Namespace, screen: Screen) -> Any:
+    order = Order(service="separation")
+    if stems := words(options.stems):
+        order["stems"] = stems
+    return _ordered(client, options, screen, order)
+
+
+def _speakers(client: Client, options: argparse.Namespace, screen: Screen) -> Any:
+    timelines = words(options.timeline)
+    if unknown := set(timelines) - set(TIMELINES):
+        raise ValueError(f"--timeline: there is no {', '.join(sorted(unknown))}.")
+    names = ["num_speakers", "min_speakers", "max_speakers"]
+    names += ["pauses", "loudness", "denoise", "overlap", "clips"]
+    given = {name: getattr(options, name) for name in names}
+    chosen = SpeakerOptions(**{name: one for name, one in given.items() if one is not None})  # type: ignore[typeddict-item]
+    order = Order(service="speaker_extraction", options=chosen)
+    result = _ordered(client, options, screen, order)
+    if options.estimate:
+        return result
+    result["timelines"] = {}
+    base = Path(options.output) / Path(safe_name(result["recording"])).stem
+    for name in timelines:
+        path = base.with_name(f"{base.name}.{_ENDINGS.get(name, name)}")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(client.speakers.timeline(result["job"], format=name), encoding="utf-8")
+        result["timelines"][name] = str(path)
+        if not options.json:
+            print(plain(str(path)))
+    return result
+
+
+def _upload(client: Client, options: argparse.Namespace, screen: Screen) -> Any:
+    asset = _bring_in(client, options.source, screen)
+    if not options.json:
+        print(asset.id)
+    return {"asset": asset.id, "filename": asset.filename, "duration_s": asset.duration_s}
+
+
+def _ordered(
+    client: Client, options: argparse.Namespace, screen: Screen, order: Order
+) -> dict[str, Any]:
+    asset = _bring_in(client, options.source, screen)
+    order["asset"] = asset.id
+    if options.model:
+        order["model"] = options.model
+    if options.format:
+        order["format"] = options.format
+    if options.estimate:
+        return _estimated(client, options, order)
+    job = client.jobs.create(idempotency_key=options.idempotency_key, **order)
+    screen.say(f"Job {job.id} ({job.price_mcr / 1000:g} credits)")
+    result = waited(client, job.id, options, screen)
+    return {**result, "recording": asset.filename}
+
+
+def _estimated(client: Client, options: argparse.Namespace, order: Order) -> dict[str, Any]:
+    quote = client.jobs.estimate(**order)
+    if not options.json:
+        print(f"{quote.credits} credits")
+    return {"asset": quote.asset, "credits": quote.credits, "credits_mcr": quote.credits_mcr}
+
+
+def waited(
+    client: Client, job_id: str, options: argparse.Namespace, screen: Screen
+) -> dict[str, Any]:
+    """Wait for a job, and fetch its files."""
+    screen.hint = f"The job goes on: stemwright job wait {job_id} -o {options.output}"
+
+    def report(job: Job) -> None:
+        screen.progress(f"{job.status}{f', {job.step}' if job.step else ''}", job.progress, 1.0)
+
+    job = client.jobs.wait(job_id, timeout_s=options.timeout, on_progress=report)
+    return fetched(client, job, options, screen)
+
+
+def fetched(
+    client: Client, job: Job, options: argparse.Namespace, screen: Screen
+) -> dict[str, Any]:
+    screen.hint = f"Go on with: stemwright job download {job.id} -o {options.output}"
+
+    def report(output: Output, done: int, total: int) -> None:
+        screen.progress(output.filename, done, total, is_bytes=True)
+
+    paths = client.jobs.download(job, options.output, on_progress=report)
+    screen.hint = ""
+    screen.say(f"Charged {job.credits_charged} credits")
+    if not options.json:
+        for path in paths.values():
+            print(plain(str(path)))
+    files = [
+        {"stem": one.stem, "kind": one.kind, "format": one.format, "path": str(paths[one.id])}
+        for one in job.outputs
+    ]
+    charged = {"credits_charged": job.credits_charged, "charged_mcr": job.charged_mcr}
+    return {"job": job.id, "status": job.status, "model": job.model, **charged, "files": files}
+
+
+def _bring_in(client: Client, source: str, screen: Screen) -> Asset:
+    if source.startswith(("https://", "http://")):
+        screen.say("Fetching the recording")
+        return client.imports.wait(client.imports.create(source).id)
+    screen.hint = "The same command again goes on where the upload stopped."
+    name = Path(source).name
+
+    def report(done: int, total: int) -> None:
+        screen.progress(f"upload {name}", done, total, is_bytes=True)
+
+    asset = client.assets.upload(source, on_progress=report, resume_dir=resume_dir())
+    screen.hint = ""
+    return asset
+
+
+def resume_dir() -> Path:
+    """Where uploads that are under way are remembered."""
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(cache) / "stemwright-client" / "uploads"

@@ -1,0 +1,144 @@
+"""Commands about what is there: jobs, credits, the catalogue."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from stemwright._reading import to_json
+from stemwright.cli.orders import add_timeout, fetched, waited
+from stemwright.cli.screen import Screen, plain
+from stemwright.client import Client
+from stemwright.models import Job
+
+
+def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
+    jobs = commands.add_parser("jobs", parents=[common], help="list jobs, newest first")
+    jobs.add_argument("--limit", type=_count, default=20, metavar="N", help="at most (20)")
+    jobs.set_defaults(run=_jobs)
+
+    job = commands.add_parser("job", help="show a job, wait for it, fetch its files, end it")
+    actions = job.add_subparsers(dest="action", metavar="ACTION", required=True)
+    for name, run, text in (
+        ("show", _show, "what has become of it"),
+        ("wait", _wait, "until it has ended, and fetch its files"),
+        ("download", _download, "fetch its files, or the rest of them"),
+        ("cancel", _cancel, "stop it; nothing is charged"),
+        ("delete", _delete, "delete it and all that it made"),
+    ):
+        action = actions.add_parser(name, parents=[common], help=text)
+        action.add_argument("job", metavar="ID")
+        action.set_defaults(run=run)
+        if name in ("wait", "download"):
+            action.add_argument("-o", "--output", metavar="DIR", default=".", help="(here)")
+        if name == "wait":
+            add_timeout(action)
+
+    credits = commands.add_parser("credits", parents=[common], help="the balance")
+    credits.add_argument(
+        "--ledger", type=_count, metavar="N", help="also the latest N changes of it"
+    )
+    credits.set_defaults(run=_credits)
+
+    catalog = commands.add_parser("catalog", parents=[common], help="services, stems, models")
+    catalog.set_defaults(run=_catalog)
+
+
+def _jobs(client: Client, options: argparse.Namespace, screen: Screen) -> Any:
+    jobs = list(client.jobs.list(limit=options.limit))
+    if not options.json:
+        rows = [_row(job) for job in jobs]
+        _table(["job", "created", "status", "service", "what", "credits"], rows)
+    return {"jobs": to_json(jobs)}
+
+
+def _row(job: Job) -> list[str]:
+    what = ",".join(job.stems) or job.model
+    status = job.status if job.has_ended else f"{job.status} {job.progress:.0%}"
+    created = f"{job.created_at:%Y-%m-%d %H:%M}"
+    return [job.id, created, status, job.service, what, job.credits_charged]
+
+
+def _show(client: Client, options: argparse.Namespace, screen: Screen) -> Any:
+    job = client.jobs.get(options.job)
+    if not options.json:
+        _table(["job", "created", "status", "service", "what", "credits"], [_row(job)])
+        if job.error:
+            print(plain(f"{job.error.message} ({job.error.code})"))
+        if job.outputs:
+            print()
+            files = [[one.kind, one.stem, one.filename, str(one.size_bytes)] for one in job.outputs]
+            _table(["kind", "stem", "file", "bytes"], files)
+    return {"job": to_json(job)}
+
+
+def _wait(client: Client, options: argparse.Namespace, screen: Screen) -> Any:
+    return waited(client, options.job, options, screen)
+
+
+def _download(client: Client, options: argparse.Namespace, screen: Screen) -> Any:
+    return fetched(client, client.jobs.get(options.job), options, screen)
+
+
+def _cancel(client: Client, options: argparse.Namespace, screen: Screen) -> Any:
+    job = client.jobs.cancel(options.job)
+    if not options.json:
+        print(job.status if job.has_ended else "ends after the segment at hand")
+    return {"job": to_json(job)}
+
+
+def _delete(client: Client, options: argparse.Namespace, screen: Screen) -> Any:
+    client.jobs.delete(options.job)
+    return {"deleted": options.job}
+
+
+def _credits(client: Client, options: argparse.Namespace, screen: Screen) -> Any:
+    credits = client.credits()
+    entries = list(client.ledger(limit=options.ledger)) if options.ledger else []
+    if not options.json:
+        held = f" ({credits.held_mcr / 1000:g} held)" if credits.held_mcr else ""
+        print(f"{credits.credits} credits{held}")
+        if entries:
+            rows = [
+                [f"{one.created_at:%Y-%m-%d %H:%M}", one.kind, one.credits, one.job or one.reason]
+                for one in entries
+            ]
+            _table(["when", "kind", "credits", "of"], rows)
+    ledger = {"ledger": to_json(entries)} if options.ledger else {}
+    return {**to_json(credits), **ledger}
+
+
+def _catalog(client: Client, options: argparse.Namespace, screen: Screen) -> Any:
+    catalog = client.catalog()
+    if not options.json:
+        for title, offers in (
+            ("service", catalog.services),
+            ("stem", catalog.stems),
+            ("model", catalog.models),
+            ("tool", catalog.tools),
+        ):
+            rows = [[one.name, "yes" if one.available else "no", one.title] for one in offers]
+            _table([title, "available", ""], rows)
+            print()
+        prices = [
+            [one.service, f"{one.amount_mcr / 1000 / one.quantity:g}", one.unit]
+            for one in catalog.prices
+        ]
+        _table(["price of", "credits", "unit"], prices)
+    return to_json(catalog)
+
+
+def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    table = [list(heads), *([plain(cell) for cell in row] for row in rows)]
+    widths = [max(len(row[column]) for row in table) for column in range(len(heads))]
+    for row in table:
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+        print("  ".join(cells).rstrip())
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError
+    return number

@@ -1,0 +1,342 @@
+"""What the service tells, as plain values; `more` has what this version does not know yet.
+
+Money is in milli-credits (`…_mcr`), lengths in seconds (`…_s`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, TypedDict
+
+ENDED = frozenset({"succeeded", "failed", "cancelled"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Told:
+    """Something that the service told."""
+
+    more: dict[str, Any] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failure(Told):
+    """Why something failed: `code` is made for programs, `message` for people."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asset(Told):
+    """A recording that was brought in."""
+
+    id: str
+    filename: str
+    size_bytes: int
+    sha256: str
+    codec: str
+    container: str
+    sample_rate: int
+    channels: int
+    n_samples: int
+    duration_s: float
+    created_at: datetime
+    expires_at: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Upload(Told):
+    """A file that comes in parts.
+
+    `state` is one of receiving, waiting, running, ready, failed, cancelled.
+    """
+
+    id: str
+    kind: str
+    state: str
+    filename: str
+    size_bytes: int
+    received_bytes: int
+    created_at: datetime
+    expires_at: datetime
+    asset: Asset | None = None
+    error: Failure | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Import(Told):
+    """A recording that is fetched.
+
+    `state` is one of waiting, running, ready, failed, cancelled.
+    """
+
+    id: str
+    state: str
+    url: str
+    filename: str
+    received_bytes: int
+    created_at: datetime
+    finished_at: datetime | None = None
+    asset: Asset | None = None
+    error: Failure | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Output(Told):
+    """A file that a job made. The link works without a key until it expires."""
+
+    id: str
+    kind: str
+    # Or the label of a speaker.
+    stem: str
+    filename: str
+    size_bytes: int
+    sha256: str
+    format: str
+    sample_rate: int
+    channels: int
+    n_samples: int
+    download_url: str
+    expires_at: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job(Told):
+    id: str
+    # queued, running; succeeded, failed, cancelled
+    status: str
+    service: str
+    model: str
+    format: str
+    progress: float
+    step: str
+    attempt: int
+    price_mcr: int
+    charged_mcr: int
+    credits_charged: str
+    created_at: datetime
+    asset: str | None = None
+    stems: list[str] = field(default_factory=list)
+    options: dict[str, Any] = field(default_factory=dict)
+    source_job: str | None = None
+    outputs: list[Output] = field(default_factory=list)
+    error: Failure | None = None
+    cancel_requested_at: datetime | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+
+    @property
+    def has_ended(self) -> bool:
+        return self.status in ENDED
+
+
+class SpeakerOptions(TypedDict, total=False):
+    """How a conversation is taken apart; all may be left out."""
+
+    num_speakers: int | None
+    min_speakers: int | None
+    max_speakers: int | None
+    pauses: str
+    loudness: float | None
+    denoise: bool
+    overlap: str
+    clips: bool
+
+
+class Order(TypedDict, total=False):
+    """What is to be made of which recording. Only `asset` is needed."""
+
+    asset: str
+    service: str
+    stems: list[str]
+    model: str
+    format: str
+    options: SpeakerOptions
+    callback_url: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quote(Told):
+    """What an order would cost and make."""
+
+    asset: str
+    stems: list[str]
+    model: str
+    duration_s: float
+    credits: str
+    credits_mcr: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Speaker(Told):
+    speaker: str
+    turns: int
+    talk_s: float
+    share: float
+    longest_turn_s: float
+    overlap_s: float
+    mean_confidence: float
+    peak: float
+    gain_db: float
+    name: str | None = None
+    rms_db: float | None = None
+    lufs: float | None = None
+    track: Output | None = None
+    clip: Output | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Overlap(Told):
+    start_s: float
+    end_s: float
+    speakers: list[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Speakers(Told):
+    """Who speaks in a recording; `timelines` are links to who speaks when."""
+
+    job: str
+    duration_s: float
+    speakers: list[Speaker]
+    overlaps: list[Overlap]
+    timelines: dict[str, str]
+    merges_left: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Credits(Told):
+    credits: str
+    available_mcr: int
+    held_mcr: int
+    balance_mcr: int
+    debt_mcr: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class LedgerEntry(Told):
+    id: str
+    kind: str
+    amount_mcr: int
+    credits: str
+    balance_mcr: int
+    reason: str
+    created_at: datetime
+    job: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class StemOffer(Told):
+    name: str
+    title: str
+    description: str
+    models: list[str]
+    available: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class ToolOffer(Told):
+    """A model that makes no stems."""
+
+    name: str
+    title: str
+    task: str
+    available: bool
+    availability: str
+    licence: str
+    licence_summary: str
+    commercial_use: bool
+    source: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelOffer(Told):
+    name: str
+    title: str
+    stems: list[str]
+    available: bool
+    availability: str
+    licence: str
+    licence_summary: str
+    commercial_use: bool
+    source: str
+    sdr_db: dict[str, float]
+    measured_on: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServiceOffer(Told):
+    name: str
+    title: str
+    description: str
+    models: list[str]
+    available: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Price(Told):
+    """`amount_mcr` buys `quantity` units."""
+
+    service: str
+    unit: str
+    amount_mcr: int
+    quantity: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Catalog(Told):
+    services: list[ServiceOffer]
+    stems: list[StemOffer]
+    models: list[ModelOffer]
+    tools: list[ToolOffer]
+    prices: list[Price]
+    max_upload_bytes: int
+    max_duration_s: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Webhook(Told):
+    id: str
+    url: str
+    description: str
+    # None: all.
+    events: list[str]
+    is_enabled: bool
+    disabled_reason: str
+    created_at: datetime
+    disabled_at: datetime | None = None
+    failing_since: datetime | None = None
+    old_secret_until: datetime | None = None
+    # Only of one that was just made, or whose secret was replaced.
+    secret: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attempt(Told):
+    """A try to deliver a message; `error_code` is empty if it arrived."""
+
+    number: int
+    started_at: datetime
+    duration_ms: int
+    error_code: str
+    response: str
+    status_code: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Delivery(Told):
+    """A message and what became of it; `body` and `log` where a single one is read."""
+
+    id: str
+    url: str
+    event: str
+    state: str
+    attempts: int
+    created_at: datetime
+    webhook: str | None = None
+    job: str | None = None
+    next_attempt_at: datetime | None = None
+    finished_at: datetime | None = None
+    body: dict[str, Any] | None = None
+    log: list[Attempt] | None = None
