@@ -1,7 +1,7 @@
 """How often somebody may call: counted in the database, so that all processes share the counts.
 
-A window of a minute begins with the first call. One statement counts a call and tells the count;
-parallel calls wait for each other on the row, so exactly as many pass as may.
+A window, mostly of a minute, begins with the first call. One statement counts a call and tells the
+count; parallel calls wait for each other on the row, so exactly as many pass as may.
 """
 
 from dataclasses import dataclass
@@ -39,6 +39,7 @@ class Rate:
     calls: int
     # Seconds until the window ends, at least 1.
     reset_s: int
+    window_s: int = WINDOW_S
 
     @property
     def is_exceeded(self) -> bool:
@@ -49,7 +50,7 @@ class Rate:
         """As in draft-ietf-httpapi-ratelimit-headers-10, and as older clients know them."""
         left = max(0, self.limit - self.calls)
         return {
-            "RateLimit-Policy": f'"default";q={self.limit};w={WINDOW_S}',
+            "RateLimit-Policy": f'"default";q={self.limit};w={self.window_s}',
             "RateLimit": f'"default";r={left};t={self.reset_s}',
             "X-RateLimit-Limit": str(self.limit),
             "X-RateLimit-Remaining": str(left),
@@ -57,12 +58,12 @@ class Rate:
         }
 
 
-def rate_count(*, subject: str, endpoint: str, limit: int) -> Rate:
+def rate_count(*, subject: str, endpoint: str, limit: int, window_s: int = WINDOW_S) -> Rate:
     """Count a call. Outside of any transaction: one that is undone would not have counted."""
     with connection.cursor() as cursor:
-        cursor.execute(_COUNT, {"subject": subject, "endpoint": endpoint, "window_s": WINDOW_S})
+        cursor.execute(_COUNT, {"subject": subject, "endpoint": endpoint, "window_s": window_s})
         calls, reset_s = cursor.fetchone()
-    return Rate(limit, calls, max(1, reset_s))
+    return Rate(limit, calls, max(1, reset_s), window_s)
 
 
 def address_subject(address: str) -> str:

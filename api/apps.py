@@ -10,7 +10,10 @@ class ApiConfig(AppConfig):
     name = "api"
 
     def ready(self) -> None:
+        from api.outside import outside_register
+
         bind_extra_request_metadata.connect(_bind_address)
+        outside_register()
 
 
 def _bind_address(*, request: Any, **_: Any) -> None:

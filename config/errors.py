@@ -49,6 +49,10 @@ class UnknownModel(ValidationFailed):
     code, message = "unknown_model", "No such model."
 
 
+class RangeOutside(ValidationFailed):
+    code, message = "range_outside", "The range holds nothing of the recording."
+
+
 class LengthDeferred(ValidationFailed):
     code, message = "length_deferred", "Announce the length: Upload-Defer-Length is not offered."
 

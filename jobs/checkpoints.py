@@ -35,7 +35,7 @@ class Checkpoints:
     def __init__(self, job: Job, folder: Path) -> None:
         self._job = job
         self._folder = folder / "parts"
-        self._is_long = job.asset.duration_s > settings.JOB_PARTS_FROM_SECONDS
+        self._is_long = job.recording.duration_s > settings.JOB_PARTS_FROM_SECONDS
         self._waiting: list[Part] = []
         self._storing: Future[dict[str, str]] | None = None
         self._resume_at = 0.0

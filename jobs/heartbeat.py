@@ -144,4 +144,4 @@ def time_limit_s(work: Job | Ingest) -> float:
             settings.IMPORT_FETCH_SECONDS + settings.PROBE_SECONDS + settings.IMPORT_STORE_SECONDS
         )
     factor = settings.JOB_TIME_LIMIT_FACTOR
-    return settings.JOB_TIME_LIMIT_BASE_SECONDS + factor * work.asset.duration_s
+    return settings.JOB_TIME_LIMIT_BASE_SECONDS + factor * work.recording.duration_s

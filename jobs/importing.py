@@ -11,6 +11,7 @@ from django.db.models.functions import Now
 from accounts.models import ApiKey, Workspace
 from accounts.workspaces import workspace_lock
 from config.errors import LimitReached, NotFound, WrongState
+from jobs.arrivals import jobs_give_up
 from jobs.filenames import plain_filename
 from jobs.logs import request_id
 from jobs.models import INGEST_ENDED, Ingest, IngestKind, IngestState
@@ -73,6 +74,7 @@ def import_cancel(*, workspace: Workspace, import_uuid: UUID) -> None:
         pk=ingest.pk, state__in=[IngestState.WAITING, IngestState.RUNNING]
     ).update(state=IngestState.CANCELLED, lease_until=None, finished_at=Now())
     if ended:
+        jobs_give_up(ingest, code="import_cancelled", message="The import was cancelled.")
         wake_cleaning()
     elif not Ingest.objects.filter(pk=ingest.pk, state=IngestState.CANCELLED).exists():
         raise WrongState("The import has ended already.")

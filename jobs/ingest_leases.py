@@ -14,6 +14,7 @@ from django.db import connection, transaction
 from django.db.models import Count, F, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce, Now
 
+from jobs.arrivals import jobs_begin, jobs_give_up
 from jobs.leases import LeaseLost
 from jobs.models import Asset, Ingest, IngestState
 from jobs.outbox import ingest_ended
@@ -105,11 +106,13 @@ def ingest_succeed(ingest: Ingest, *, asset: Asset) -> None:
         received_bytes=asset.size_bytes,
         filename=asset.filename,
     )
+    jobs_begin(ingest, asset=asset)
 
 
 @transaction.atomic
 def ingest_fail(ingest: Ingest, *, code: str, message: str) -> None:
     _end(ingest, IngestState.FAILED, error_code=code, error_message=message[:500])
+    jobs_give_up(ingest, code=code, message=message)
 
 
 @transaction.atomic

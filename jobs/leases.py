@@ -72,7 +72,11 @@ def job_part_add(job: Job, *, number: int, n_samples: int, keys: Mapping[str, st
 
 @transaction.atomic
 def job_succeed(
-    job: Job, *, outputs: Sequence[Asset], timeline: Mapping[str, Any] | None = None
+    job: Job,
+    *,
+    outputs: Sequence[Asset],
+    timeline: Mapping[str, Any] | None = None,
+    result: Mapping[str, Any] | None = None,
 ) -> None:
     """End the job well: what it made appears, its credits are charged, in one transaction.
 
@@ -82,7 +86,7 @@ def job_succeed(
     mine = _mine(job).select_for_update().values_list("cancel_requested_at", flat=True)
     if any(mine):
         raise CancelRequested
-    _end(job, JobState.SUCCEEDED, progress=1, charged_mcr=job.price_mcr)
+    _end(job, JobState.SUCCEEDED, progress=1, charged_mcr=job.price_mcr, result=dict(result or {}))
     Asset.objects.bulk_create(outputs)
     if timeline is not None:
         # There is one already where turns were merged, with the names that were given before.

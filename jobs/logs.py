@@ -49,7 +49,7 @@ def _log_end(pk: int) -> None:
     if job.claimed_at and job.finished_at:
         run_s = round((job.finished_at - job.claimed_at).total_seconds(), 3)
     if run_s and job.state == JobState.SUCCEEDED:
-        speed = round(job.asset.duration_s / run_s, 2)
+        speed = round(job.recording.duration_s / run_s, 2)
     log.info(
         "job_ended",
         job=str(job.uuid),
@@ -64,7 +64,7 @@ def _log_end(pk: int) -> None:
         model=job.model,
         wait_s=wait_s,
         run_s=run_s,
-        audio_s=round(job.asset.duration_s, 3),
+        audio_s=round(job.asset.duration_s, 3) if job.asset else None,
         # Seconds of audio for each second of the last attempt.
         speed=speed,
     )

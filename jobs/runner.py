@@ -51,7 +51,7 @@ def job_run(job: Job) -> None:
         service=job.service,
         stems=job.stems,
         model=job.model,
-        n_samples=job.asset.n_samples,
+        n_samples=job.n_samples,
     )
     try:
         try:
@@ -67,7 +67,7 @@ def _attempt(job: Job) -> None:
     try:
         with Heartbeat(job) as heartbeat:
             made = job_work(job, heartbeat)
-            settle(lambda: job_succeed(job, outputs=made.outputs, timeline=made.timeline))
+            settle(lambda: job_succeed(job, **vars(made)))
     except (LeaseLost, DatabaseError):
         raise
     except Exception as error:

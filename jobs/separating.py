@@ -20,6 +20,8 @@ from separation.catalog import Tool
 # The task of the tools that find out who speaks when.
 DIARIZATION = "diarization"
 _DENOISING = "denoise"
+# What can be done to a recording before it is taken apart, each by a tool of the catalogue.
+STEPS = ("denoise", "deecho", "dereverb")
 
 _TRANSLATED: dict[type[engine_errors.SeparationError], type[errors.AppError]] = {
     engine_errors.EmptyFile: errors.EmptyFile,
@@ -75,24 +77,50 @@ def recording_probe(
         raise errors.TooLong(error.text, data=data) from error
 
 
-def separation_plan(
-    *, asset: Asset, stems: Sequence[str] | None, model: str | None, output_format: str
-) -> separation.Plan:
+def separation_plan(*, stems: Sequence[str] | None, model: str | None) -> separation.Plan:
     """Check all that could go wrong by the caller's choice, before anything is charged."""
     with translated_errors():
-        plan = separation.plan(stems, model, require_installed=True)
-        formats.resolve(output_format, asset_info(asset))
-    return plan
+        return separation.plan(stems, model, require_installed=True)
 
 
-def speakers_plan(*, asset: Asset, model: str | None, output_format: str, is_denoised: bool) -> str:
+def speakers_plan(*, model: str | None, is_denoised: bool) -> str:
     """As `separation_plan`, for the speakers; returns the name of the model that finds them."""
+    if is_denoised:
+        tool_plan(task=_DENOISING, model=None)
+    return tool_plan(task=DIARIZATION, model=model)
+
+
+def enhancement_plan(steps: Sequence[str]) -> str:
+    """As `separation_plan`, for what cleans a recording; returns the names of what does it."""
+    return "+".join(tool_plan(task=step, model=None) for step in steps)[:64]
+
+
+def tool_plan(*, task: str, model: str | None) -> str:
+    """The name of the tool that does this, once it is known that one may be used here and now."""
     with translated_errors():
-        tool = _tool(DIARIZATION, model)
-        if is_denoised:
-            _tool(_DENOISING, None)
-        formats.resolve(output_format, asset_info(asset))
-    return tool.name
+        return _tool(task, model).name
+
+
+def steps_check(steps: Sequence[str]) -> None:
+    """Refuse steps of pre-processing that nobody knows, or that nothing here can do."""
+    unknown = [step for step in steps if step not in STEPS]
+    if unknown:
+        names = ", ".join(STEPS)
+        problem = f"There is no step '{unknown[0]}'; there are {names}."
+        raise errors.ValidationFailed(fields={"steps": [problem]})
+    if len(set(steps)) < len(steps):
+        raise errors.ValidationFailed(fields={"steps": ["Name each step once."]})
+    for step in steps:
+        tool_plan(task=step, model=None)
+
+
+def format_check(name: str, asset: Asset | None) -> None:
+    """Refuse a format that does not exist or, of a known recording, that cannot hold it."""
+    with translated_errors():
+        if asset is None:
+            formats.check_name(name)
+        else:
+            formats.resolve(name, asset_info(asset))
 
 
 def _tool(task: str, name: str | None) -> Tool:
@@ -116,7 +144,7 @@ def asset_info(asset: Asset) -> AudioInfo:
 
 def output_info(job: Job) -> AudioInfo:
     """How a job writes what it makes: as the recording, in the format that was ordered."""
-    info = asset_info(job.asset)
+    info = asset_info(job.recording)
     form = formats.resolve(job.output_format, info)
     return replace(
         info,

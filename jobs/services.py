@@ -1,10 +1,9 @@
 """What callers can do with recordings and jobs."""
 
-import hashlib
-import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path, PurePath
+from typing import Any
 from uuid import UUID, uuid4
 
 from django.db import transaction
@@ -12,58 +11,21 @@ from django.db.models.functions import Now
 
 from accounts.models import ApiKey, Workspace
 from billing.ledger import hold_release
-from billing.pricing import price_mcr
-from billing.selectors import rate_get
-from config.errors import EmptyFile, Unavailable, ValidationFailed, WrongState
+from config.errors import EmptyFile, RecordingGone, Unavailable, WrongState
 from jobs.deletions import assets_delete, upload_expires_at
 from jobs.logs import job_log_end
-from jobs.models import ENDED, Asset, AssetState, Job, JobEvent, JobState, JobTimeline, Service
-from jobs.ordering import job_once, job_queue
+from jobs.models import ENDED, Asset, AssetState, Job, JobEvent, JobState, JobTimeline
+from jobs.ordering import Repeat, job_once, job_queue, order_of, order_values
+from jobs.orders import Order as Order
+from jobs.orders import Quote as Quote
+from jobs.orders import job_estimate as job_estimate
 from jobs.outbox import job_ended
 from jobs.queue import wake_cleaning
 from jobs.selectors import asset_get_for_workspace, job_get_for_workspace
-from jobs.separating import recording_probe, separation_plan, speakers_plan
-from jobs.speaker_options import SpeakerOptions
+from jobs.separating import recording_probe
 from jobs.storage import sha256_of, storage_save
+from jobs.waiting import job_wait
 from jobs.webhooks import callback_url_check
-
-
-@dataclass(frozen=True)
-class Order:
-    """What a caller asks for; `stems` and `model` may be left to the catalogue.
-
-    Only separation has stems, only speaker extraction has `speakers`.
-    """
-
-    asset_uuid: UUID
-    service: str
-    stems: Sequence[str] | None
-    model: str | None
-    output_format: str
-    # Told when the job ends.
-    callback_url: str = ""
-    speakers: SpeakerOptions | None = None
-
-    @property
-    def sha256(self) -> str:
-        """Tells whether a repeated order is the same one."""
-        values = asdict(self)
-        if not self.callback_url:
-            # Orders that were made before there were any keep their hash; so below.
-            del values["callback_url"]
-        if self.speakers is None:
-            del values["speakers"]
-        return hashlib.sha256(json.dumps(values, default=str).encode()).hexdigest()
-
-
-@dataclass(frozen=True)
-class Quote:
-    """What an order comes to: the price, and what exactly would be made."""
-
-    asset: Asset
-    stems: tuple[str, ...]
-    model: str
-    price_mcr: int
 
 
 def asset_create(
@@ -120,83 +82,83 @@ def asset_delete(*, workspace: Workspace, asset_uuid: UUID) -> None:
     assets_delete(Asset.objects.filter(pk=asset.pk))
 
 
-def job_estimate(*, workspace: Workspace, order: Order) -> Quote:
-    asset = asset_get_for_workspace(workspace=workspace, asset_uuid=order.asset_uuid)
-    stems, model = _plan(asset, order)
-    rate = rate_get(workspace=workspace, service=order.service)
-    price = price_mcr(
-        rate=rate,
-        n_samples=asset.n_samples,
-        sample_rate=asset.sample_rate,
-        # How many tracks there will be, nobody knows.
-        n_stems=max(1, len(stems)),
-    )
-    return Quote(asset, stems, model, price)
-
-
 def job_create(
     *,
     workspace: Workspace,
     api_key: ApiKey | None,
     order: Order,
     idempotency_key: str | None = None,
+    repeat: Repeat | None = None,
 ) -> Job:
-    """Order a job. The same order again under the same key is the same job."""
+    """Order a job. The same order again under the same key is the same job; so is a repeat."""
+
+    def make() -> Job:
+        values = {
+            "idempotency_key": idempotency_key,
+            "order_sha256": order.sha256,
+            "repeat_sha256": repeat.sha256 if repeat else "",
+        }
+        return _job_create(workspace, api_key, order, values)
+
     return job_once(
         workspace=workspace,
         order_sha256=order.sha256,
         idempotency_key=idempotency_key,
-        make=lambda: _job_create(workspace, api_key, order, idempotency_key),
+        make=make,
+        repeat=repeat,
     )
+
+
+def jobs_create(
+    *, workspace: Workspace, api_key: ApiKey | None, orders: Sequence[tuple[Order, str | None]]
+) -> list[Job]:
+    """Order several jobs, each with its idempotency key: all of them or none."""
+    with transaction.atomic():
+        return [
+            job_create(workspace=workspace, api_key=api_key, order=order, idempotency_key=key)
+            for order, key in orders
+        ]
+
+
+@transaction.atomic
+def job_retry(*, workspace: Workspace, api_key: ApiKey | None, job_uuid: UUID) -> Job:
+    """Order anew what failed or was cancelled, at the price of today: another job."""
+    job = job_get_for_workspace(workspace=workspace, job_uuid=job_uuid)
+    # The lock keeps two calls from retrying the same one.
+    Job.objects.select_for_update().get(pk=job.pk)
+    first = job.retry_of or job
+    if job.state not in (JobState.FAILED, JobState.CANCELLED) or job.source_job_id:
+        raise WrongState("Only a job that failed or was cancelled can be retried.")
+    if Job.objects.filter(retry_of=first, pk__gt=job.pk).exists():
+        raise WrongState("The job was retried already.")
+    if job.asset is not None and job.asset.state != AssetState.READY:
+        raise RecordingGone
+    order = order_of(job)
+    return _job_create(workspace, api_key, order, {"order_sha256": order.sha256, "retry_of": first})
 
 
 @transaction.atomic
 def _job_create(
-    workspace: Workspace, api_key: ApiKey | None, order: Order, idempotency_key: str | None
+    workspace: Workspace, api_key: ApiKey | None, order: Order, values: dict[str, Any]
 ) -> Job:
     if order.callback_url:
         callback_url_check(order.callback_url)
-    quote = job_estimate(workspace=workspace, order=order)
-    options = order.speakers or SpeakerOptions()
-    job = job_queue(
-        workspace=workspace,
-        api_key=api_key,
-        asset=quote.asset,
-        price_mcr=quote.price_mcr,
-        service=Service(order.service),
-        stems=list(quote.stems),
-        model=quote.model,
-        output_format=order.output_format,
-        options=options.to_json() if order.service == Service.SPEAKER_EXTRACTION else {},
-        idempotency_key=idempotency_key,
-        order_sha256=order.sha256,
-        callback_url=order.callback_url,
-    )
-    return job_get_for_workspace(workspace=workspace, job_uuid=job.uuid)
-
-
-def _plan(asset: Asset, order: Order) -> tuple[tuple[str, ...], str]:
-    """The stems and the model of an order, once it is known that it can be carried out."""
-    if order.service == Service.SPEAKER_EXTRACTION:
-        if order.stems is not None:
-            problem = "This service makes a track of each speaker; leave the stems out."
-            raise ValidationFailed(fields={"stems": [problem]})
-        options = order.speakers or SpeakerOptions()
-        options.check()
-        model = speakers_plan(
-            asset=asset,
-            model=order.model,
-            output_format=order.output_format,
-            is_denoised=options.denoise,
+    values |= order_values(order)
+    if order.asset_uuid is not None:
+        quote = job_estimate(workspace=workspace, order=order)
+        job = job_queue(
+            workspace=workspace,
+            api_key=api_key,
+            asset=quote.asset,
+            samples=quote.samples,
+            price_mcr=quote.price_mcr,
+            stems=list(quote.stems),
+            model=quote.model,
+            **values,
         )
-        return (), model
-    if order.speakers is not None:
-        problem = f"The service {order.service} has no options; these are of speaker_extraction."
-        raise ValidationFailed(fields={"options": [problem]})
-    plan = separation_plan(
-        asset=asset, stems=order.stems, model=order.model, output_format=order.output_format
-    )
-    return plan.stems, plan.model.name
+    else:
+        job = job_wait(workspace=workspace, api_key=api_key, order=order, values=values)
+    return job_get_for_workspace(workspace=workspace, job_uuid=job.uuid)
 
 
 @transaction.atomic
@@ -206,7 +168,7 @@ def job_cancel(*, workspace: Workspace, job_uuid: UUID) -> Job:
     jobs = Job.objects.filter(pk=job.pk)
     # Else a worker that hands it back in this very moment could make it look like neither state.
     jobs.select_for_update().get()
-    waiting = jobs.filter(state=JobState.QUEUED).update(
+    waiting = jobs.filter(state__in=[JobState.WAITING, JobState.QUEUED]).update(
         state=JobState.CANCELLED, finished_at=Now(), cancel_requested_at=Now()
     )
     if waiting:

@@ -115,7 +115,7 @@ def speakers_merge(
         job = job_queue(
             workspace=workspace,
             api_key=api_key,
-            asset=speakers.job.asset,
+            asset=speakers.job.recording,
             price_mcr=0,
             service=Service.SPEAKER_EXTRACTION,
             source_job=paid,
@@ -152,7 +152,7 @@ def merges_left(job: Job) -> int:
 
 def _check_recording(job: Job) -> None:
     # Locked until the merge stands, and read anew: it may be deleted in this very moment.
-    asset = Asset.objects.select_for_update().get(pk=job.asset_id)
+    asset = Asset.objects.select_for_update().get(pk=job.recording.pk)
     if asset.state != AssetState.READY:
         raise RecordingGone
 

@@ -34,7 +34,7 @@ def timeline_text(speakers: Speakers, *, format_name: str) -> TimelineText:
         for row in speakers.row.statistics
     )
     # The recording may have been deleted, and its name with it.
-    name = PurePath(speakers.job.asset.filename).stem[:150] or "timeline"
+    name = PurePath(speakers.job.recording.filename).stem[:150] or "timeline"
     content = form.write(renamed(speakers.timeline, titles), name, statistics)
     return TimelineText(content, form.content_type, f"{name}.{form.extension}")
 

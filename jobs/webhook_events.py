@@ -55,7 +55,7 @@ def job_data(job: Job) -> dict[str, Any]:
         "id": str(job.uuid),
         "status": job.state,
         "service": job.service,
-        "asset": str(job.asset.uuid),
+        "asset": str(job.asset.uuid) if job.asset else None,
         "stems": job.stems,
         "model": job.model,
         "format": job.output_format,

@@ -37,6 +37,18 @@ SHIPPED_PRICES = [
     ("full_split", "per_call", 50_000, 1),
     ("vocal_range_extraction", "per_call", 1_000, 1),
     ("stem_extraction", "per_second_and_stem", 1_352, 100),
+    ("speaker_diarization", "per_second", 27_500, 1),
+    ("enhancement", "per_second", 1_000, 1),
+    ("analysis", "per_second", 100, 1),
+    ("transcription", "per_second", 500, 1),
+    ("conversion", "per_second", 50, 1),
+    ("separation_by_mode", "per_second", 16_500, 1),
+    ("speech_denoising", "per_second", 5_500, 1),
+    ("two_stem_set", "per_call", 15_000, 1),
+    ("all_stem_set", "per_call", 50_000, 1),
+    ("tempo_of_clip", "per_call", 1_000, 1),
+    ("notes_of_clip", "per_call", 1_000, 1),
+    ("wav_of_clip", "per_call", 1_000, 1),
 ]
 
 # Code, credits, cents.

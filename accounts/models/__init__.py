@@ -1,4 +1,4 @@
-from accounts.models.access import ApiKey, RateWindow, RefreshToken, SignIn
+from accounts.models.access import ApiKey, RateWindow, RefreshToken, Registration, SignIn
 from accounts.models.audit import AuditEvent
 from accounts.models.people import Invitation, Membership, Role, User, UserManager, Workspace
 
@@ -9,6 +9,7 @@ __all__ = [
     "Membership",
     "RateWindow",
     "RefreshToken",
+    "Registration",
     "Role",
     "SignIn",
     "User",

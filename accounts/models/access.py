@@ -6,7 +6,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.functions import RandomUUID
 from django.db import models
 from django.db.models import Q
-from django.db.models.functions import Now
+from django.db.models.functions import Lower, Now
 
 from accounts.models.people import User, Workspace
 
@@ -51,6 +51,26 @@ class ApiKey(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} (ap_{self.key_id}…)"
+
+
+class Registration(models.Model):
+    """An account that is made once the code that was mailed comes back. Of the code only a hash."""
+
+    email = models.EmailField()
+    full_name = models.CharField(max_length=150, blank=True)
+    # As Django keeps passwords.
+    password = models.CharField(max_length=128)
+    code_hash = models.BinaryField(editable=False)
+    # Wrong codes so far: a short code must not be found by trying.
+    failures = models.IntegerField(default=0)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    expires_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(Lower("email"), name="registration_one_for_address"),
+            models.CheckConstraint(condition=Q(failures__gte=0), name="registration_failures"),
+        ]
 
 
 class SignIn(models.Model):

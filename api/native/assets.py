@@ -12,7 +12,7 @@ from rest_framework.response import Response
 from accounts.scopes import ASSETS_READ, ASSETS_WRITE
 from api.authentication import workspace_of
 from api.native.base import NativeApi, page_response
-from api.native.raw_bodies import body_source
+from api.raw_bodies import body_source
 from jobs.models import Asset
 from jobs.selectors import asset_get_for_workspace, asset_list
 from jobs.services import asset_create, asset_delete

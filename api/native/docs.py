@@ -8,8 +8,8 @@ from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerSpli
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 
-from api.native.base import RateLimited
 from api.native.errors import exception_handler
+from api.views import RateLimited
 
 
 class _NativeErrors(RateLimited):

@@ -1,19 +1,14 @@
 """The native API's one envelope: {"error": {code, message, fields, data, request_id}}."""
 
-import errno
 from typing import Any
 
-import structlog
-from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
-from django.http import Http404, HttpRequest, JsonResponse, UnreadablePostError
-from rest_framework import exceptions, serializers
+from django.http import HttpRequest, JsonResponse
+from rest_framework import serializers
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
+from api.errors import app_error, request_id
 from config import errors
-from jobs.storage import StorageFailed
-
-log = structlog.get_logger(__name__)
 
 
 class ErrorSerializer(serializers.Serializer[Any]):
@@ -36,13 +31,7 @@ class ErrorSerializer(serializers.Serializer[Any]):
 
 def exception_handler(exception: Exception, context: dict[str, Any]) -> Response:
     set_rollback()
-    error = _as_app_error(exception)
-    if error.status == 500:
-        log.error("request_failed", code=error.code, exc_info=exception)
-    elif error.status > 500:
-        # Of a refusal that is meant, such as a shop that is closed, its place tells nothing.
-        cause = None if error is exception else exception
-        log.warning("request_refused", code=error.code, status=error.status, exc_info=cause)
+    error = app_error(exception)
     headers = error.headers
     if error.status == 401:
         headers = {"WWW-Authenticate": "Bearer", **headers}
@@ -61,10 +50,6 @@ def error_body(error: errors.AppError) -> dict[str, Any]:
     }
 
 
-def request_id() -> str:
-    return str(structlog.contextvars.get_contextvars().get("request_id", ""))
-
-
 def bad_request(request: HttpRequest, exception: Exception) -> JsonResponse:
     return _json(errors.ValidationFailed())
 
@@ -80,46 +65,3 @@ def server_error(request: HttpRequest) -> JsonResponse:
 def _json(error: errors.AppError) -> JsonResponse:
     headers = {"X-Request-ID": request_id()}
     return JsonResponse(error_body(error), status=error.status, headers=headers)
-
-
-def _as_app_error(exception: Exception) -> errors.AppError:
-    match exception:
-        case errors.AppError():
-            return exception
-        case exceptions.ValidationError():
-            return errors.ValidationFailed(fields=_fields(exception.detail))
-        case RequestDataTooBig():
-            return errors.TooLarge("The body is too large.")
-        case UnreadablePostError():
-            return errors.UploadInterrupted("The body ended early or came too slowly; resend it.")
-        case StorageFailed():
-            return errors.Unavailable("Storage does not answer; try again a little later.")
-        case OSError(errno=errno.ENOSPC):
-            return errors.NoRoom()
-        # What remains of Django's own limits: the number of fields and of files.
-        case exceptions.ParseError() | SuspiciousOperation():
-            return errors.ValidationFailed("The body is not what its content type says.")
-        case exceptions.NotAuthenticated() | exceptions.AuthenticationFailed():
-            return errors.NotAuthenticated()
-        case exceptions.PermissionDenied() | PermissionDenied():
-            return errors.NotAllowed()
-        case exceptions.MethodNotAllowed():
-            return errors.MethodNotAllowed()
-        case exceptions.UnsupportedMediaType():
-            return errors.UnsupportedMediaType()
-        case exceptions.NotFound() | Http404():
-            return errors.NotFound()
-        case exceptions.NotAcceptable():
-            return errors.ValidationFailed("Only JSON is offered here.")
-        case _:
-            return errors.AppError()
-
-
-def _fields(detail: Any, name: str = "") -> dict[str, list[str]]:
-    """Flatten DRF's nested messages: {"stems": {0: ["…"]}} becomes {"stems.0": ["…"]}."""
-    if isinstance(detail, dict):
-        flat: dict[str, list[str]] = {}
-        for key, value in detail.items():
-            flat |= _fields(value, f"{name}.{key}" if name else str(key))
-        return flat
-    return {name: [str(message) for message in detail]}

@@ -1,17 +1,17 @@
 from typing import Any
 from uuid import UUID
 
-from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_field
+from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.scopes import JOBS_READ, JOBS_WRITE
 from api.authentication import principal_of, workspace_of
+from api.idempotency import IDEMPOTENCY_KEY, idempotency_key
 from api.links import asset_url
 from api.native.base import NativeApi, StrictSerializer, page_response
 from billing.pricing import credits_text
-from config.errors import ValidationFailed
 from jobs.models import Asset, Job, OutputKind, Service
 from jobs.selectors import job_get_for_workspace, job_list
 from jobs.separating import format_name
@@ -157,10 +157,10 @@ class JobErrorSerializer(serializers.Serializer[Job]):
 class JobSerializer(serializers.Serializer[Job]):
     id = serializers.UUIDField(source="uuid")
     status = serializers.ChoiceField(
-        source="state", choices=["queued", "running", "succeeded", "failed", "cancelled"]
+        source="state", choices=["waiting", "queued", "running", "succeeded", "failed", "cancelled"]
     )
     service = serializers.CharField()
-    asset = serializers.UUIDField(source="asset.uuid")
+    asset = serializers.UUIDField(source="asset.uuid", default=None, allow_null=True)
     stems = serializers.ListField(child=serializers.CharField())
     model = serializers.CharField()
     format = serializers.CharField(source="output_format")
@@ -201,22 +201,6 @@ class JobSerializer(serializers.Serializer[Job]):
 
 def job_body(job: Job, request: Request) -> dict[str, Any]:
     return dict(JobSerializer(job, context={"request": request}).data)
-
-
-IDEMPOTENCY_KEY = OpenApiParameter(
-    "Idempotency-Key",
-    location=OpenApiParameter.HEADER,
-    description="Any text of yours, at most 200 characters. The same order again under the same "
-    "key is the same job; another order under it is refused with `idempotency_conflict`.",
-)
-
-
-def idempotency_key(request: Request) -> str | None:
-    key = request.headers.get("Idempotency-Key")
-    if key is not None and not (0 < len(key) <= 200 and key.isprintable()):
-        problem = "Send 1 to 200 printable characters."
-        raise ValidationFailed(fields={"Idempotency-Key": [problem]})
-    return key
 
 
 class JobsApi(NativeApi):

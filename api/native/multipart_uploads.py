@@ -14,8 +14,8 @@ from accounts.rate_limits import UNLIMITED
 from accounts.scopes import ASSETS_WRITE
 from api.authentication import ip_address, principal_of, workspace_of
 from api.native.base import OPEN, NativeApi, StrictSerializer, valid_body
-from api.native.raw_bodies import body_length, body_source
 from api.native.uploads import UploadSerializer
+from api.raw_bodies import body_length, body_source
 from config.errors import LengthRequired
 from jobs.receiving.multipart import (
     MAX_PARTS,

@@ -12,15 +12,10 @@ from rest_framework.response import Response
 from accounts.rate_limits import UNLIMITED
 from accounts.scopes import JOBS_READ, JOBS_WRITE
 from api.authentication import principal_of, workspace_of
+from api.idempotency import IDEMPOTENCY_KEY, idempotency_key
 from api.links import timeline_url
 from api.native.base import OPEN, NativeApi, StrictSerializer, valid_body
-from api.native.jobs import (
-    IDEMPOTENCY_KEY,
-    JobSerializer,
-    OutputSerializer,
-    idempotency_key,
-    job_body,
-)
+from api.native.jobs import JobSerializer, OutputSerializer, job_body
 from jobs.models import OutputKind
 from jobs.speakers import (
     Speakers,

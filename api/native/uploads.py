@@ -24,7 +24,7 @@ from accounts.scopes import ASSETS_WRITE
 from api.authentication import principal_of, workspace_of
 from api.native.assets import AssetSerializer
 from api.native.base import OPEN, NativeApi, page_response
-from api.native.raw_bodies import body_length, body_source
+from api.raw_bodies import body_length, body_source
 from config.errors import (
     LengthDeferred,
     UnsupportedChecksum,

@@ -20,6 +20,10 @@ class OutputKind(models.TextChoices):
     # All that one speaker says, and a few seconds of it to recognise the speaker by.
     TRACK = "track"
     CLIP = "clip"
+    # The recording itself: cleaned, or in another format. Of no stem.
+    RECORDING = "recording"
+    # A MIDI file.
+    NOTES = "notes"
 
 
 class Asset(models.Model):
@@ -49,6 +53,8 @@ class Asset(models.Model):
     kind = models.CharField(
         max_length=16, choices=OutputKind, default=OutputKind.STEM, db_default=OutputKind.STEM
     )
+    # The name of its format, as it is ordered: "wav24". Empty: uploaded, or older than this.
+    form = models.CharField(max_length=16, blank=True, default="", db_default="")
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     # When it is deleted by itself; null: never.
     expires_at = models.DateTimeField(null=True)
@@ -59,7 +65,7 @@ class Asset(models.Model):
                 condition=Q(state__in=AssetState.values), name="asset_state_known"
             ),
             models.UniqueConstraint(
-                fields=["job", "stem", "kind"],
+                fields=["job", "stem", "kind", "form"],
                 condition=Q(job__isnull=False),
                 name="asset_output_unique",
             ),

@@ -6,9 +6,12 @@ from django.db.models.functions import Now
 
 from accounts.models import ApiKey, Workspace
 from jobs.models.assets import Asset
+from jobs.models.ingests import Ingest
 
 
 class JobState(models.TextChoices):
+    # For its recording, which is being fetched. It has no price yet, and nothing is held.
+    WAITING = "waiting"
     QUEUED = "queued"
     RUNNING = "running"
     SUCCEEDED = "succeeded"
@@ -16,12 +19,22 @@ class JobState(models.TextChoices):
     CANCELLED = "cancelled"
 
 
+# It may end without ever having had one.
+_WITHOUT_RECORDING = (JobState.WAITING, JobState.FAILED, JobState.CANCELLED)
 ENDED = (JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED)
 
 
 class Service(models.TextChoices):
     SEPARATION = "separation"
     SPEAKER_EXTRACTION = "speaker_extraction"
+    SPEAKER_DIARIZATION = "speaker_diarization"
+    ENHANCEMENT = "enhancement"
+    # Tempo and key.
+    ANALYSIS = "analysis"
+    # Notes, as MIDI.
+    TRANSCRIPTION = "transcription"
+    # The recording in other formats.
+    CONVERSION = "conversion"
 
 
 class Job(models.Model):
@@ -31,19 +44,41 @@ class Job(models.Model):
     workspace = models.ForeignKey(Workspace, on_delete=models.PROTECT, related_name="jobs")
     api_key = models.ForeignKey(ApiKey, null=True, on_delete=models.SET_NULL)
     service = models.CharField(max_length=32, choices=Service)
-    asset = models.ForeignKey(Asset, on_delete=models.PROTECT, related_name="jobs")
+    # Null until it has been fetched: see `ingest`. Whoever works on the job asks for `recording`.
+    asset = models.ForeignKey(Asset, null=True, on_delete=models.PROTECT, related_name="jobs")
+    # What brings the recording, of a job that was ordered by address.
+    ingest = models.ForeignKey(Ingest, null=True, on_delete=models.PROTECT, related_name="jobs")
+    # What was asked for (jobs/orders.py), while nobody knows of which recording.
+    waiting_order = models.JSONField(null=True)
     stems = models.JSONField()
     model = models.CharField(max_length=64)
     output_format = models.CharField(max_length=16)
+    # Everything is made in these too.
+    more_formats = models.JSONField(default=list, db_default=Value([], models.JSONField()))
+    # The samples of the recording that are worked on, from the first to before the second.
+    range_start = models.BigIntegerField(null=True)
+    range_end = models.BigIntegerField(null=True)
+    # What is done to the recording before, or instead where that is the service: in this order.
+    steps = models.JSONField(default=list, db_default=Value([], models.JSONField()))
+    # What was found that is no file, such as the tempo.
+    result = models.JSONField(default=dict, db_default=Value({}, models.JSONField()))
     # Of the service, as they were ordered (jobs/speaker_options.py); empty where it has none.
     options = models.JSONField(default=dict, db_default=Value({}, models.JSONField()))
     # The paid job whose stored turns this one uses, which is why it costs nothing.
     source_job = models.ForeignKey(
         "self", null=True, on_delete=models.PROTECT, related_name="merges"
     )
+    # The first of a chain of jobs, each of which does anew what the one before failed to do.
+    retry_of = models.ForeignKey(
+        "self", null=True, on_delete=models.PROTECT, related_name="retries"
+    )
     # A caller that repeats an order under the same key gets the same job, not a second one.
     idempotency_key = models.CharField(max_length=200, null=True)
     order_sha256 = models.CharField(max_length=64)
+    # Of the call, where callers repeat one that was answered badly without any key.
+    repeat_sha256 = models.CharField(max_length=64, blank=True, default="", db_default="")
+    # The name of the price: the service, or what an outside API sells.
+    tariff = models.CharField(max_length=64, blank=True, default="", db_default="")
     # Fixed when the job is made; every later step trusts these, not the price list.
     price_mcr = models.BigIntegerField()
     charged_mcr = models.BigIntegerField(default=0)
@@ -59,6 +94,14 @@ class Job(models.Model):
     is_preview = models.BooleanField(default=False, db_default=False)
     # Told when the job ends, besides the endpoints of the workspace.
     callback_url = models.TextField(blank=True, default="", db_default="")
+    # In which words (jobs/message_styles.py), and signed with which encrypted text of the caller's.
+    callback_style = models.CharField(max_length=16, default="native", db_default="native")
+    callback_secret = models.TextField(blank=True, default="", db_default="")
+    # The API that it was ordered through, and what only that one knows of it.
+    dialect = models.CharField(max_length=16, default="native", db_default="native")
+    dialect_data = models.JSONField(default=dict, db_default=Value({}, models.JSONField()))
+    # The caller's own, given back as it came.
+    metadata = models.JSONField(default=dict, db_default=Value({}, models.JSONField()))
     # Of the call that ordered it: what the log says of the call and of the work belongs together.
     request_id = models.CharField(max_length=64, blank=True, default="", db_default="")
 
@@ -108,6 +151,16 @@ class Job(models.Model):
             models.CheckConstraint(
                 condition=Q(source_job=None) | Q(price_mcr=0), name="job_merge_is_free"
             ),
+            models.CheckConstraint(
+                condition=Q(asset__isnull=False)
+                | Q(ingest__isnull=False, state__in=_WITHOUT_RECORDING),
+                name="job_has_recording",
+            ),
+            models.CheckConstraint(
+                condition=Q(range_start=None, range_end=None)
+                | Q(range_start__gte=0, range_end__gt=F("range_start")),
+                name="job_range_not_empty",
+            ),
         ]
         indexes = [
             models.Index(fields=["workspace", "-id"], name="job_listing"),
@@ -127,6 +180,14 @@ class Job(models.Model):
                 condition=Q(claimed_at__isnull=False),
             ),
             models.Index(
+                fields=["ingest"], name="job_of_ingest", condition=Q(ingest__isnull=False)
+            ),
+            models.Index(
+                fields=["workspace", "repeat_sha256"],
+                name="job_repeats",
+                condition=~Q(repeat_sha256=""),
+            ),
+            models.Index(
                 fields=["lease_until"], name="job_leases", condition=Q(state=JobState.RUNNING)
             ),
             models.Index(
@@ -135,6 +196,20 @@ class Job(models.Model):
                 condition=Q(swept_at__isnull=True, finished_at__isnull=False),
             ),
         ]
+
+    @property
+    def recording(self) -> Asset:
+        """The asset, which every job has that is or was worked on."""
+        if self.asset is None:
+            raise ValueError("this job's recording has not come")
+        return self.asset
+
+    @property
+    def n_samples(self) -> int:
+        """Of what is worked on: the range, or all of the recording."""
+        if self.range_start is None or self.range_end is None:
+            return self.recording.n_samples
+        return self.range_end - self.range_start
 
 
 class JobPart(models.Model):

@@ -1,7 +1,7 @@
 import uuid
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import Q, Value
 from django.db.models.functions import Now
 
 from accounts.models import Workspace
@@ -36,6 +36,8 @@ class WebhookEndpoint(SigningSecrets):
     )
     url = models.TextField()
     description = models.CharField(max_length=200, blank=True)
+    # In which words it is told (jobs/message_styles.py): each has its own names of events.
+    style = models.CharField(max_length=16, default="native", db_default="native")
     # Types of events; empty: all.
     events = models.JSONField(default=list)
     is_enabled = models.BooleanField(default=True)
@@ -78,7 +80,11 @@ class WebhookMessage(models.Model):
     # Of the address: one that is slow must not hold up the others.
     host = models.CharField(max_length=255, default="", db_default="")
     event = models.CharField(max_length=64)
-    body = models.JSONField()
+    style = models.CharField(max_length=16, default="native", db_default="native")
+    # In all styles but the native one it is empty until the first try.
+    body = models.JSONField(default=dict, db_default=Value({}, models.JSONField()))
+    # So many tries, then it is given up.
+    tries_max = models.IntegerField(default=10, db_default=10)
     state = models.CharField(max_length=16, choices=MessageState, default=MessageState.PENDING)
     # Counted when a try begins, and the token that its later writes name.
     attempts = models.IntegerField(default=0)

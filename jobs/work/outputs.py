@@ -12,10 +12,11 @@ from separation import AudioInfo
 
 @dataclass(frozen=True)
 class Made:
-    """`timeline` holds the fields of a JobTimeline, if the service finds one."""
+    """`timeline` holds the fields of a JobTimeline, `result` what is no file, if there are any."""
 
     outputs: Sequence[Asset]
     timeline: Mapping[str, Any] | None = None
+    result: Mapping[str, Any] | None = None
 
 
 def output_store(

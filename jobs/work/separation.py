@@ -15,7 +15,7 @@ from jobs.work.outputs import Made, output_store
 
 
 def work(job: Job, heartbeat: Heartbeat) -> Made:
-    asset = job.asset
+    asset = job.recording
 
     def watch() -> None:
         heartbeat.check()
@@ -62,7 +62,7 @@ def _stem_store(job: Job, *, stem: str, path: Path) -> Asset:
         job,
         kind=OutputKind.STEM,
         label=stem,
-        filename=f"{Path(job.asset.filename).stem[:180]} ({stem}){path.suffix}",
+        filename=f"{Path(job.recording.filename).stem[:180]} ({stem}){path.suffix}",
         path=path,
         info=output_info(job),
     )

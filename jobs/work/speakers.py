@@ -31,12 +31,12 @@ def work(job: Job, heartbeat: Heartbeat) -> Made:
     options = SpeakerOptions.from_json(job.options)
     with (
         scratch_folder(job) as folder,
-        local_copy(key=job.asset.storage_key, folder=folder) as recording,
+        local_copy(key=job.recording.storage_key, folder=folder) as recording,
     ):
         result = engine_speakers(
             recording=recording,
             folder=folder / "speakers",
-            info=asset_info(job.asset),
+            info=asset_info(job.recording),
             watch=heartbeat.check,
             on_progress=_Progress(heartbeat, _weights(options, is_known=known is not None)),
             # There is one where turns were merged: nobody is looked for then.
@@ -118,7 +118,7 @@ def _filename(
     job: Job, known: JobTimeline | None, *, kind: OutputKind, speaker: str, path: Path
 ) -> str:
     title = known.names.get(speaker, speaker) if known else speaker
-    return speaker_filename(job.asset.filename, title=title, kind=kind, suffix=path.suffix)
+    return speaker_filename(job.recording.filename, title=title, kind=kind, suffix=path.suffix)
 
 
 def _info(job: Job, path: Path, *, is_whole: bool) -> AudioInfo:

@@ -57,7 +57,8 @@ def test_the_documentation_holds_the_shipped_prices():
 def test_the_migrations_ship_the_documented_prices():
     first = import_module("billing.migrations.0003_default_prices")._PRICES
     second = import_module("billing.migrations.0005_shipped_prices")._PRICES
-    assert [(*price, 1) for price in first] + second == SHIPPED_PRICES
+    third = import_module("billing.migrations.0012_prices_of_outside_apis")._PRICES
+    assert [(*price, 1) for price in first] + second + third == SHIPPED_PRICES
 
 
 def test_each_worked_row_of_the_documentation_is_right():

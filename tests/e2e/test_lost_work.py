@@ -124,7 +124,7 @@ def assert_all_ended_and_were_charged_once(*jobs: Job) -> None:
     assert ledger_discrepancies() == []
     for job in jobs:
         stems = list(job.stem_assets.values_list("stem", "n_samples"))
-        assert stems == [("vocals", job.asset.n_samples)]
+        assert stems == [("vocals", job.recording.n_samples)]
 
 
 def test_a_job_survives_its_worker_and_its_engine_and_no_part_is_made_twice(
@@ -162,7 +162,7 @@ def test_a_job_survives_its_worker_and_its_engine_and_no_part_is_made_twice(
     assert_all_ended_and_were_charged_once(job)
     assert list((tmp_path / "scratch").iterdir()) == []
     assert storage_clean() == 1
-    assert stored() == [f"jobs/{job.uuid}/3/vocals.wav", f"uploads/{job.asset.uuid}"]
+    assert stored() == [f"jobs/{job.uuid}/3/vocals.wav", f"uploads/{job.recording.uuid}"]
 
 
 def test_jobs_survive_that_their_cluster_is_stopped_and_that_it_is_killed(

@@ -59,7 +59,7 @@ def test_what_is_deleted_for_good_leaves_no_name_and_no_folder(
     run_jobs()
     storage_clean()
     job_delete(workspace=alice, job_uuid=job.uuid)
-    asset_delete(workspace=alice, asset_uuid=job.asset.uuid)
+    asset_delete(workspace=alice, asset_uuid=job.recording.uuid)
     while storage_clean():
         pass
     assert not (media_dir / "jobs" / str(job.uuid)).exists()

@@ -47,7 +47,7 @@ def test_files_are_kept_as_long_as_the_settings_say(
 ):
     job = make_job(alice, make_asset(alice, tmp_path))
     run_jobs()
-    assert days_kept(job.asset) == timedelta(days=3)
+    assert days_kept(job.recording) == timedelta(days=3)
     assert days_kept(job.stem_assets.get()) == timedelta(days=14)
 
 
@@ -59,7 +59,7 @@ def test_files_are_kept_as_long_as_the_plan_says(
     Subscription.objects.create(workspace=alice, plan=plan, status="active", stripe_id="sub_1")
     job = make_job(alice, make_asset(alice, tmp_path))
     run_jobs()
-    assert days_kept(job.asset) == timedelta(days=30)
+    assert days_kept(job.recording) == timedelta(days=30)
     assert days_kept(job.stem_assets.get()) == timedelta(days=90)
 
 
@@ -70,7 +70,7 @@ def test_older_files_get_their_time_too_but_some_notice(
     Subscription.objects.create(workspace=alice, plan=plan, status="active", stripe_id="sub_1")
     job, other = (make_job(owner, make_asset(owner, tmp_path)) for owner in (alice, charlie))
     run_jobs()
-    recording, stem = job.asset, job.stem_assets.get()
+    recording, stem = job.recording, job.stem_assets.get()
     gone = make_asset(alice, tmp_path)
     asset_delete(workspace=alice, asset_uuid=gone.uuid)
     dated = make_asset(alice, tmp_path)
@@ -82,7 +82,7 @@ def test_older_files_get_their_time_too_but_some_notice(
     # 30 and 7 days by the plan, 14 and 3 without; and never sooner than in a week.
     assert days_kept(stem) == timedelta(days=30)
     assert days_kept(other.stem_assets.get()) == timedelta(days=14)
-    assert days_kept(recording) == days_kept(other.asset) == timedelta(days=9)
+    assert days_kept(recording) == days_kept(other.recording) == timedelta(days=9)
     assert Asset.objects.get(pk=gone.pk).expires_at is None
     assert Asset.objects.get(pk=dated.pk).expires_at == datetime(2100, 1, 1, tzinfo=UTC)
 

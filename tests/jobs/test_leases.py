@@ -158,7 +158,7 @@ def test_three_lost_workers_end_the_job_and_charge_nothing(queued: Job):
 
 
 def test_handing_back_keeps_the_place_and_costs_no_attempt(queued: Job, alice: Any):
-    behind = make_job(alice, queued.asset)
+    behind = make_job(alice, queued.recording)
     for attempt in range(1, 6):
         job = job_claim()
         assert job is not None

@@ -65,7 +65,7 @@ def claim(workspace: Workspace, folder: Path, **order: Any) -> Job:
 
 
 def make_stem(job: Job, stem: str = "vocals") -> Asset:
-    asset = job.asset
+    asset = job.recording
     return Asset(
         workspace=job.workspace,
         state=AssetState.READY,
@@ -112,7 +112,7 @@ def test_the_end_of_a_job_is_told_in_full_but_opens_nothing(alice: Workspace, tm
             "id": str(job.uuid),
             "status": "succeeded",
             "service": "separation",
-            "asset": str(job.asset.uuid),
+            "asset": str(job.recording.uuid),
             "stems": ["vocals"],
             "model": "htdemucs",
             "format": "wav",

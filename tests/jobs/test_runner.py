@@ -93,7 +93,7 @@ def test_it_works(job: Job, fake_separation: list[dict[str, Any]], stored: Store
     ]
     assert stored() == [
         *sorted(f"jobs/{job.uuid}/1/{stem}.wav" for stem in ("vocals", "drums")),
-        f"uploads/{job.asset.uuid}",
+        f"uploads/{job.recording.uuid}",
     ]
     assert [event.kind for event in job.events.order_by("pk")] == ["queued", "started", "succeeded"]
     assert ledger_discrepancies() == []
@@ -115,7 +115,7 @@ def test_a_permanent_error_ends_the_job_at_once(
     assert (job.state, job.attempt) == ("failed", 1)
     assert (job.error_code, job.error_message) == ("broken_media", "Nothing in it can be decoded.")
     assert charged(job) == (0, 0)
-    assert stored() == [f"uploads/{job.asset.uuid}"]
+    assert stored() == [f"uploads/{job.recording.uuid}"]
 
 
 @pytest.mark.parametrize(
@@ -248,7 +248,7 @@ def test_a_worker_that_lost_its_job_leaves_nothing(
     assert run_jobs() == 1
     job.refresh_from_db()
     assert (job.state, job.attempt) == ("running", 2)
-    assert stored() == [f"uploads/{job.asset.uuid}"]
+    assert stored() == [f"uploads/{job.recording.uuid}"]
     assert charged(job) == (0, 1_250)
 
 
@@ -275,7 +275,7 @@ def test_what_a_lost_attempt_stored_after_the_end_is_swept_once_more(
     assert run_jobs() == 1
     assert len(stored()) == 3
     assert storage_clean() == 1
-    assert stored() == [f"uploads/{job.asset.uuid}"]
+    assert stored() == [f"uploads/{job.recording.uuid}"]
 
 
 @pytest.mark.django_db(transaction=True)
@@ -297,7 +297,7 @@ def test_who_lost_the_job_tidies_up_though_the_database_was_restarted(
     monkeypatch.setattr(work_separation, "engine_separate", separate)
     monkeypatch.setattr("jobs.settling.time.sleep", lambda _: None)
     assert runner.run_next_job()
-    assert stored() == [f"uploads/{job.asset.uuid}"]
+    assert stored() == [f"uploads/{job.recording.uuid}"]
 
 
 def test_a_failed_wake_up_after_the_end_does_not_undo_it(
@@ -417,7 +417,7 @@ def test_a_worker_that_is_to_stop_finishes_what_it_can_in_time(
     job: Job, fake_separation: Any, instance: Path, monkeypatch: Any, settings: Any
 ):
     settings.JOBS_AT_ONCE = 1
-    next_one = make_job(job.workspace, job.asset)
+    next_one = make_job(job.workspace, job.recording)
     real = separation.separate
 
     def separate(*args: Any, **options: Any) -> Any:
@@ -468,7 +468,7 @@ def test_a_job_over_its_time_ends_and_is_not_tried_again(
     job.refresh_from_db()
     assert (job.state, job.attempt, job.losses, job.error_code) == ("failed", 1, 0, "time_limit")
     assert charged(job) == (0, 0)
-    assert stored() == [f"uploads/{job.asset.uuid}"]
+    assert stored() == [f"uploads/{job.recording.uuid}"]
 
 
 def test_the_time_limit_grows_with_the_recording(job: Job, settings: Any):

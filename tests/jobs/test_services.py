@@ -123,7 +123,7 @@ def test_deleting_a_job_removes_its_stems_but_not_the_recording(
     run_jobs()
     job_delete(workspace=alice, job_uuid=job.uuid)
     storage_clean()
-    assert stored() == [f"uploads/{job.asset.uuid}"]
+    assert stored() == [f"uploads/{job.recording.uuid}"]
     with pytest.raises(NotFound):
         job_delete(workspace=alice, job_uuid=job.uuid)
 

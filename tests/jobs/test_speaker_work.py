@@ -79,7 +79,7 @@ def test_it_works(job: Job, fake_diarization: list[Any], stored: Stored):
         [
             *[f"{name}.wav" for name in numbers],
             *[f"{name}_sample.wav" for name in numbers],
-            f"uploads/{job.asset.uuid}",
+            f"uploads/{job.recording.uuid}",
         ]
     )
     timeline = JobTimeline.objects.get(job=job)
@@ -112,7 +112,7 @@ def test_rows_tell_what_the_files_hold(job: Job, fake_diarization: list[Any]):
         assert (output.n_samples, output.sample_rate) == (info.frames, info.samplerate)
         assert (output.channels, output.codec) == (info.channels, "pcm_s16le")
     tracks = job.stem_assets.filter(kind="track")
-    assert set(tracks.values_list("n_samples", flat=True)) == {job.asset.n_samples}
+    assert set(tracks.values_list("n_samples", flat=True)) == {job.recording.n_samples}
 
 
 def test_closed_pauses_make_shorter_tracks(alice: Any, asset: Asset, fake_diarization: list[Any]):
@@ -172,7 +172,7 @@ def test_a_recording_in_which_nobody_speaks_costs_nothing(
     assert Hold.objects.get(job_uuid=job.uuid).state == "released"
     assert not Transaction.objects.filter(kind="capture").exists()
     assert not JobTimeline.objects.exists()
-    assert stored() == [f"uploads/{job.asset.uuid}"]
+    assert stored() == [f"uploads/{job.recording.uuid}"]
     assert ledger_discrepancies() == []
 
 
@@ -248,7 +248,7 @@ def test_deleting_the_job_deletes_who_spoke(job: Job, fake_diarization: list[Any
     job_delete(workspace=job.workspace, job_uuid=job.uuid)
     assert not JobTimeline.objects.exists()
     storage_clean()
-    assert stored() == [f"uploads/{job.asset.uuid}"]
+    assert stored() == [f"uploads/{job.recording.uuid}"]
 
 
 def test_progress_adds_up_over_the_steps_and_never_goes_back(

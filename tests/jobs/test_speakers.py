@@ -149,16 +149,16 @@ def test_a_bad_name_changes_nothing(job: Job, names: dict[str, str]):
 
 def test_the_longest_name_fits(job: Job):
     name = "\u00e9" * 80
-    Asset.objects.filter(pk=job.asset_id).update(filename="r" * 250 + ".wav")
+    Asset.objects.filter(pk=job.recording.pk).update(filename="r" * 250 + ".wav")
     make_grant(job.workspace, 55_000)
-    again = make_speaker_job(job.workspace, Asset.objects.get(pk=job.asset_id))
+    again = make_speaker_job(job.workspace, Asset.objects.get(pk=job.recording.pk))
     run_jobs()
     assert rename(again, SPEAKER_0=name)["SPEAKER_0"] == name
     assert filenames(again)[3] == "r" * 150 + f" ({name}, sample).wav"
 
 
 def test_a_speaker_is_named_after_the_recording_is_gone(job: Job):
-    asset_delete(workspace=job.workspace, asset_uuid=job.asset.uuid)
+    asset_delete(workspace=job.workspace, asset_uuid=job.recording.uuid)
     storage_clean()
     rename(job, SPEAKER_0="Alice")
     assert filenames(job)[0] == "meeting (Alice).wav"
@@ -436,13 +436,13 @@ def refused(kind: type[AppError], job: Job) -> None:
 
 
 def test_without_the_recording_nothing_can_be_merged(job: Job):
-    asset_delete(workspace=job.workspace, asset_uuid=job.asset.uuid)
+    asset_delete(workspace=job.workspace, asset_uuid=job.recording.uuid)
     refused(RecordingGone, job)
 
 
 def test_a_recording_that_is_deleted_meanwhile_is_gone(job: Job, monkeypatch: pytest.MonkeyPatch):
     def lock_late(of: Job) -> Any:
-        asset_delete(workspace=job.workspace, asset_uuid=job.asset.uuid)
+        asset_delete(workspace=job.workspace, asset_uuid=job.recording.uuid)
         return lock(of)
 
     lock = speakers._paid_job_locked
@@ -492,4 +492,4 @@ def test_a_stranger_and_a_deleted_job_find_nothing(job: Job, charlie: Workspace)
 def test_the_recording_of_a_waiting_merge_cannot_be_deleted(job: Job):
     merge(job, ["SPEAKER_0", "SPEAKER_1"])
     with pytest.raises(WrongState):
-        asset_delete(workspace=job.workspace, asset_uuid=job.asset.uuid)
+        asset_delete(workspace=job.workspace, asset_uuid=job.recording.uuid)

@@ -271,7 +271,7 @@ def test_it_merges(alice_client: Client, alice: Any, job: Job, path: str):
     assert response.status_code == 201
     body = response.json()
     assert (body["service"], body["price_mcr"]) == ("speaker_extraction", 0)
-    assert (body["source_job"], body["asset"]) == (str(job.uuid), str(job.asset.uuid))
+    assert (body["source_job"], body["asset"]) == (str(job.uuid), str(job.recording.uuid))
     merged = f"/v1/jobs/{body['id']}"
     refused = alice_client.get(f"{merged}/speakers")
     assert (refused.status_code, refused.json()["error"]["code"]) == (409, "wrong_state")
@@ -317,7 +317,7 @@ def test_bad_groups_are_refused(alice_client: Client, path: str, body: dict[str,
 def test_without_its_recording_a_merge_is_refused(
     alice_client: Client, alice: Any, job: Job, path: str
 ):
-    asset_delete(workspace=alice, asset_uuid=job.asset.uuid)
+    asset_delete(workspace=alice, asset_uuid=job.recording.uuid)
     response = merge(alice_client, path, ["SPEAKER_0", "SPEAKER_1"])
     assert (response.status_code, response.json()["error"]["code"]) == (409, "recording_gone")
 

@@ -107,7 +107,7 @@ def test_every_route_is_covered():
 def test_a_stranger_finds_nothing(
     alice_client: Client, charlie_client: Client, job: Job, stem: Asset, route: Route, method: str
 ):
-    for asset in (job.asset, stem):
+    for asset in (job.recording, stem):
         path = route.path({"asset_uuid": asset.uuid, "job_uuid": job.uuid})
         response = getattr(charlie_client, method)(path)
         assert response.status_code == 404
@@ -149,7 +149,7 @@ def test_a_stranger_finds_no_speakers(
 
 @pytest.mark.parametrize("path", ["/v1/jobs", "/v1/jobs/estimate"])
 def test_a_stranger_cannot_order_from_it(charlie_client: Client, job: Job, stem: Asset, path: str):
-    for asset in (job.asset, stem):
+    for asset in (job.recording, stem):
         body = {"asset": str(asset.uuid), "stems": ["vocals"]}
         response = charlie_client.post(path, body, content_type="application/json")
         assert (response.status_code, response.json()["error"]["code"]) == (404, "not_found")

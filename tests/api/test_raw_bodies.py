@@ -13,7 +13,7 @@ from django.test import RequestFactory
 from gunicorn.http.body import Body, LengthReader  # type: ignore[import-untyped]
 from gunicorn.http.unreader import SocketUnreader  # type: ignore[import-untyped]
 
-from api.native.raw_bodies import body_source
+from api.raw_bodies import body_source
 from config import arriving
 from config.arriving import Arrival
 

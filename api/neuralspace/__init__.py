@@ -1,0 +1,5 @@
+def register() -> None:
+    from api.dialects import dialect_register
+    from api.neuralspace.dialect import DIALECT
+
+    dialect_register(DIALECT)

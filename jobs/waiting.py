@@ -1,0 +1,60 @@
+"""Jobs that are ordered before their recording is here: it is fetched from an address first.
+
+Such a job has no price and holds no credits. What becomes of it then: jobs/arrivals.py.
+"""
+
+from typing import Any
+
+from accounts.models import ApiKey, Workspace
+from billing.pricing import price_mcr
+from billing.selectors import rate_get, wallet_get
+from config.errors import InsufficientCredits, ValidationFailed, WrongState
+from jobs.importing import import_create, import_get_for_workspace
+from jobs.logs import request_id
+from jobs.models import INGEST_ENDED, Ingest, Job, JobEvent, JobState
+from jobs.orders import Order, order_plan
+
+
+def job_wait(
+    *, workspace: Workspace, api_key: ApiKey | None, order: Order, values: dict[str, Any]
+) -> Job:
+    """Make a job that waits for an import, which is begun unless there is one. In a transaction."""
+    stems, model = order_plan(order)
+    _check_credits(workspace, order)
+    job = Job.objects.create(
+        workspace=workspace,
+        api_key=api_key,
+        ingest=_import(workspace, api_key, order),
+        waiting_order=order.to_json(),
+        state=JobState.WAITING,
+        stems=list(stems),
+        model=model,
+        price_mcr=0,
+        request_id=request_id(),
+        **values,
+    )
+    JobEvent.objects.create(job=job, kind="waiting", attempt=0)
+    return job
+
+
+def _import(workspace: Workspace, api_key: ApiKey | None, order: Order) -> Ingest:
+    if order.import_uuid is None:
+        if not order.url:
+            raise ValidationFailed(fields={"asset": ["Name a recording or its address."]})
+        return import_create(workspace=workspace, api_key=api_key, url=order.url)
+    found = import_get_for_workspace(workspace=workspace, import_uuid=order.import_uuid)
+    # Locked, so that it does not end unseen.
+    ingest = Ingest.objects.select_for_update().get(pk=found.pk)
+    if ingest.state in INGEST_ENDED:
+        raise WrongState("The import has ended; order with the asset that it made.")
+    return ingest
+
+
+def _check_credits(workspace: Workspace, order: Order) -> None:
+    """Refuse at once what cannot be paid, however short the recording will turn out to be."""
+    rate = rate_get(workspace=workspace, service=order.tariff or order.service)
+    least_mcr = price_mcr(rate=rate, n_samples=1, sample_rate=48_000)
+    available_mcr = wallet_get(workspace=workspace).available_mcr
+    if available_mcr < least_mcr:
+        data = {"required_mcr": least_mcr, "available_mcr": available_mcr}
+        raise InsufficientCredits(data=data)
