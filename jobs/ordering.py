@@ -147,7 +147,7 @@ def order_of(job: Job) -> Order:
         range_s = (job.range_start / rate, job.range_end / rate)
     return Order(
         asset_uuid=job.recording.uuid,
-        stems=job.stems or None,
+        stems=tuple(job.stems) or None,
         model=job.model or None,
         range_s=range_s,
         **known,

@@ -127,6 +127,8 @@ def _tool(task: str, name: str | None) -> Tool:
     """The tool of this name, or the first for the task, that may be used here and now."""
     chosen = catalog.tools() if name is None else (catalog.tool(name),)
     able = [tool for tool in chosen if tool.task == task]
+    if not able and name is None:
+        raise engine_errors.ModelUnavailable(f"Nothing that is installed here does '{task}'.")
     if not able:
         raise engine_errors.UnknownModel(f"The model '{name}' does something else.")
     reasons = []

@@ -131,10 +131,16 @@ def job_retry(*, workspace: Workspace, api_key: ApiKey | None, job_uuid: UUID) -
         raise WrongState("Only a job that failed or was cancelled can be retried.")
     if Job.objects.filter(retry_of=first, pk__gt=job.pk).exists():
         raise WrongState("The job was retried already.")
-    if job.asset is not None and job.asset.state != AssetState.READY:
+    if not _can_come_again(job):
         raise RecordingGone
     order = order_of(job)
     return _job_create(workspace, api_key, order, {"order_sha256": order.sha256, "retry_of": first})
+
+
+def _can_come_again(job: Job) -> bool:
+    if job.asset is not None:
+        return job.asset.state == AssetState.READY
+    return job.ingest is not None and job.ingest.url != ""
 
 
 @transaction.atomic
