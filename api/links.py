@@ -1,5 +1,11 @@
-"""Links that open a file without a key, for a while. Every API gives out the same ones."""
+"""Links that open a file without a key, for a while. Every API gives out the same ones.
 
+An answer has links to the host that was asked (`…_url`); what is told without being asked has links
+to the address of this installation (`…_link`). `days`, at most 14, is how long a link holds where
+an API promises more than the hour of others. The file may be gone earlier.
+"""
+
+from django.conf import settings
 from django.urls import reverse
 from rest_framework.request import Request
 
@@ -8,15 +14,38 @@ from jobs.storage import download_token
 from jobs.timeline_texts import timeline_token
 
 
-def asset_url(asset: Asset, *, request: Request) -> str:
+def asset_url(asset: Asset, *, request: Request, days: int | None = None) -> str:
     """Where a recording, stem, track or clip is downloaded."""
-    return _url("native-download", download_token(str(asset.uuid)), request)
+    return str(request.build_absolute_uri(_asset_path(asset, days)))
 
 
-def timeline_url(job: Job, *, format_name: str, request: Request) -> str:
+def asset_link(asset: Asset, *, days: int | None = None) -> str:
+    """As `asset_url`, for messages."""
+    return _site(_asset_path(asset, days))
+
+
+def timeline_url(job: Job, *, format_name: str, request: Request, days: int | None = None) -> str:
     """Where it is downloaded who speaks when, in one of TIMELINE_FORMATS."""
-    return _url("native-timeline-download", timeline_token(job, format_name=format_name), request)
+    return str(request.build_absolute_uri(_timeline_path(job, format_name, days)))
 
 
-def _url(route: str, token: str, request: Request) -> str:
-    return str(request.build_absolute_uri(reverse(route, args=[token])))
+def timeline_link(job: Job, *, format_name: str, days: int | None = None) -> str:
+    """As `timeline_url`, for messages."""
+    return _site(_timeline_path(job, format_name, days))
+
+
+def _asset_path(asset: Asset, days: int | None) -> str:
+    return reverse("native-download", args=[download_token(str(asset.uuid), _seconds(days))])
+
+
+def _timeline_path(job: Job, format_name: str, days: int | None) -> str:
+    token = timeline_token(job, format_name=format_name, seconds=_seconds(days))
+    return reverse("native-timeline-download", args=[token])
+
+
+def _seconds(days: int | None) -> int | None:
+    return None if days is None else days * 24 * 3600
+
+
+def _site(path: str) -> str:
+    return str(settings.SITE_URL).rstrip("/") + path

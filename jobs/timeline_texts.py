@@ -3,10 +3,8 @@
 from dataclasses import dataclass
 from pathlib import PurePath
 
-from django.conf import settings
-from django.core import signing
-
-from config.errors import NotFound, ValidationFailed
+from config.errors import ValidationFailed
+from jobs.link_tokens import token_make, token_read
 from jobs.models import Job
 from jobs.speakers import Speakers, speakers_get_for_download
 from separation.speakers.edits import renamed
@@ -39,20 +37,14 @@ def timeline_text(speakers: Speakers, *, format_name: str) -> TimelineText:
     return TimelineText(content, form.content_type, f"{name}.{form.extension}")
 
 
-def timeline_token(job: Job, *, format_name: str) -> str:
-    """A secret that allows to download one text for a while."""
+def timeline_token(job: Job, *, format_name: str, seconds: int | None = None) -> str:
+    """A secret that allows to download one text for a while, at most 14 days."""
     _format(format_name)
-    return signing.dumps([str(job.uuid), format_name], salt=_SALT)
+    return token_make([str(job.uuid), format_name], salt=_SALT, seconds=seconds)
 
 
 def timeline_text_of_token(token: str) -> TimelineText:
-    try:
-        job_uuid, format_name = signing.loads(
-            token, salt=_SALT, max_age=settings.DOWNLOAD_URL_SECONDS
-        )
-    except signing.BadSignature:
-        # Expired or forged: both are the same "nothing here" for a stranger.
-        raise NotFound("This link is not valid or no longer valid.") from None
+    (job_uuid, format_name), _ = token_read(token, salt=_SALT)
     return timeline_text(speakers_get_for_download(job_uuid=job_uuid), format_name=format_name)
 
 

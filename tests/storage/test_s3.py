@@ -3,7 +3,7 @@
 import hashlib
 import json
 import tracemalloc
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -11,9 +11,11 @@ from uuid import uuid4
 
 import httpx
 import pytest
+import time_machine
 from django.core.management.base import CommandError
 from django.test import Client
 
+from api.links import asset_link
 from jobs.cleaning import has_files_to_clean, storage_clean
 from jobs.heartbeat import Heartbeat
 from jobs.leases import jobs_reap
@@ -172,6 +174,16 @@ def test_no_signed_address_outlives_its_token(client: Client, link: str, setting
     assert 50 <= seconds() <= 60
     settings.DOWNLOAD_URL_SECONDS = 100_000
     assert seconds() == 3600
+
+
+@pytest.mark.django_db
+def test_a_link_that_holds_for_days_is_signed_afresh_each_time(client: Client, link: str):
+    stem = Asset.objects.get(stem="vocals")
+    path = urlsplit(asset_link(stem, days=14)).path
+    with time_machine.travel(datetime.now(UTC) + timedelta(days=13), tick=False):
+        location = client.get(path).headers["Location"]
+    query = parse_qs(urlsplit(location).query)
+    assert int(query["X-Amz-Expires"][0]) == 3600
 
 
 def test_a_file_is_read_from_any_place_on(bucket: RealBucket, tmp_path: Path):

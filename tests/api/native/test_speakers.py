@@ -396,11 +396,11 @@ def test_it_is_refused_where_the_model_is_not_installed(
     alice_client: Client, asset: Asset, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
     monkeypatch.setenv("STEMWRIGHT_CACHE_DIR", str(tmp_path / "empty"))
-    for options in ({}, {"denoise": True}):
+    for options, missing in (({}, "pyannote-wespeaker"), ({"denoise": True}, "deepfilternet3")):
         response = order(alice_client, asset, options=options)
         error = response.json()["error"]
         assert (response.status_code, error["code"]) == (503, "model_unavailable")
-        assert "pyannote-wespeaker" in error["message"]
+        assert missing in error["message"]
     assert alice_client.get("/v1/credits").json()["available_mcr"] == 100_000
 
 
