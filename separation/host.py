@@ -6,6 +6,8 @@ Each separation runs in a thread of its own, as many at once as the parent asks 
 
     {"id": 1, "command": "separate", "arguments": {...}}     as `separate` takes them
     {"id": 1, "command": "speakers", "arguments": {...}}     as `extract_speakers` takes them
+    {"id": 1, "command": "prepare", "arguments": {...}}      as `prepare` takes them
+    {"id": 1, "command": "convert", "arguments": {...}}      as `convert` takes them
     {"id": 1, "command": "cancel"}                           stops between two segments
 
     {"id": 1, "event": "progress", "step": ..., "completed": ..., "total": ...}
@@ -34,8 +36,9 @@ from pathlib import Path
 from typing import IO, Any
 
 import separation
-from separation import errors
+from separation import converting, errors, preparing
 from separation.audio.info import AudioInfo
+from separation.converting import ConversionResult
 from separation.errors import OutOfMemory, SeparationCancelled, SeparationError
 from separation.pipeline import SeparationResult
 from separation.process import die_with_parent
@@ -202,9 +205,21 @@ def _speakers(values: Message, on_progress: OnProgress) -> Message:
     return extract.extract_speakers(**arguments, on_progress=on_progress).to_json()
 
 
+def _prepare(values: Message, on_progress: OnProgress) -> Message:
+    arguments = {**values, "info": _info(values)}
+    return asdict(preparing.prepare(**arguments, on_progress=on_progress))
+
+
+def _convert(values: Message, on_progress: OnProgress) -> Message:
+    arguments = {**values, "info": _info(values)}
+    return converting.convert(**arguments, on_progress=on_progress).to_json()
+
+
 _COMMANDS: Mapping[str, Callable[[Message, OnProgress], Message]] = {
     "separate": _separate,
     "speakers": _speakers,
+    "prepare": _prepare,
+    "convert": _convert,
 }
 
 
@@ -228,6 +243,16 @@ def result_of(event: Message) -> SeparationResult:
 def speakers_result_of(event: Message) -> SpeakersResult:
     """Return the result of `speakers` that an event tells of."""
     return SpeakersResult.from_json(event["result"])
+
+
+def prepared_info_of(event: Message) -> AudioInfo:
+    """Return what the file of `prepare` is, of which an event tells."""
+    return AudioInfo(**event["result"])
+
+
+def conversion_result_of(event: Message) -> ConversionResult:
+    """Return the result of `convert` that an event tells of."""
+    return ConversionResult.from_json(event["result"])
 
 
 def _texts(paths: Mapping[str, Path]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The command line: files in, stems or speakers out, without the service."""
+"""The command line: files in; stems, speakers or a cleaned recording out; without the service."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import signal
 from collections.abc import Callable, Sequence
 
 from separation import host
-from separation.cli import models, separate, speakers
+from separation.cli import enhance, models, separate, speakers
 from separation.cli.terminal import echo
 from separation.errors import SeparationError
 
@@ -41,6 +41,7 @@ def _parser() -> argparse.ArgumentParser:
     speakers.add_arguments(
         commands.add_parser("speakers", help="who speaks when, and a track for each")
     )
+    enhance.add_arguments(commands.add_parser("enhance", help="clean a recording of speech"))
     models.add_catalog_arguments(commands.add_parser("catalog", help="list stems and models"))
     models.add_models_arguments(commands.add_parser("models", help="manage weights"))
     # Without a line of help: it is for programs.

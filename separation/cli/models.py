@@ -1,4 +1,4 @@
-"""`catalog` lists what stems, models and tools there are; `models install` fetches weights."""
+"""`catalog` lists stems, steps, models and tools; `models install` fetches weights."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 from separation import catalog, weights
 from separation.cli.terminal import PREPARE, echo
 from separation.engines import backends
+from separation.enhance.steps import STEPS
 
 
 def add_catalog_arguments(parser: argparse.ArgumentParser) -> None:
@@ -53,12 +54,21 @@ def _prepare(model: catalog.Model) -> None:
 
 def _catalog(options: argparse.Namespace) -> None:
     if options.json:
-        parts = {"stems": _stems_json(), "models": _models_json(), "tools": _tools_json()}
+        parts = {
+            "stems": _stems_json(),
+            "models": _models_json(),
+            "tools": _tools_json(),
+            "steps": _steps_json(),
+        }
         echo(json.dumps(parts))
         return
     for stem in _stems_json():
         makers = ", ".join(stem["models"]) if stem["is_available"] else "unavailable"
         echo(f"{stem['name']:<16} {stem['description']} [{makers}]")
+    echo("")
+    for step in _steps_json():
+        tools = ", ".join(step["tools"]) if step["is_available"] else "unavailable"
+        echo(f"{step['name']:<16} {step['description']} [{tools}]")
     for model in _models_json():
         echo(f"\n{model['name']}: {model['title']} ({model['status']})")
         echo(f"  stems    {', '.join(model['stems'])}")
@@ -118,6 +128,19 @@ def _tools_json() -> list[dict[str, Any]]:
     return [
         {**_package_json(tool), "task": tool.task, "sample_rate": tool.sample_rate}
         for tool in catalog.tools()
+    ]
+
+
+def _steps_json() -> list[dict[str, Any]]:
+    return [
+        {
+            "name": step.name,
+            "title": step.title,
+            "description": step.description,
+            "tools": [tool.name for tool in step.tools],
+            "is_available": step.is_available,
+        }
+        for step in STEPS
     ]
 
 
