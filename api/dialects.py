@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 from django.http import HttpRequest, JsonResponse
 from rest_framework.parsers import FormParser, MultiPartParser
 from rest_framework.response import Response
+from rest_framework.serializers import BaseSerializer, Serializer
 from rest_framework.views import set_rollback
 
 from api.errors import app_error, request_id
@@ -27,6 +28,10 @@ class Rendered:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
+class AnyErrorSerializer(Serializer[Any]):
+    """For the schema: an object that says what went wrong."""
+
+
 @dataclass(frozen=True)
 class Dialect:
     """`paths` are the beginnings of its addresses, no two dialects' the same."""
@@ -35,6 +40,8 @@ class Dialect:
     title: str
     paths: tuple[str, ...]
     render: Callable[[AppError], Rendered]
+    # What `render` makes, for the description.
+    error: type[Serializer[Any]] = AnyErrorSerializer
 
     def handle(self, exception: Exception, context: Mapping[str, Any]) -> Response:
         """DRF's exception handler of all its views."""
@@ -79,6 +86,10 @@ class DialectApi(ApiView):
 
     dialect: ClassVar[Dialect]
     parser_classes = [JsonParser, FormParser, MultiPartParser]
+
+    @classmethod
+    def described(cls) -> tuple[str, type[BaseSerializer[Any]]]:
+        return cls.dialect.name, cls.dialect.error
 
     def get_exception_handler(self) -> Callable[..., Any]:
         return self.dialect.handle

@@ -9,7 +9,7 @@ from rest_framework import exceptions
 from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.parsers import JSONParser
 from rest_framework.request import Request
-from rest_framework.serializers import Serializer
+from rest_framework.serializers import BaseSerializer, Serializer
 from rest_framework.serializers import ValidationError as SerializerError
 from rest_framework.views import APIView
 
@@ -22,6 +22,7 @@ from api.authentication import (
     rate_subject,
 )
 from api.errors import request_id
+from api.schemas import ApiSchema
 from config.errors import LengthRequired, NotAllowed, TooManyRequests
 
 
@@ -114,6 +115,7 @@ class ApiView(RateLimited):
     authentication_classes = [PrincipalAuthentication]
     parser_classes = [JsonParser]
     content_negotiation_class = JsonAlways
+    schema = ApiSchema()
     # No OPTIONS: the description of each API says more.
     metadata_class = None
 
@@ -123,6 +125,11 @@ class ApiView(RateLimited):
         # Django would take such a body for an empty one.
         if "Transfer-Encoding" in request.headers and not request.headers.get("Content-Length"):
             raise LengthRequired
+
+    @classmethod
+    def described(cls) -> tuple[str, type[BaseSerializer[Any]]]:
+        """The API that it is of, as in DESCRIBED, and how errors look there."""
+        raise NotImplementedError
 
     def _check_scope(self, request: Request) -> None:
         method = "GET" if request.method == "HEAD" else str(request.method)

@@ -423,12 +423,8 @@ PROGRESS_STREAMS_PER_PROCESS = env.integer("STEMWRIGHT_PROGRESS_STREAMS_PER_PROC
 # Counted in each process too.
 PROGRESS_STREAMS_PER_WORKSPACE = env.integer("STEMWRIGHT_PROGRESS_STREAMS_PER_WORKSPACE", 4)
 SPECTACULAR_SETTINGS = {
-    "TITLE": "Stemwright",
-    "DESCRIPTION": "Takes recordings apart. Amounts ending in `_mcr` are integer milli-credits.",
+    # What else there is differs from one API to the next: api/descriptions.py.
     "VERSION": "1",
-    "SERVE_INCLUDE_SCHEMA": False,
-    "SWAGGER_UI_DIST": "SIDECAR",
-    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
     "ENUM_NAME_OVERRIDES": {
         "RoleEnum": "accounts.models.Role",

@@ -7,7 +7,6 @@ urlpatterns = [
     path("livez", health.live, name="livez"),
     path("readyz", health.ready, name="readyz"),
     path("metrics", metrics.metrics, name="metrics"),
-    path("v1/", include("api.native.urls")),
     path("", include("api.urls")),
     path("stripe/webhook", stripe_webhook, name="stripe-webhook"),
     path("", include("web.urls")),

@@ -9,8 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
 
-from api.native.errors import exception_handler
-from api.native.schema import NativeSchema
+from api.native.errors import ErrorSerializer, exception_handler
 from api.views import OPEN as OPEN
 from api.views import PERSON as PERSON
 from api.views import ApiView
@@ -54,8 +53,11 @@ def _bad_cursor() -> ValidationFailed:
 class NativeApi(ApiView):
     """An endpoint under /v1/."""
 
-    schema = NativeSchema()
     pagination_class = NewestFirst
+
+    @classmethod
+    def described(cls) -> tuple[str, type[BaseSerializer[Any]]]:
+        return "native", ErrorSerializer
 
     def get_exception_handler(self) -> Callable[..., Any]:
         return exception_handler

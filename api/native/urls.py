@@ -22,7 +22,6 @@ from api.native.billing import (
 from api.native.catalog import CatalogApi
 from api.native.credits import CreditsApi, LedgerApi
 from api.native.deletions import DeletionApi, DeletionsApi
-from api.native.docs import DocsApi, OpenApi
 from api.native.downloads import DownloadApi
 from api.native.events import JobEventsApi
 from api.native.imports import ImportApi, ImportsApi
@@ -153,6 +152,4 @@ urlpatterns = [
     path("billing/subscription", SubscriptionApi.as_view(), name="native-billing-subscription"),
     path("billing/auto-top-up", AutoTopUpApi.as_view(), name="native-billing-auto-top-up"),
     path("catalog", CatalogApi.as_view(), name="native-catalog"),
-    path("openapi.json", OpenApi.as_view(), name="native-openapi"),
-    path("docs", DocsApi.as_view(), name="native-docs"),
 ]

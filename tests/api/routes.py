@@ -19,6 +19,9 @@ OPEN = {
     "native-catalog",
     "native-openapi",
     "native-docs",
+    "references",
+    "outside-docs",
+    "outside-openapi",
 }
 
 

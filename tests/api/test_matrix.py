@@ -14,7 +14,7 @@ import pytest
 from django.db import transaction
 from django.test import Client
 
-from api.native.base import NativeApi
+from api.views import ApiView
 from tests.api.routes import Route, routes
 from tests.api.world import CALLERS, World, make_world
 
@@ -61,7 +61,7 @@ def refusal(route: Route, caller: str) -> int:
 
 
 def is_api(route: Route) -> bool:
-    return issubclass(getattr(route.view, "view_class", object), NativeApi)
+    return issubclass(getattr(route.view, "view_class", object), ApiView)
 
 
 def ask(world: World, client: Client, route: Route, method: str) -> int:

@@ -137,6 +137,8 @@ def make_world(folder: Path) -> World:
         "pk": 1,
         "key": "unknown",
         "uidb36": "1",
+        # Of an outside API.
+        "name": "audiopod",
     }
     order = {"asset": str(asset.uuid), "stems": ["vocals"]}
     bodies = {

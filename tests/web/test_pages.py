@@ -1,5 +1,6 @@
 """Every page renders for everybody, accessible and fit for the content security policy."""
 
+import re
 from typing import Any
 
 import pytest
@@ -33,11 +34,20 @@ IDS: dict[str, dict[str, Any]] = {
     "mfa_edit_webauthn": {"pk": 1},
     "mfa_remove_webauthn": {"pk": 1},
     "invitation-accept": {"token": "unknown"},
+    "outside-docs": {"name": "audiopod"},
 }
 # Answers to programs: the options of a passkey as JSON, the recovery codes as a file. A button.
-NOT_PAGES = {"mfa_login_webauthn", "mfa_download_recovery_codes", "invitation-join"}
+NOT_PAGES = {
+    "mfa_login_webauthn",
+    "mfa_download_recovery_codes",
+    "invitation-join",
+    "outside-openapi",
+}
 FOR_ALL = {
     "home",
+    "native-docs",
+    "outside-docs",
+    "references",
     "account_login",
     "account_signup",
     "account_inactive",
@@ -64,11 +74,11 @@ ELSEWHERE = {
     "mfa_remove_webauthn": 404,
     "invitation-accept": 404,
 }
+OF_PROGRAMS = re.compile("v1/(?!docs)|api/(?!docs)|livez|readyz|metrics|stripe")
 PAGES = sorted(
     route.name
     for route in routes()
-    if route.name not in NOT_PAGES
-    and not route.pattern.startswith(("v1/", "livez", "readyz", "metrics", "stripe"))
+    if route.name not in NOT_PAGES and not OF_PROGRAMS.match(route.pattern)
 )
 
 
