@@ -11,48 +11,34 @@ import secrets
 import time
 from collections.abc import Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import Final
 
 import structlog
 from django.db import DatabaseError, connection, transaction
 from django.db.models import F, QuerySet
 from django.db.models.functions import Now
 
-from accounts.secrets import SecretUnreadable
+from accounts.secrets import SecretUnreadable, secret_decrypt
 from config.errors import AddressRefused
 from jobs.instance import is_stop_requested
+from jobs.message_styles import NATIVE, MessageStyle, style_find
 from jobs.models import MessageState, WebhookAttempt, WebhookMessage
-from jobs.models.webhooks import SigningSecrets
 from jobs.outbound import OutboundFailed, outbound_post
+from jobs.selectors import job_list
 from jobs.webhook_health import endpoint_disable_if_hopeless, endpoint_note
-from jobs.webhook_signing import callback_secret_get, signed_headers
+from jobs.webhook_signing import callback_secret_get, secrets_at
 
 log = structlog.get_logger(__name__)
 
-# The pauses between tries; with the first, there are ten, over three days.
-RETRY_PAUSES_S: Final = (
-    5,
-    5 * 60,
-    30 * 60,
-    2 * 3600,
-    5 * 3600,
-    10 * 3600,
-    14 * 3600,
-    20 * 3600,
-    24 * 3600,
-)
-TRIES: Final = len(RETRY_PAUSES_S) + 1
 _JITTER = 0.2
 _RANDOM = secrets.SystemRandom()
 _RETRY_AFTER_AT_MOST_S = 24 * 3600
 
 _RESPONSE_CHARS = 1000
-# Name, connection, request and answer together.
-_DELIVERY_S = 15.0
-# Well above: else a message would be sent again while it is being sent.
+# Well above what a try may take (TRY_SECONDS_MAX): else a message would be sent again while it is
+# being sent.
 _LEASE = timedelta(seconds=60)
 _AT_ONCE = 32
 # One slow receiver, and one workspace with many, leave room for the others.
@@ -115,8 +101,9 @@ class Delivery:
     message: WebhookMessage
     claimed_at: datetime
     url: str
-    content: bytes
-    headers: Mapping[str, str]
+    content: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    total_s: float = 0
 
 
 @dataclass(frozen=True)
@@ -127,6 +114,8 @@ class Outcome:
     error_code: str = ""
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)
+    # There is nothing to send, and never will be; the receiver has no part in it.
+    is_hopeless: bool = False
 
     @property
     def is_delivered(self) -> bool:
@@ -184,7 +173,7 @@ def delivery_record(delivery: Delivery, outcome: Outcome) -> None:
     message = delivery.message
     with transaction.atomic():
         # The endpoint before the message, as everywhere, so that nobody waits in a circle.
-        if message.endpoint is not None:
+        if message.endpoint is not None and not outcome.is_hopeless:
             endpoint_note(message.endpoint, is_delivered=outcome.is_delivered)
         WebhookAttempt.objects.create(
             message=message,
@@ -201,12 +190,13 @@ def delivery_record(delivery: Delivery, outcome: Outcome) -> None:
             _end(mine, MessageState.DELIVERED)
             return
         pending = mine.filter(state=MessageState.PENDING)
-        if outcome.status_code == 410 or message.attempts >= TRIES:
+        is_gone = outcome.status_code == 410 or outcome.is_hopeless
+        if is_gone or message.attempts >= message.tries_max:
             _end(pending, MessageState.FAILED)
         else:
-            pause = timedelta(seconds=_pause_s(message.attempts, outcome, delivery.claimed_at))
+            pause = timedelta(seconds=_pause_s(message, outcome, delivery.claimed_at))
             pending.update(next_attempt_at=Now() + pause, lease_until=None)
-        if message.endpoint is not None:
+        if message.endpoint is not None and not outcome.is_hopeless:
             endpoint_disable_if_hopeless(message.endpoint, is_gone=outcome.status_code == 410)
 
 
@@ -216,7 +206,7 @@ def _give_up_lost() -> None:
         state=MessageState.PENDING,
         next_attempt_at__lte=Now(),
         lease_until__lte=Now(),
-        attempts__gte=TRIES,
+        attempts__gte=F("tries_max"),
     )
     with transaction.atomic():
         # In no particular order, hence never waiting for a row that somebody else holds.
@@ -242,23 +232,75 @@ def _prepare(message: WebhookMessage) -> Delivery | None:
         # It was written while the endpoint was being disabled.
         _end(WebhookMessage.objects.filter(pk=message.pk), MessageState.FAILED)
         return None
-    content = json.dumps(message.body, separators=(",", ":"))
     claimed_at: datetime = message.now  # type: ignore[attr-defined]
-    headers = {"Content-Type": "application/json"}
     # An endpoint that moved takes its messages with it.
-    url = endpoint.url if endpoint else message.url
+    bare = Delivery(message, claimed_at, endpoint.url if endpoint else message.url)
     try:
-        signer: SigningSecrets = endpoint or callback_secret_get(workspace=message.workspace)
-        headers |= signed_headers(signer, message_uuid=message.uuid, at=claimed_at, content=content)
-    except Exception as error:
-        # Whatever it is: the others that were claimed with it must go on.
+        return _filled(bare)
+    except SecretUnreadable:
         log.exception("webhook_not_signed", message=str(message.uuid))
-        unsigned = Delivery(message, claimed_at, url, content.encode(), headers)
-        is_unreadable = isinstance(error, SecretUnreadable)
-        code = "secret_not_readable" if is_unreadable else "internal"
-        _record_or_leave(unsigned, Outcome(error_code=code))
-        return None
-    return Delivery(message, claimed_at, url, content.encode(), headers)
+        outcome = Outcome(error_code="secret_not_readable")
+    except _NothingToSend as error:
+        outcome = Outcome(error_code=error.code, is_hopeless=True)
+    except Exception:
+        # Whatever it is: the others that were claimed with it must go on.
+        log.exception("webhook_not_prepared", message=str(message.uuid))
+        outcome = Outcome(error_code="internal")
+    _record_or_leave(bare, outcome)
+    return None
+
+
+class _NothingToSend(Exception):
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+def _filled(bare: Delivery) -> Delivery:
+    """With the words and the signature of the message's style. Raises SecretUnreadable."""
+    message = bare.message
+    style = style_find(message.style)
+    if style is None:
+        raise _NothingToSend("style_unknown")
+    if not message.body:
+        _body_write(message, style)
+    content = json.dumps(message.body, separators=(",", ":")).encode()
+    headers = style.headers(
+        message_uuid=message.uuid,
+        event=message.event,
+        at=bare.claimed_at,
+        content=content,
+        secrets=_secrets(message, bare.claimed_at),
+    )
+    headers = {"Content-Type": "application/json", **headers}
+    return replace(bare, content=content, headers=headers, total_s=style.schedule.total_s)
+
+
+def _body_write(message: WebhookMessage, style: MessageStyle) -> None:
+    """Put a message together, once: every try sends the same."""
+    if message.job is None:
+        body = style.test_body(message_uuid=message.uuid)
+    else:
+        job = job_list(workspace=message.workspace).filter(pk=message.job.pk).first()
+        if job is None:
+            raise _NothingToSend("job_deleted")
+        body = style.body(job, event=message.event, message_uuid=message.uuid)
+    # In a transaction of its own: a body that cannot be stored must not spoil one around it.
+    with transaction.atomic():
+        WebhookMessage.objects.filter(pk=message.pk, body={}).update(body=body)
+    # As the database gives it back, now and at later tries.
+    message.refresh_from_db(fields=["body"])
+
+
+def _secrets(message: WebhookMessage, at: datetime) -> list[str]:
+    """What the receiver knows, newest first."""
+    if message.endpoint is not None:
+        return secrets_at(message.endpoint, at)
+    if message.style == NATIVE:
+        return secrets_at(callback_secret_get(workspace=message.workspace), at)
+    # Where an API lets its callers choose one for a job.
+    kept = message.job.callback_secret if message.job else ""
+    return [secret_decrypt(kept)] if kept else []
 
 
 def _send(delivery: Delivery) -> Outcome:
@@ -270,7 +312,10 @@ def _send(delivery: Delivery) -> Outcome:
 
     try:
         answer = outbound_post(
-            delivery.url, content=delivery.content, headers=delivery.headers, total_s=_DELIVERY_S
+            delivery.url,
+            content=delivery.content,
+            headers=delivery.headers,
+            total_s=delivery.total_s,
         )
     except AddressRefused as error:
         return outcome(error.code)
@@ -331,8 +376,12 @@ def _end(messages: QuerySet[WebhookMessage], state: MessageState) -> None:
     messages.update(state=state, lease_until=None, finished_at=Now())
 
 
-def _pause_s(tries: int, outcome: Outcome, now: datetime) -> float:
-    pause_s = RETRY_PAUSES_S[tries - 1] * _RANDOM.uniform(1 - _JITTER, 1 + _JITTER)
+def _pause_s(message: WebhookMessage, outcome: Outcome, now: datetime) -> float:
+    style = style_find(message.style)
+    # A schedule may have become shorter since the message was written.
+    pauses_s = (style.schedule.pauses_s if style else ()) or [0]
+    pause_s = pauses_s[min(message.attempts, len(pauses_s)) - 1]
+    pause_s *= _RANDOM.uniform(1 - _JITTER, 1 + _JITTER)
     if outcome.status_code in {429, 503}:
         # It may ask for more patience, not for less: ten tries could be over in a minute.
         pause_s = max(pause_s, _retry_after_s(outcome.headers.get("retry-after", ""), now))

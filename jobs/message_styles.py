@@ -7,12 +7,14 @@ style by name; what it says is put together at its first try, from the job as it
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 from uuid import UUID
 
 from jobs.models import Job
 
 NATIVE = "native"
+# Well below the lease of a message (jobs/delivering.py).
+TRY_SECONDS_MAX: Final = 30.0
 
 
 @dataclass(frozen=True)
@@ -66,8 +68,16 @@ _STYLES: dict[str, MessageStyle] = {}
 
 
 def style_register(style: MessageStyle) -> None:
+    if not 0 < style.schedule.total_s <= TRY_SECONDS_MAX:
+        # Else a message would be sent again while it is being sent.
+        raise ValueError(f"a try of {style.name} may take {TRY_SECONDS_MAX} seconds at most")
     _STYLES[style.name] = style
 
 
 def style_get(name: str) -> MessageStyle:
     return _STYLES[name]
+
+
+def style_find(name: str) -> MessageStyle | None:
+    """As rows name it, which may be older than the APIs that there are."""
+    return _STYLES.get(name)

@@ -4,26 +4,24 @@ So a message exists if and only if what it tells happened; sending it is the wor
 (jobs/delivering.py), after the commit.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
+import structlog
 from django.conf import settings
 from django.db import transaction
+from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from accounts.models import Workspace
+from jobs.message_styles import NATIVE, style_find, style_get
 from jobs.models import Ingest, Job, WebhookEndpoint, WebhookMessage
 from jobs.queue import wake_webhooks
-from jobs.webhook_events import (
-    TEST_EVENT,
-    event_body,
-    ingest_data,
-    ingest_event,
-    job_data,
-    job_event,
-)
+from jobs.webhook_events import TEST_EVENT, event_body, ingest_data, ingest_event
+
+log = structlog.get_logger(__name__)
 
 # Enough for a round of a loop that must not last.
 _DELETE_AT_ONCE = 1000
@@ -34,20 +32,19 @@ def job_ended(job: Job) -> None:
 
     Nothing here asks anybody but the database.
     """
-    job = Job.objects.select_related("workspace", "asset").get(pk=job.pk)
-    event = job_event(job)
-    if event is None or job.finished_at is None:
+    job = Job.objects.select_related("workspace", "asset", "retry_of").get(pk=job.pk)
+    if job.finished_at is None:
         return
-    endpoints = _endpoints(job.workspace, event)
-    if not endpoints and not job.callback_url:
-        return
-    body = event_body(event=event, at=job.finished_at, data=job_data(job))
-    receivers = [_message(job.workspace, endpoint.url, body, endpoint) for endpoint in endpoints]
+    messages = []
+    for endpoint in _endpoints(job.workspace):
+        event = _event(endpoint.style, job)
+        if event in (endpoint.events or [event]):
+            messages.append(_message(job.workspace, endpoint.url, event, endpoint=endpoint))
     if job.callback_url:
-        receivers.append(_message(job.workspace, job.callback_url, body))
-    for message in receivers:
-        message.job = job
-    _write(receivers)
+        event = _event(job.callback_style, job)
+        style = job.callback_style
+        messages.append(_message(job.workspace, job.callback_url, event, style=style))
+    _write_of_job(job, [message for message in messages if message.event])
 
 
 def ingest_ended(ingest: Ingest) -> None:
@@ -56,18 +53,27 @@ def ingest_ended(ingest: Ingest) -> None:
     event = ingest_event(ingest)
     if event is None or ingest.finished_at is None:
         return
-    endpoints = _endpoints(ingest.workspace, event)
+    endpoints = [
+        endpoint
+        for endpoint in _endpoints(ingest.workspace).filter(style=NATIVE)
+        if event in (endpoint.events or [event])
+    ]
     if endpoints:
         body = event_body(event=event, at=ingest.finished_at, data=ingest_data(ingest))
-        _write(_message(ingest.workspace, endpoint.url, body, endpoint) for endpoint in endpoints)
+        _write(
+            _message(ingest.workspace, endpoint.url, event, endpoint=endpoint, body=body)
+            for endpoint in endpoints
+        )
 
 
 def probe_write(endpoint: WebhookEndpoint) -> WebhookMessage:
     """A message that tells nothing but that messages arrive."""
-    now = WebhookEndpoint.objects.values_list(Now(), flat=True).get(pk=endpoint.pk)
-    data = {"endpoint": str(endpoint.uuid)}
-    body = event_body(event=TEST_EVENT, at=now, data=data)
-    return _write([_message(endpoint.workspace, endpoint.url, body, endpoint)])[0]
+    body = {}
+    if endpoint.style == NATIVE:
+        now = WebhookEndpoint.objects.values_list(Now(), flat=True).get(pk=endpoint.pk)
+        body = event_body(event=TEST_EVENT, at=now, data={"endpoint": str(endpoint.uuid)})
+    message = _message(endpoint.workspace, endpoint.url, TEST_EVENT, endpoint=endpoint, body=body)
+    return _write([message])[0]
 
 
 def host_of(url: str) -> str:
@@ -86,27 +92,58 @@ def messages_clean() -> int:
     return len(pks)
 
 
-def _endpoints(workspace: Workspace, event: str) -> list[WebhookEndpoint]:
-    endpoints = WebhookEndpoint.objects.filter(
-        workspace=workspace, is_enabled=True, deleted_at=None
-    )
-    return [endpoint for endpoint in endpoints if event in (endpoint.events or [event])]
+def _endpoints(workspace: Workspace) -> QuerySet[WebhookEndpoint]:
+    return WebhookEndpoint.objects.filter(workspace=workspace, is_enabled=True, deleted_at=None)
+
+
+def _event(style: str, job: Job) -> str:
+    """What the end of the job is called there; empty where nothing is told of it."""
+    found = style_find(style)
+    if found is None:
+        # Of an API that is no more. The job must end all the same.
+        log.warning("message_style_unknown", style=style, job=str(job.uuid))
+        return ""
+    return found.event(job) or ""
 
 
 def _message(
-    workspace: Workspace, url: str, body: dict[str, Any], endpoint: WebhookEndpoint | None = None
+    workspace: Workspace,
+    url: str,
+    event: str,
+    *,
+    endpoint: WebhookEndpoint | None = None,
+    style: str = NATIVE,
+    body: Mapping[str, Any] | None = None,
 ) -> WebhookMessage:
     return WebhookMessage(
         workspace=workspace,
         endpoint=endpoint,
         url=url,
         host=host_of(url),
-        event=body["type"],
-        body=body,
+        event=event,
+        style=endpoint.style if endpoint else style,
+        body=body or {},
     )
 
 
+def _write_of_job(job: Job, messages: Sequence[WebhookMessage]) -> None:
+    if not messages:
+        return
+    body: Mapping[str, Any] = {}
+    for message in messages:
+        message.job = job
+        # Those of other styles are put together at their first try.
+        if message.style == NATIVE:
+            message.body = body = body or style_get(NATIVE).body(
+                job, event=message.event, message_uuid=message.uuid
+            )
+    _write(messages)
+
+
 def _write(messages: Iterable[WebhookMessage]) -> list[WebhookMessage]:
-    rows = WebhookMessage.objects.bulk_create(messages)
+    rows = list(messages)
+    for row in rows:
+        row.tries_max = style_get(row.style).schedule.tries
+    rows = WebhookMessage.objects.bulk_create(rows)
     wake_webhooks()
     return rows

@@ -1,7 +1,8 @@
 """Secrets of webhooks, and the signatures that they make (Standard Webhooks)."""
 
 import base64
-import secrets
+import secrets as random
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -21,7 +22,7 @@ _BYTES = 32
 
 def signing_secret_make() -> tuple[str, str]:
     """A new secret: as its owner sees it, and as it is kept."""
-    text = _PREFIX + base64.b64encode(secrets.token_bytes(_BYTES)).decode()
+    text = _PREFIX + base64.b64encode(random.token_bytes(_BYTES)).decode()
     return text, secret_encrypt(text)
 
 
@@ -43,15 +44,20 @@ def rolled(kept: str, *, overlap: timedelta) -> dict[str, Any]:
     }
 
 
-def signed_headers(
-    signer: SigningSecrets, *, message_uuid: UUID, at: datetime, content: str
-) -> dict[str, str]:
-    """The headers that prove where a message comes from. Raises SecretUnreadable."""
+def secrets_at(signer: SigningSecrets, at: datetime) -> list[str]:
+    """What signs at this moment, newest first. Raises SecretUnreadable."""
     kept = [signer.secret]
     if signer.old_secret_until is not None and at < signer.old_secret_until:
         kept.append(signer.old_secret)
+    return [secret_decrypt(secret) for secret in kept]
+
+
+def signed_headers(
+    secrets: Sequence[str], *, message_uuid: UUID, at: datetime, content: bytes
+) -> dict[str, str]:
+    """The headers of Standard Webhooks that prove where a message comes from."""
     signatures = [
-        Webhook(secret_decrypt(secret)).sign(str(message_uuid), at, content) for secret in kept
+        Webhook(secret).sign(str(message_uuid), at, content.decode()) for secret in secrets
     ]
     return {
         "webhook-id": str(message_uuid),

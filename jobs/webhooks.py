@@ -16,6 +16,7 @@ from accounts.scopes import WEBHOOKS_WRITE
 from accounts.secrets import SecretUnreadable, secret_decrypt
 from accounts.workspaces import rights_require, workspace_lock
 from config.errors import AddressRefused, LimitReached, NotFound, ValidationFailed, WrongState
+from jobs.message_styles import NATIVE, style_get
 from jobs.models import (
     CallbackSecret,
     MessageState,
@@ -26,7 +27,6 @@ from jobs.models import (
 from jobs.outbound import outbound_check
 from jobs.outbox import host_of, probe_write
 from jobs.queue import wake_webhooks
-from jobs.webhook_events import EVENT_TYPES
 from jobs.webhook_health import messages_give_up
 from jobs.webhook_signing import callback_secret_get, rolled, signing_secret_make
 
@@ -48,17 +48,21 @@ def callback_url_check(url: str) -> None:
         raise AddressRefused("Messages are sent to https:// addresses only.")
 
 
-def endpoint_list(*, workspace: Workspace) -> QuerySet[WebhookEndpoint]:
+def endpoint_list(*, workspace: Workspace, style: str = NATIVE) -> QuerySet[WebhookEndpoint]:
+    """Those that are told in the words of one API: each has its own."""
     return (
         WebhookEndpoint.objects.annotate(now=Now())
         .filter(workspace=workspace)
+        .filter(style=style)
         .filter(deleted_at=None)
         .order_by("-pk")
     )
 
 
-def endpoint_get_for_workspace(*, workspace: Workspace, endpoint_uuid: UUID) -> WebhookEndpoint:
-    endpoint = endpoint_list(workspace=workspace).filter(uuid=endpoint_uuid).first()
+def endpoint_get_for_workspace(
+    *, workspace: Workspace, endpoint_uuid: UUID, style: str = NATIVE
+) -> WebhookEndpoint:
+    endpoint = endpoint_list(workspace=workspace, style=style).filter(uuid=endpoint_uuid).first()
     if endpoint is None:
         raise NotFound("There is no such webhook.")
     return endpoint
@@ -71,24 +75,29 @@ def endpoint_create(
     url: str,
     description: str = "",
     events: Sequence[str] = (),
+    style: str = NATIVE,
 ) -> tuple[WebhookEndpoint, str]:
-    """A new endpoint and its secret, which nobody can ask for again."""
+    """A new endpoint and its secret, which nobody can ask for again.
+
+    `events` are types of its style; none: all.
+    """
     callback_url_check(url)
-    events = _known_events(events)
+    events = _known_events(events, style)
     text, kept = signing_secret_make()
     with transaction.atomic():
         _lock(workspace, actor)
-        if endpoint_list(workspace=workspace).count() >= ENDPOINTS_MAX:
+        if endpoint_list(workspace=workspace, style=style).count() >= ENDPOINTS_MAX:
             raise LimitReached(f"A workspace has at most {ENDPOINTS_MAX} webhooks.")
         row = WebhookEndpoint.objects.create(
             workspace=workspace,
             url=url,
             description=description,
             events=events,
+            style=style,
             secret=kept,
         )
         _record("webhook.created", row, actor=actor, data=_audited({"url": url, "events": events}))
-    return endpoint_get_for_workspace(workspace=workspace, endpoint_uuid=row.uuid), text
+    return _again(row), text
 
 
 def endpoint_update(
@@ -96,15 +105,16 @@ def endpoint_update(
     workspace: Workspace,
     endpoint_uuid: UUID,
     actor: Actor,
+    style: str = NATIVE,
     **changes: Unpack[EndpointChanges],
 ) -> WebhookEndpoint:
     """What waits for an endpoint goes where it is now; once disabled, nowhere."""
     if "url" in changes:
         callback_url_check(changes["url"])
     if "events" in changes:
-        changes["events"] = _known_events(changes["events"])
+        changes["events"] = _known_events(changes["events"], style)
     with transaction.atomic():
-        row = _locked(workspace, endpoint_uuid, actor)
+        row = _locked(workspace, endpoint_uuid, style, actor)
         news = {name: value for name, value in changes.items() if getattr(row, name) != value}
         if news:
             before = {name: getattr(row, name) for name in news}
@@ -119,13 +129,15 @@ def endpoint_update(
                 messages_give_up(row)
             data = {"before": _audited(before), "after": _audited(news)}
             _record("webhook.updated", row, actor=actor, data=data)
-    return endpoint_get_for_workspace(workspace=workspace, endpoint_uuid=endpoint_uuid)
+    return _again(row)
 
 
-def endpoint_delete(*, workspace: Workspace, endpoint_uuid: UUID, actor: Actor) -> None:
+def endpoint_delete(
+    *, workspace: Workspace, endpoint_uuid: UUID, actor: Actor, style: str = NATIVE
+) -> None:
     """The log of what was sent to it stays until it is old."""
     with transaction.atomic():
-        row = _locked(workspace, endpoint_uuid, actor)
+        row = _locked(workspace, endpoint_uuid, style, actor)
         WebhookEndpoint.objects.filter(pk=row.pk).update(
             is_enabled=False, deleted_at=Now(), secret="", old_secret="", old_secret_until=None
         )
@@ -134,21 +146,30 @@ def endpoint_delete(*, workspace: Workspace, endpoint_uuid: UUID, actor: Actor) 
 
 
 def endpoint_roll(
-    *, workspace: Workspace, endpoint_uuid: UUID, overlap: timedelta, actor: Actor
+    *,
+    workspace: Workspace,
+    endpoint_uuid: UUID,
+    overlap: timedelta,
+    actor: Actor,
+    style: str = NATIVE,
 ) -> tuple[WebhookEndpoint, str]:
     """A new secret. The former one signs beside it for a while; an even older one no more."""
     text, kept = signing_secret_make()
     with transaction.atomic():
-        row = _locked(workspace, endpoint_uuid, actor)
+        row = _locked(workspace, endpoint_uuid, style, actor)
         WebhookEndpoint.objects.filter(pk=row.pk).update(**rolled(kept, overlap=overlap))
         _record("webhook.rolled", row, actor=actor, data=_overlap(overlap))
-    return endpoint_get_for_workspace(workspace=workspace, endpoint_uuid=endpoint_uuid), text
+    return _again(row), text
 
 
-def endpoint_test(*, workspace: Workspace, endpoint_uuid: UUID) -> WebhookMessage:
+def endpoint_test(
+    *, workspace: Workspace, endpoint_uuid: UUID, style: str = NATIVE
+) -> WebhookMessage:
     """Send `webhook.test` to it, as any other message is sent."""
     with transaction.atomic():
-        row = endpoint_get_for_workspace(workspace=workspace, endpoint_uuid=endpoint_uuid)
+        row = endpoint_get_for_workspace(
+            workspace=workspace, endpoint_uuid=endpoint_uuid, style=style
+        )
         if not row.is_enabled:
             raise WrongState("The webhook is disabled; enable it first.")
         message = probe_write(row)
@@ -186,9 +207,10 @@ def message_list(
     endpoint: WebhookEndpoint | None = None,
     state: str | None = None,
     job_uuid: UUID | None = None,
+    style: str | None = None,
 ) -> QuerySet[WebhookMessage]:
-    """What was or is to be sent, newest first."""
-    given = {"endpoint": endpoint, "state": state, "job__uuid": job_uuid}
+    """What was or is to be sent, newest first; in the words of every API or of one."""
+    given = {"endpoint": endpoint, "state": state, "job__uuid": job_uuid, "style": style}
     conditions = {name: value for name, value in given.items() if value is not None}
     return (
         WebhookMessage.objects.filter(workspace=workspace)
@@ -198,20 +220,26 @@ def message_list(
     )
 
 
-def message_get_for_workspace(*, workspace: Workspace, message_uuid: UUID) -> WebhookMessage:
+def message_get_for_workspace(
+    *, workspace: Workspace, message_uuid: UUID, style: str | None = None
+) -> WebhookMessage:
     """With the log of its tries."""
     log = Prefetch("log", queryset=WebhookAttempt.objects.order_by("number"), to_attr="tries")
-    messages = message_list(workspace=workspace).prefetch_related(log)
+    messages = message_list(workspace=workspace, style=style).prefetch_related(log)
     message = messages.filter(uuid=message_uuid).first()
     if message is None:
         raise NotFound("There is no such delivery.")
     return message
 
 
-def message_resend(*, workspace: Workspace, message_uuid: UUID) -> WebhookMessage:
+def message_resend(
+    *, workspace: Workspace, message_uuid: UUID, style: str | None = None
+) -> WebhookMessage:
     """One more try, and what the schedule has left of others if it fails."""
     with transaction.atomic():
-        message = message_get_for_workspace(workspace=workspace, message_uuid=message_uuid)
+        message = message_get_for_workspace(
+            workspace=workspace, message_uuid=message_uuid, style=style
+        )
         url = message.url
         if message.endpoint is not None:
             # Locked: it must not be disabled between this look and the write.
@@ -236,10 +264,11 @@ def message_resend(*, workspace: Workspace, message_uuid: UUID) -> WebhookMessag
     return message_get_for_workspace(workspace=workspace, message_uuid=message_uuid)
 
 
-def _known_events(events: Sequence[str]) -> list[str]:
-    unknown = set(events) - set(EVENT_TYPES)
+def _known_events(events: Sequence[str], style: str) -> list[str]:
+    types = style_get(style).events
+    unknown = set(events) - set(types)
     if unknown:
-        known = ", ".join(EVENT_TYPES)
+        known = ", ".join(types)
         problems = [f"There is no event {name}." for name in sorted(unknown)]
         raise ValidationFailed(fields={"events": [*problems, f"There are {known}."]})
     return sorted(set(events))
@@ -252,9 +281,16 @@ def _lock(workspace: Workspace, actor: Actor) -> None:
         rights_require(workspace=locked, actor=actor, scope=WEBHOOKS_WRITE)
 
 
-def _locked(workspace: Workspace, endpoint_uuid: UUID, actor: Actor) -> WebhookEndpoint:
+def _again(row: WebhookEndpoint) -> WebhookEndpoint:
+    """As it is now."""
+    return endpoint_get_for_workspace(
+        workspace=row.workspace, endpoint_uuid=row.uuid, style=row.style
+    )
+
+
+def _locked(workspace: Workspace, endpoint_uuid: UUID, style: str, actor: Actor) -> WebhookEndpoint:
     _lock(workspace, actor)
-    row = endpoint_get_for_workspace(workspace=workspace, endpoint_uuid=endpoint_uuid)
+    row = endpoint_get_for_workspace(workspace=workspace, endpoint_uuid=endpoint_uuid, style=style)
     # Before its messages, as whoever records a try does.
     return WebhookEndpoint.objects.select_for_update(no_key=True).get(pk=row.pk)
 

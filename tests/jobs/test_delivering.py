@@ -18,8 +18,6 @@ from accounts.audit import OPERATOR
 from accounts.models import Workspace
 from jobs import tasks
 from jobs.delivering import (
-    RETRY_PAUSES_S,
-    TRIES,
     Outcome,
     deliveries_claim,
     delivery_record,
@@ -29,6 +27,7 @@ from jobs.delivering import (
 from jobs.instance import FOLDER_VARIABLE, stop_request
 from jobs.management.commands.janitor import Command as Janitor
 from jobs.models import MessageState, WebhookAttempt, WebhookEndpoint, WebhookMessage
+from jobs.native_messages import RETRY_PAUSES_S, NativeStyle
 from jobs.webhook_signing import callback_secret_get
 from jobs.webhooks import (
     callback_secret_show,
@@ -45,6 +44,8 @@ from tests.makers import make_workspace
 from tests.races import together
 
 pytestmark = pytest.mark.django_db
+
+TRIES = NativeStyle.schedule.tries
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """Receivers, messages and databases that do what they should not."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from jobs import tasks
 from jobs.delivering import messages_deliver
 from jobs.instance import FOLDER_VARIABLE
 from jobs.models import CallbackSecret, WebhookEndpoint, WebhookMessage
+from jobs.native_messages import NativeStyle
 from tests.fakes.http import says
 from tests.fakes.receiver import OK, Receiver, receiver
 from tests.jobs.webhook_steps import log_of, make_endpoint, only, write
@@ -31,7 +33,8 @@ def server(settings: Any) -> Any:
 def test_the_status_decides_though_the_body_hangs(
     alice: Workspace, server: Receiver, monkeypatch: pytest.MonkeyPatch, length: str
 ):
-    monkeypatch.setattr("jobs.delivering._DELIVERY_S", 0.2)
+    schedule = replace(NativeStyle.schedule, total_s=0.2)
+    monkeypatch.setattr(NativeStyle, "schedule", schedule)
 
     def hang(connection: Any) -> None:
         connection.sendall(f"HTTP/1.1 202 Accepted\r\n{length}\r\n\r\n5\r\nhello\r\n".encode())

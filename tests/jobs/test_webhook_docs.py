@@ -10,10 +10,10 @@ from uuid import uuid4
 import pytest
 from django.conf import settings
 
-from jobs.delivering import RETRY_PAUSES_S
 from jobs.models import CallbackSecret
+from jobs.native_messages import RETRY_PAUSES_S
 from jobs.webhook_events import EVENT_TYPES
-from jobs.webhook_signing import signed_headers, signing_secret_make
+from jobs.webhook_signing import secrets_at, signed_headers, signing_secret_make
 
 TEXT = Path(settings.BASE_DIR, "docs", "webhooks.md").read_text()
 VERIFIERS = [
@@ -32,7 +32,8 @@ def test_the_examples_verify_what_is_sent_and_nothing_else(code: str):
     signer = CallbackSecret(secret=kept, old_secret=old_kept, old_secret_until=until)
 
     def headers(at: datetime) -> dict[str, str]:
-        return signed_headers(signer, message_uuid=uuid4(), at=at, content='{"a":1}')
+        secrets = secrets_at(signer, at)
+        return signed_headers(secrets, message_uuid=uuid4(), at=at, content=b'{"a":1}')
 
     assert verify(b'{"a":1}', headers(now), secret) == {"a": 1}
     assert verify(b'{"a":1}', headers(now), old) == {"a": 1}
