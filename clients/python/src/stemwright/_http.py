@@ -25,6 +25,8 @@ _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 # Never better the next time.
 _PERMANENT = (httpx.UnsupportedProtocol,)
 _REPEATABLE = {"GET", "HEAD", "PUT", "DELETE", "OPTIONS"}
+# 503 from the service itself that stays so until its operator changes something.
+_SETTLED = {"model_unavailable", "payments_unavailable"}
 sleep = time.sleep
 
 
@@ -166,7 +168,7 @@ def _may_repeat_refused(error: ApiError, is_repeatable: bool) -> bool:
     if error.status == 429:
         # It was refused before anything was done.
         return error.retry_after_s is not None
-    return is_repeatable and error.status in (502, 503, 504)
+    return is_repeatable and error.status in (502, 503, 504) and error.code not in _SETTLED
 
 
 def check(response: httpx.Response) -> None:

@@ -33,7 +33,11 @@ def verify(body: bytes, headers: Mapping[str, str], secret: str) -> dict[str, An
     ValueError
         The secret is none.
     """
-    verifier = Verifier(secret)
+    try:
+        verifier = Verifier(secret)
+    except Exception as error:
+        # Base64 has errors of its own, an empty secret another one of the library's.
+        raise ValueError("This is no secret: it begins with whsec_.") from error
     try:
         message = verifier.verify(body, dict(headers))
     except (WebhookVerificationError, ValueError) as error:
