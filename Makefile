@@ -50,6 +50,8 @@ lint: ## style, types, import contracts, migrations, API description
 	$(run) -m ruff format --check --quiet .
 	@# mypy reads the settings and leaves without its exit handlers: no local database for it.
 	@DATABASE_URL=postgresql://unused/unused exec .venv/bin/python -m mypy accounts api benchmarks billing config jobs separation scripts tests web manage.py
+	@# The client library runs on older Pythons than the service.
+	@exec .venv/bin/python -m mypy --config-file clients/python/pyproject.toml clients/python/src clients/examples
 	@exec .venv/bin/lint-imports
 	$(run) manage.py makemigrations --check --dry-run
 	$(run) manage.py openapi
