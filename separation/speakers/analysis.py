@@ -135,7 +135,7 @@ class _Ear:
     def __init__(self, networks: Networks, is_heard: BoolArray | None) -> None:
         self._networks = networks
         self._is_heard = is_heard
-        self._audio = _Tape((), np.float32)
+        self._audio = _Tape(())
         self._rows = _Rows(networks)
         self._n_chunks = 0
         self._activity: list[npt.NDArray[np.float16]] = []
@@ -311,9 +311,8 @@ class _Rows:
     def __init__(self, networks: Networks) -> None:
         self._networks = networks
         self._bank = FilterBank()
-        self._features = _Tape((80,), np.float32)
-        self._rows = _Tape((TRUNK_SIZE,), np.float32)
-        self._is_finished = False
+        self._features = _Tape((80,))
+        self._rows = _Tape((TRUNK_SIZE,))
 
     @property
     def end_samples(self) -> int:
@@ -364,8 +363,8 @@ class _Rows:
 class _Tape:
     """Values in a row, of which the oldest are forgotten; counted from the very first."""
 
-    def __init__(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> None:
-        self._values = np.zeros((0, *shape), dtype)
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self._values = np.zeros((0, *shape), np.float32)
         self._start = 0
 
     @property
@@ -380,7 +379,7 @@ class _Tape:
         at = first - self._start
         if at < 0 or at + n > len(self._values):
             raise IndexError("This part of the tape is not there.")
-        return np.asarray(self._values[at : at + n], np.float32)
+        return self._values[at : at + n]
 
     def forget(self, before: int) -> None:
         n = min(before - self._start, len(self._values))

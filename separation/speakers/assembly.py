@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from separation.speakers.analysis import FRAME_S, Analysis, first_frame
-from separation.speakers.clustering import assign, likeness, parts
+from separation.speakers.clustering import assign, parts
 from separation.speakers.networks import CHUNK_FRAMES
 from separation.speakers.timeline import TIME_DECIMALS, Timeline, Turn
 
@@ -39,12 +39,22 @@ class Stretch:
     confidence: float
 
 
-def turns_of(analysis: Analysis, speakers: FloatArray) -> list[Stretch]:
-    """Say where each of (speakers, 256) speaks, by the start of each turn."""
-    activity = _activity(analysis, speakers)
-    is_speaking = _speaking(activity, _mean(analysis, analysis.speech, analysis.overlap))
+def turns_of(analysis: Analysis, alike: FloatArray) -> list[Stretch]:
+    """Say where each speaker speaks, by the start of each turn.
+
+    Parameters
+    ----------
+    analysis : Analysis
+    alike : (pieces, speakers) float32
+        What `clustering.likeness` says of them.
+    """
+    weights = _weights(analysis)
+    activity = _activity(analysis, alike, weights)
+    values = (analysis.speech, analysis.overlap)
+    heard = [_mean(each, weights)[: analysis.n_frames] for each in values]
+    is_speaking = _speaking(activity, heard)
     stretches = []
-    for speaker in range(len(speakers)):
+    for speaker in range(alike.shape[1]):
         for first, last in _joined(is_speaking[:, speaker]):
             confidence = float(activity[first:last, speaker].mean())
             stretches.append(Stretch(speaker, first, last, min(1.0, confidence)))
@@ -65,11 +75,10 @@ def timeline_of(stretches: list[Stretch], duration_s: float) -> Timeline:
     return Timeline(tuple(turns), round(duration_s, TIME_DECIMALS))
 
 
-def _activity(analysis: Analysis, speakers: FloatArray) -> FloatArray:
+def _activity(analysis: Analysis, alike: FloatArray, weights: FloatArray) -> FloatArray:
     """Return (frames, speakers): how probable it is that each speaks, over all chunks."""
     pieces = analysis.pieces
-    alike = likeness(analysis, speakers)
-    total = np.zeros((analysis.n_frames + CHUNK_FRAMES, len(speakers)), np.float32)
+    total = np.zeros((analysis.n_frames + CHUNK_FRAMES, alike.shape[1]), np.float32)
     bounds = np.flatnonzero(np.diff(pieces.chunk)) + 1
     for rows in np.split(np.arange(len(pieces)), bounds):
         if not len(rows):
@@ -78,7 +87,6 @@ def _activity(analysis: Analysis, speakers: FloatArray) -> FloatArray:
         heard = _chunk_activity(analysis, rows, alike)
         at = first_frame(chunk)
         total[at : at + CHUNK_FRAMES] += _WINDOW[:, None] * heard
-    weights = _weights(analysis)
     total /= weights[:, None]
     return total[: analysis.n_frames]
 
@@ -100,6 +108,7 @@ def _chunk_activity(
 
 
 def _weights(analysis: Analysis) -> FloatArray:
+    """Return (frames + 589,): how much the chunks count in each frame."""
     total = np.full(analysis.n_frames + CHUNK_FRAMES, 1e-9, np.float32)
     for chunk in range(len(analysis.activity)):
         at = first_frame(chunk)
@@ -107,17 +116,13 @@ def _weights(analysis: Analysis) -> FloatArray:
     return total
 
 
-def _mean(analysis: Analysis, *values: npt.NDArray[np.float16]) -> list[FloatArray]:
-    """Return the chunks' mean of each of (chunks, 589) values, (frames,)."""
-    weights = _weights(analysis)
-    means = []
-    for each in values:
-        total = np.zeros_like(weights)
-        for chunk, row in enumerate(each):
-            at = first_frame(chunk)
-            total[at : at + CHUNK_FRAMES] += _WINDOW * row
-        means.append((total / weights)[: analysis.n_frames])
-    return means
+def _mean(values: npt.NDArray[np.float16], weights: FloatArray) -> FloatArray:
+    """Return the chunks' mean of (chunks, 589) values in each frame."""
+    total = np.zeros_like(weights)
+    for chunk, row in enumerate(values):
+        at = first_frame(chunk)
+        total[at : at + CHUNK_FRAMES] += _WINDOW * row
+    return total / weights
 
 
 def _speaking(activity: FloatArray, heard: list[FloatArray]) -> BoolArray:

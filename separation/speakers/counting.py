@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from separation.errors import InvalidRequest
+
 MAX_SPEAKERS = 20
 
 
@@ -14,6 +16,17 @@ class SpeakerCount:
     exact: int | None = None
     minimum: int | None = None
     maximum: int | None = None
+
+    def check(self) -> None:
+        """Raise InvalidRequest unless there can be that many speakers."""
+        for number in (self.exact, self.minimum, self.maximum):
+            if number is not None and not 1 <= number <= MAX_SPEAKERS:
+                raise InvalidRequest(f"There may be 1 to {MAX_SPEAKERS} speakers.")
+        lowest, highest = self.minimum or 1, self.maximum or MAX_SPEAKERS
+        if lowest > highest:
+            raise InvalidRequest("The least number of speakers is greater than the greatest.")
+        if self.exact is not None and not lowest <= self.exact <= highest:
+            raise InvalidRequest("The number of speakers is outside of its own limits.")
 
     @property
     def lowest(self) -> int:

@@ -16,7 +16,7 @@ from separation.resources import named_resource_errors, probed
 from separation.speakers import listening
 from separation.speakers.analysis import Analysis, BoolArray, analyse
 from separation.speakers.assembly import Stretch, timeline_of, turns_of
-from separation.speakers.clustering import find_speakers
+from separation.speakers.clustering import find_speakers, likeness
 from separation.speakers.counting import MAX_SPEAKERS, SpeakerCount
 from separation.speakers.networks import Networks, load_networks
 from separation.speakers.timeline import Timeline
@@ -63,6 +63,8 @@ def diarize(
 
     Raises
     ------
+    InvalidRequest
+        If there cannot be that many speakers.
     NoSpeech
         If nobody speaks.
     SeparationError
@@ -76,6 +78,7 @@ def diarize(
     (`separation.speakers.clustering`).
     """
     path, wanted = Path(input), count or SpeakerCount()
+    wanted.check()
     with named_resource_errors():
         known = info or probed(path, limits, on_progress)
         on_progress(step="load", completed=0, total=None)
@@ -123,14 +126,14 @@ def _analyses(
     n_listened = 1
     is_heard: BoolArray | None = None
     if listens_to_sides:
-        is_heard = listening.sides(path, lambda n_samples: on_samples(0))
+        is_heard = listening.sides(path, lambda n_samples: on_samples(0), guess=info.container)
     if is_heard is None:
-        yield analyse(listening.mono(path, on_samples), networks)
+        yield analyse(listening.mono(path, on_samples, guess=info.container), networks)
         return
     n_listened = 2
     for number in range(2):
         done = number
-        blocks = listening.side(path, number, on_samples)
+        blocks = listening.side(path, number, on_samples, guess=info.container)
         yield analyse(blocks, networks, is_heard=is_heard[number])
 
 
@@ -144,10 +147,11 @@ def _stretches(analyses: list[Analysis], count: SpeakerCount, networks: Networks
     for analysis, speakers in zip(analyses, voices, strict=True):
         if not len(speakers):
             continue
-        is_voice = are_voices(analysis, speakers)
+        alike = likeness(analysis, speakers)
+        is_voice = are_voices(analysis, alike)
         stretches += [
             replace(each, speaker=each.speaker + n_before)
-            for each in turns_of(analysis, speakers)
+            for each in turns_of(analysis, alike)
             if is_voice[each.speaker]
         ]
         n_before += len(speakers)

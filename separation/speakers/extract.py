@@ -33,7 +33,6 @@ __all__ = [
     "MIN_LUFS",
     "OVERLAPS",
     "PAUSES",
-    "check_count",
     "extract_speakers",
     "file_names",
 ]
@@ -48,10 +47,12 @@ def extract_speakers(
     merge: Sequence[Sequence[str]] = (),
     names: Mapping[str, str] | None = None,
     output_format: str = "wav",
+    more_formats: Sequence[str] = (),
     pauses: str = "keep",
     loudness: float | None = None,
     denoise: bool = False,
     overlap: str = "separate",
+    tracks: bool = True,
     clips: bool = True,
     model: str | None = None,
     device: str = "cpu",
@@ -81,6 +82,8 @@ def extract_speakers(
         Other names for speakers, after merging.
     output_format : str
         See `separate`.
+    more_formats : sequence of str
+        In which each track and clip is written too; see `separate`.
     pauses : str
         `keep`, or `close`: a track is the speaker's turns, one after another.
     loudness : float, optional
@@ -92,6 +95,8 @@ def extract_speakers(
     overlap : str
         Where several speak at once: `separate`, of two voices each has less of the other (see
         `overlap.SeparatedVoices`); `both`, each has what was recorded; or `mute`, nobody.
+    tracks : bool
+        Whether there are tracks, and clips; else all that is wanted is who speaks when.
     clips : bool
         Whether there is a clip of each speaker.
     model : str, optional
@@ -115,16 +120,17 @@ def extract_speakers(
     """
     started = time.monotonic()
     path, folder = Path(input), Path(output_dir)
-    options = TrackOptions(output_format, pauses, loudness, overlap, clips)
+    names_of_formats = (output_format, *more_formats)
+    options = TrackOptions(names_of_formats, pauses, loudness, overlap, tracks, clips)
     options.check()
     count = count or SpeakerCount()
-    check_count(count)
+    count.check()
     with named_resource_errors():
         _check_output(path, folder, timeline)
         known = info or probed(path, limits, on_progress)
-        form = audio_formats.resolve(output_format, known)
+        forms = audio_formats.resolve_all(names_of_formats, known)
         # Before the long part of the work: without its weights there is nothing to wait for.
-        denoiser = _denoiser(known, device) if denoise else None
+        denoiser = _denoiser(known, device) if denoise and tracks else None
         found, finder = timeline, None
         if found is None:
             finder = diarization.tool_named(model).name
@@ -138,22 +144,11 @@ def extract_speakers(
                 on_progress=on_progress,
             )
         edited = _edited(found, known, merge, names or {})
-        check_output(path, folder, file_names(edited.speakers), kind="track")
-        making = Making(path, known, form, edited, options, denoiser, on_progress)
+        files = audio_formats.file_stems(file_names(edited.speakers), forms)
+        check_output(path, folder, files, kind="track")
+        making = Making(path, known, forms, edited, options, denoiser, on_progress)
         result = making.run(folder)
     return replace(result, model=finder, seconds=time.monotonic() - started)
-
-
-def check_count(count: SpeakerCount) -> None:
-    """Raise InvalidRequest unless there can be that many speakers."""
-    for number in (count.exact, count.minimum, count.maximum):
-        if number is not None and not 1 <= number <= MAX_SPEAKERS:
-            raise InvalidRequest(f"There may be 1 to {MAX_SPEAKERS} speakers.")
-    lowest, highest = count.minimum or 1, count.maximum or MAX_SPEAKERS
-    if lowest > highest:
-        raise InvalidRequest("The least number of speakers is greater than the greatest.")
-    if count.exact is not None and not lowest <= count.exact <= highest:
-        raise InvalidRequest("The number of speakers is outside of its own limits.")
 
 
 def file_names(speakers: Sequence[str]) -> list[str]:

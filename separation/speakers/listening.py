@@ -36,13 +36,21 @@ _CANCELLED = 0.01
 _SILENCE = 1e-10
 
 
-def mono(path: Path, on_samples: Callable[[int], None]) -> Iterator[FloatArray]:
-    """Yield all channels as one, (n,) at 16 kHz; tell the samples read so far."""
-    for block in _resampled(path, _mean, on_samples):
+def mono(
+    path: Path, on_samples: Callable[[int], None], *, guess: str | None = None
+) -> Iterator[FloatArray]:
+    """Yield all channels as one, (n,) at 16 kHz; tell the samples read so far.
+
+    Here and below `guess` is the kind of file that the recording is said to be, as in ``mp3``:
+    see `open_recording`. The path's suffix counts when it is left out.
+    """
+    for block in _resampled(path, _mean, on_samples, guess):
         yield block[0]
 
 
-def side(path: Path, number: int, on_samples: Callable[[int], None]) -> Iterator[FloatArray]:
+def side(
+    path: Path, number: int, on_samples: Callable[[int], None], *, guess: str | None = None
+) -> Iterator[FloatArray]:
     """Yield one of two channels, (n,) at 16 kHz, without what leaks over from the other one.
 
     Tells the samples read so far.
@@ -51,7 +59,7 @@ def side(path: Path, number: int, on_samples: Callable[[int], None]) -> Iterator
     window, hop = spectra.window, spectra.hop
     held = np.zeros((2, window), np.float32)  # what comes out next, and a window on both sides
     n_left = 0
-    for block in _resampled(path, lambda block: block, on_samples):
+    for block in _resampled(path, lambda block: block, on_samples, guess):
         held = np.concatenate([held, block], axis=1)
         n_left += block.shape[1]
         n_ready = (held.shape[1] - 2 * window) // hop * hop
@@ -64,14 +72,16 @@ def side(path: Path, number: int, on_samples: Callable[[int], None]) -> Iterator
     yield _without_leaks(held, number, spectra)[:n_left]
 
 
-def sides(path: Path, on_samples: Callable[[int], None]) -> BoolArray | None:
+def sides(
+    path: Path, on_samples: Callable[[int], None], *, guess: str | None = None
+) -> BoolArray | None:
     """Look whether a recording of two channels has other speakers on each side.
 
     Returns
     -------
     (2, tenths of a second) bool, where each side is spoken into; or None if it is not so
     """
-    levels = _levels(path, on_samples)  # (2, n)
+    levels = _levels(path, on_samples, guess)  # (2, n)
     if levels.shape[1] == 0:
         return None
     louder = levels.max(axis=0)
@@ -104,11 +114,14 @@ def _without_leaks(samples: FloatArray, number: int, spectra: Spectra) -> FloatA
 
 
 def _resampled(
-    path: Path, choose: Callable[[FloatArray], FloatArray], on_samples: Callable[[int], None]
+    path: Path,
+    choose: Callable[[FloatArray], FloatArray],
+    on_samples: Callable[[int], None],
+    guess: str | None,
 ) -> Iterator[FloatArray]:
     """Yield what is chosen of each block's channels, (channels, n) at 16 kHz."""
     resampler: Resampler | None = None
-    with AudioReader(path) as reader:
+    with AudioReader(path, guess=guess) as reader:
         rate, n_samples = reader.format.sample_rate, 0
         for block in _gathered(reader, rate):
             chosen = choose(block)
@@ -120,9 +133,9 @@ def _resampled(
             yield resampler.finish()
 
 
-def _levels(path: Path, on_samples: Callable[[int], None]) -> FloatArray:
+def _levels(path: Path, on_samples: Callable[[int], None], guess: str | None) -> FloatArray:
     """Return (2, tenths of a second) levels in dB; the last, incomplete one is left out."""
-    with AudioReader(path) as reader:
+    with AudioReader(path, guess=guess) as reader:
         rate = reader.format.sample_rate
         tenth = rate // 10
         powers, rest = [], np.zeros((2, 0), np.float32)

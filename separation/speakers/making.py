@@ -40,15 +40,16 @@ _CEILING_DB = -1.0
 class TrackOptions:
     """How tracks are made; for each see `extract_speakers`."""
 
-    output_format: str
+    output_formats: tuple[str, ...]
     pauses: str
     loudness: float | None
     overlap: str
+    tracks: bool
     clips: bool
 
     def check(self) -> None:
         """Raise UnsupportedFormat or InvalidRequest unless there is all of that."""
-        audio_formats.check_name(self.output_format)
+        audio_formats.check_names(self.output_formats)
         if self.pauses not in PAUSES:
             raise InvalidRequest(f"Pauses are one of {', '.join(PAUSES)}, not '{self.pauses}'.")
         if self.overlap not in OVERLAPS:
@@ -68,8 +69,8 @@ class Making:
         The recording.
     info : AudioInfo
         What probing it said.
-    form : OutputFormat
-        Of tracks and clips.
+    forms : mapping of str to OutputFormat
+        Of tracks and clips, by the names that were asked for; the first one is the usual one.
     timeline : Timeline
         Within the recording.
     options : TrackOptions
@@ -83,7 +84,7 @@ class Making:
         self,
         path: Path,
         info: AudioInfo,
-        form: OutputFormat,
+        forms: Mapping[str, OutputFormat],
         timeline: Timeline,
         options: TrackOptions,
         denoiser: Denoising | None,
@@ -91,7 +92,7 @@ class Making:
     ) -> None:
         self._path = path
         self._info = info
-        self._form = form
+        self._forms = forms
         self._timeline = timeline
         self._options = options
         self._denoiser = denoiser
@@ -106,9 +107,11 @@ class Making:
     def run(self, folder: Path) -> SpeakersResult:
         """Make all files; `model` and `seconds` of the result are for the caller to fill in."""
         tags = read_tags(self._path, self._info.container)
-        with TrackFiles(folder, self._form, self._info, tags) as files:
-            with self._source(folder) as source:
-                levels = self._write(source, files)
+        levels: dict[str, Levels] = {}
+        with TrackFiles(folder, self._forms, self._info, tags) as files:
+            if self._options.tracks:
+                with self._source(folder) as source:
+                    levels = self._write(source, files)
             rows = statistics(self._timeline, levels)
             texts = {}
             for name, form in formats.FORMATS.items():
@@ -116,12 +119,13 @@ class Making:
                 texts[name] = files.add_text(f"{TIMELINE}.{form.extension}", text)
             files.commit()
         clipped = files.clipped_samples
+        first, *more = self._forms
         return SpeakersResult(
             timeline=self._timeline,
             speakers=rows,
             overlaps=overlaps(self._timeline),
-            tracks={cutting.speaker: files.path(stem) for stem, cutting in self._tracks.items()},
-            clips={cutting.speaker: files.path(stem) for stem, cutting in self._clips.items()},
+            tracks=_paths(files, self._tracks, first),
+            clips=_paths(files, self._clips, first),
             files=texts,
             sample_rate=self._info.sample_rate,
             n_samples=self._info.n_samples,
@@ -129,6 +133,8 @@ class Making:
             model=None,
             seconds=0.0,
             clipped_samples={cut.speaker: clipped[stem] for stem, cut in self._tracks.items()},
+            more_tracks={form: _paths(files, self._tracks, form) for form in more},
+            more_clips={form: _paths(files, self._clips, form) for form in more},
         )
 
     @contextmanager
@@ -204,13 +210,16 @@ class Making:
 
     def _writers(self, files: TrackFiles, levels: Mapping[str, Levels]) -> dict[str, TrackWriter]:
         writers = {}
+        is_float = all(form.bits is None for form in self._forms.values())
         for stem, cutting in {**self._tracks, **self._clips}.items():
             gain_db = levels[cutting.speaker].gain_db if levels else 0.0
             writer = files.open(stem, cutting.speaker)
-            writers[stem] = TrackWriter(writer, self._form, self._info.channels, gain_db)
+            writers[stem] = TrackWriter(writer, self._info.channels, gain_db, is_float=is_float)
         return writers
 
     def _track_cuttings(self) -> dict[str, Cutting]:
+        if not self._options.tracks:
+            return {}
         gap = self._samples(_GAP_S) if self._options.pauses == "close" else None
         pieces = pieces_by_speaker(
             self._timeline,
@@ -221,7 +230,8 @@ class Making:
         return {name: Cutting(name, pieces[name], gap) for name in self._timeline.speakers}
 
     def _clip_cuttings(self) -> dict[str, Cutting]:
-        spans = clip_spans(self._timeline) if self._options.clips else {}
+        is_wanted = self._options.tracks and self._options.clips
+        spans = clip_spans(self._timeline) if is_wanted else {}
         rate, n_samples = self._info.sample_rate, self._info.n_samples
         cuttings = {}
         for name, (start, end) in spans.items():
@@ -231,3 +241,7 @@ class Making:
 
     def _samples(self, seconds: float) -> int:
         return round(seconds * self._info.sample_rate)
+
+
+def _paths(files: TrackFiles, cuttings: Mapping[str, Cutting], form: str) -> dict[str, Path]:
+    return {cutting.speaker: files.path(stem, form) for stem, cutting in cuttings.items()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
@@ -15,11 +15,13 @@ from separation.speakers.timeline import Timeline
 class SpeakersResult:
     """Who speaks when, the files made, and how.
 
-    `tracks` and `clips` map a speaker to a file, in the order in which they first speak; `files`
-    maps the name of a timeline's format to its file. `n_samples` is the recording's length, and
-    that of each track whose pauses are kept. `clipped_samples` counts, for each speaker, samples
-    of the track beyond full scale of an integer format. `model` is the catalogue's name of what
-    found the turns, None if they were given; `seconds` is the wall time that it took.
+    `tracks` and `clips` map a speaker to a file, in the order in which they first speak;
+    `more_tracks` and `more_clips` do so for each further format, by the name that it was asked
+    for. `files` maps the name of a timeline's format to its file. `n_samples` is the recording's
+    length, and that of each track whose pauses are kept. `clipped_samples` counts, for each
+    speaker, samples of the track beyond full scale of an integer format. `model` is the
+    catalogue's name of what found the turns, None if they were given; `seconds` is the wall time
+    that it took.
     """
 
     timeline: Timeline
@@ -34,6 +36,8 @@ class SpeakersResult:
     model: str | None
     seconds: float
     clipped_samples: Mapping[str, int]
+    more_tracks: Mapping[str, Mapping[str, Path]] = field(default_factory=dict)
+    more_clips: Mapping[str, Mapping[str, Path]] = field(default_factory=dict)
 
     @property
     def duration_s(self) -> float:
@@ -56,6 +60,8 @@ class SpeakersResult:
             "model": self.model,
             "seconds": self.seconds,
             "clipped_samples": dict(self.clipped_samples),
+            "more_tracks": {form: _texts(paths) for form, paths in self.more_tracks.items()},
+            "more_clips": {form: _texts(paths) for form, paths in self.more_clips.items()},
         }
 
     @classmethod
@@ -71,6 +77,10 @@ class SpeakersResult:
                     for row in values["overlaps"]
                 ),
                 **{name: _paths(values[name]) for name in ("tracks", "clips", "files")},
+                **{
+                    name: {form: _paths(texts) for form, texts in values[name].items()}
+                    for name in ("more_tracks", "more_clips")
+                },
             }
         )
 

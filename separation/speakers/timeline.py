@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -112,7 +112,7 @@ def _number(value: Any) -> float:
     return float(value)
 
 
-def _joined(turns: Any) -> tuple[Turn, ...]:
+def _joined(turns: Iterable[Turn]) -> tuple[Turn, ...]:
     """Join turns of the same speaker that touch or overlap; confidence by length."""
     by_speaker: dict[str, list[Turn]] = {}
     for turn in sorted(turns):

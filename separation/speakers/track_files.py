@@ -10,9 +10,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from separation.audio.encode import StemWriter
-from separation.audio.formats import OutputFormat
+from separation.audio.formats import OutputFormat, suffixes
 from separation.audio.info import AudioInfo
+from separation.audio.several import SeveralWriters
 from separation.audio.tags import Tags
 from separation.encoders import Writer
 from separation.output_folder import OutputFolder
@@ -60,20 +60,23 @@ class TrackFiles:
     ----------
     folder : path
         Made if missing; taken away again on failure if it was.
-    form : OutputFormat
-        Of tracks and clips.
+    forms : mapping of str to OutputFormat
+        In each of which there is every track and clip; by the names that were asked for.
     info : AudioInfo
         What probing the recording said.
     tags : Tags
         Of the recording.
     """
 
-    def __init__(self, folder: Path, form: OutputFormat, info: AudioInfo, tags: Tags) -> None:
+    def __init__(
+        self, folder: Path, forms: Mapping[str, OutputFormat], info: AudioInfo, tags: Tags
+    ) -> None:
         self._output = OutputFolder(folder)
-        self._form = form
+        self._forms = forms
+        self._suffixes = suffixes(forms)
         self._info = info
         self._tags = tags
-        self._writers: dict[str, StemWriter] = {}
+        self._writers: dict[str, SeveralWriters] = {}
         self._texts: list[_TextFile] = []
         self._is_committed = False
 
@@ -102,20 +105,14 @@ class TrackFiles:
         """How many samples of each file were beyond the format's full scale, by its stem."""
         return {stem: writer.n_clipped for stem, writer in self._writers.items()}
 
-    def path(self, stem: str) -> Path:
-        """Return the final name of a track or clip."""
-        return self._output.path / f"{stem}.{self._form.extension}"
+    def path(self, stem: str, form: str) -> Path:
+        """Return the final name of a track or clip in one of the formats."""
+        return self._output.path / (stem + self._suffixes[form])
 
     def open(self, stem: str, speaker: str) -> Writer:
         """Open a track or clip."""
-        writer = StemWriter(
-            self.path(stem),
-            self._form,
-            sample_rate=self._info.sample_rate,
-            n_channels=self._info.channels,
-            layout=self._info.layout,
-            tags=self._tags.of_stem(speaker),
-        )
+        tags = self._tags.of_stem(speaker)
+        writer = SeveralWriters(self._output.path, stem, self._forms, self._info, tags)
         self._writers[stem] = writer
         return writer
 
@@ -132,7 +129,7 @@ class TrackFiles:
             file.commit()
         self._is_committed = True
 
-    def _files(self) -> list[StemWriter | _TextFile]:
+    def _files(self) -> list[SeveralWriters | _TextFile]:
         return [*self._writers.values(), *self._texts]
 
 

@@ -7,7 +7,6 @@ from typing import Protocol
 
 import numpy as np
 
-from separation.audio.formats import OutputFormat
 from separation.encoders import Samples, Writer
 from separation.progress import OnProgress
 from separation.speakers.cutting import Cutter, Cutting, FloatArray, Item, lengths_of
@@ -50,19 +49,19 @@ class TrackWriter:
     Parameters
     ----------
     writer : Writer
-    form : OutputFormat
-        In which it writes.
     n_channels : int
     gain_db : float
+    is_float : bool
+        Whether all that it writes is float samples.
     """
 
     def __init__(
-        self, writer: Writer, form: OutputFormat, n_channels: int, gain_db: float = 0.0
+        self, writer: Writer, n_channels: int, gain_db: float = 0.0, *, is_float: bool = False
     ) -> None:
         self._writer = writer
         self._n_channels = n_channels
         self._gain = np.float32(10 ** (gain_db / 20))
-        self._is_float = form.bits is None
+        self._is_float = is_float
         self.n_written = 0
 
     def add(self, items: Sequence[Item]) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from separation.speakers.analysis import Analysis
-from separation.speakers.clustering import FloatArray, likeness
+from separation.speakers.clustering import FloatArray
 
 # The segmentation takes a bass guitar, a short tone or noise in the rhythm of syllables for speech.
 # The embedding network was taught on voices only, and answers to anything else with little: a mean
@@ -15,14 +15,14 @@ from separation.speakers.clustering import FloatArray, likeness
 _LEAST_LENGTH = 1.5
 
 
-def are_voices(analysis: Analysis, speakers: FloatArray) -> npt.NDArray[np.bool_]:
-    """Say of each of (speakers, 256) whether it is somebody's voice."""
+def are_voices(analysis: Analysis, alike: FloatArray) -> npt.NDArray[np.bool_]:
+    """Say of each speaker whether it is somebody's voice, by (pieces, speakers) of likeness."""
     pieces = analysis.pieces
     lengths = np.linalg.norm(pieces.embedding.astype(np.float32), axis=1)
     is_known = np.isfinite(lengths)
-    whose = np.argmax(likeness(analysis, speakers), axis=1)
+    whose = np.argmax(alike, axis=1)
     totals, weights = (
-        np.bincount(whose[is_known], values[is_known], len(speakers))
+        np.bincount(whose[is_known], values[is_known], alike.shape[1])
         for values in (lengths * pieces.spoken_s, pieces.spoken_s)
     )
     # Of whom there is no piece, nothing is known.

@@ -75,6 +75,17 @@ def write_media(
     return path
 
 
+def write_headerless(path: Path) -> Path:
+    """Write a short ADTS recording of two channels, at 32 kHz, that FFmpeg takes for video.
+
+    Only a claim, `aac`, tells what it is; the path's suffix is one.
+    """
+    named = path.with_name("headerless.aac")
+    loud = noise(100, 2, level=0.9)
+    write_media(named, loud, 32000, codec="aac", container="adts", sample_format="fltp")
+    return named.rename(path)
+
+
 def add_itunes_length(path: Path, *, priming: int, padding: int, n_samples: int) -> Path:
     """Put the tag of iTunes that says what is sound into an MP4 file without an edit list."""
     numbers = [f"{0:08X}", f"{priming:08X}", f"{padding:08X}", f"{n_samples:016X}"] + 8 * ["0" * 8]

@@ -9,13 +9,14 @@ import pytest
 import soundfile
 import soxr  # type: ignore[import-untyped]
 
-from separation import cli
-from separation.errors import NoSpeech, SeparationCancelled, UnknownModel
+from separation import cli, probe
+from separation.errors import InvalidRequest, NoSpeech, SeparationCancelled, UnknownModel
 from separation.speakers import Timeline, diarization
 from separation.speakers.analysis import analyse
 from separation.speakers.assembly import timeline_of, turns_of
-from separation.speakers.clustering import find_speakers
+from separation.speakers.clustering import find_speakers, likeness
 from separation.speakers.diarization import SpeakerCount, diarize
+from tests.separation.media import write_headerless
 from tests.separation.spoken import RATE, THREE, TWELVE, error_rate, overlap_s, reference
 
 DEMO = Path(__file__).resolve().parent.parent.parent / "demo" / "stems"
@@ -75,7 +76,7 @@ def diarized(tmp_path):
 def counted(analysis, **count):
     """What is found in what was analysed when so many speakers are known."""
     speakers = find_speakers(analysis, SpeakerCount(**count))
-    return timeline_of(turns_of(analysis, speakers), analysis.duration_s)
+    return timeline_of(turns_of(analysis, likeness(analysis, speakers)), analysis.duration_s)
 
 
 def test_three_people_are_told_apart(heard, true):
@@ -280,6 +281,18 @@ def test_more_speakers_than_there_can_be(heard, count):
 def test_two_seconds_of_five_speakers(diarized, samples):
     found = diarized(samples[RATE : 3 * RATE], count=SpeakerCount(exact=5))
     assert 1 <= len(found.speakers) <= 5
+
+
+def test_a_count_that_cannot_be_is_refused(diarized, samples):
+    for count in (SpeakerCount(exact=21), SpeakerCount(minimum=3, maximum=2)):
+        with pytest.raises(InvalidRequest):
+            diarized(samples, count=count)
+
+
+def test_a_headerless_recording_without_a_suffix_is_listened_to(tmp_path):
+    path = write_headerless(tmp_path / "stored")
+    with pytest.raises(NoSpeech):
+        diarize(path, info=probe(path, guess="aac"))
 
 
 def test_a_count_reaches_the_clusters(diarized, samples):

@@ -1,6 +1,5 @@
 """Recordings cut to the sample and cleaned, in constant memory."""
 
-import shutil
 import tracemalloc
 
 import av
@@ -18,9 +17,10 @@ from separation.errors import (
     StepUnavailable,
     TooLong,
     UnknownStep,
+    UnsupportedMedia,
 )
 from separation.preparing import prepare
-from tests.separation.media import noise, write_media
+from tests.separation.media import noise, write_headerless, write_media
 from tests.separation.stepping import use_steps as use_steps
 
 N = 100_003
@@ -164,11 +164,11 @@ def test_another_recording_than_the_one_probed_is_broken(tmp_path):
 
 
 def test_a_headerless_recording_without_a_suffix(tmp_path, read):
-    path = wav(tmp_path / "in.mp3", noise(3000, 1), "mp3")
-    info = probe(path)
-    whole = read(path)
-    plain = shutil.move(path, tmp_path / "stored")
-    prepare(plain, tmp_path / "out.wav", start=5, info=info)
+    named = write_headerless(tmp_path / "in.aac")
+    whole, plain = read(named), write_headerless(tmp_path / "stored")
+    with pytest.raises(UnsupportedMedia):
+        prepare(plain, tmp_path / "out.wav")
+    prepare(plain, tmp_path / "out.wav", start=5, info=probe(named))
     np.testing.assert_array_equal(read(tmp_path / "out.wav"), whole[:, 5:])
 
 

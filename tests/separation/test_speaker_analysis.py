@@ -194,7 +194,7 @@ def test_cuts_are_of_about_one_length(seconds):
 
 
 def test_a_tape_counts_from_the_beginning():
-    tape = _Tape((), np.float32)
+    tape = _Tape(())
     tape.append(np.arange(10, dtype=np.float32))
     tape.forget(4)
     tape.append(np.arange(10, 15, dtype=np.float32))

@@ -60,7 +60,9 @@ def stretches(rows, embeddings):
 def found(analysis, plda=None, **count):
     """The timeline, and how its speakers sound."""
     speakers = find_speakers(analysis, SpeakerCount(**count), plda=plda)
-    return timeline_of(turns_of(analysis, speakers), analysis.duration_s), speakers
+    return timeline_of(
+        turns_of(analysis, clustering.likeness(analysis, speakers)), analysis.duration_s
+    ), speakers
 
 
 def likeness(speakers, voices):

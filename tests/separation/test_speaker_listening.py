@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
+from separation import probe
+from separation.errors import UnsupportedMedia
 from separation.speakers import listening
-from tests.separation.media import noise, write_media
+from tests.separation.media import noise, write_headerless, write_media
 
 RATE = 16000
 
@@ -145,6 +147,23 @@ def test_a_short_side_is_as_long_as_it_was(recorded, n_samples):
 def test_several_channels_are_heard_as_one(recorded, channels, expected):
     found = heard(listening.mono(recorded(*channels), ignore))
     assert np.abs(found - expected).max() < 1e-6
+
+
+def test_a_headerless_recording_is_what_its_owner_says_it_is(tmp_path):
+    """Stored recordings have no suffix."""
+    path = write_headerless(tmp_path / "stored")
+    n_samples = probe(path, guess="aac").n_samples
+    ways = (
+        lambda guess: heard(listening.mono(path, ignore, guess=guess)),
+        lambda guess: heard(listening.side(path, 0, ignore, guess=guess)),
+    )
+    for way in ways:
+        with pytest.raises(UnsupportedMedia):
+            way(None)
+        assert len(way("aac")) == pytest.approx(n_samples / 2, abs=1)
+    with pytest.raises(UnsupportedMedia):
+        listening.sides(path, ignore)
+    assert listening.sides(path, ignore, guess="aac") is None
 
 
 def test_it_tells_how_many_samples_were_read(recorded):

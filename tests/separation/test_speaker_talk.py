@@ -7,7 +7,7 @@ import pytest
 
 from separation.speakers.analysis import FRAME_S, STEP_S, Analysis, Stretches, first_frame
 from separation.speakers.assembly import Stretch, timeline_of, turns_of
-from separation.speakers.clustering import assign, find_speakers
+from separation.speakers.clustering import assign, find_speakers, likeness
 from separation.speakers.counting import SpeakerCount
 from separation.speakers.networks import CHUNK_FRAMES
 from separation.speakers.voices import are_voices
@@ -116,15 +116,19 @@ def test_those_who_sound_apart_are_told_apart(n, spread):
     assert speakers.shape == (n, SIZE)
     assert np.linalg.norm(speakers, axis=1) == pytest.approx(np.ones(n), abs=1e-3)
     # Each found one is one of them, and each of them is found.
-    likeness = speakers @ sounds.T
-    assert sorted(likeness.argmax(axis=1)) == list(range(n))
-    assert likeness.max(axis=1).min() > 0.85
+    cosines = speakers @ sounds.T
+    assert sorted(cosines.argmax(axis=1)) == list(range(n))
+    assert cosines.max(axis=1).min() > 0.85
+
+
+def alike(analysis):
+    return likeness(analysis, find_speakers(analysis, SpeakerCount()))
 
 
 def test_turns_are_those_of_the_talk():
     talk = Talk(in_turn(3, 15), voices(3), spread=0.5)
     analysis = talk.analysis()
-    timeline = timeline_of(turns_of(analysis, find_speakers(analysis, SpeakerCount())), 34.2)
+    timeline = timeline_of(turns_of(analysis, alike(analysis)), 34.2)
     assert [turn.speaker for turn in timeline.turns] == [f"SPEAKER_{i % 3}" for i in range(15)]
     for turn, (start_s, end_s, _) in zip(timeline.turns, talk.turns, strict=True):
         assert turn.start_s == pytest.approx(start_s, abs=0.05)
@@ -135,7 +139,7 @@ def test_turns_are_those_of_the_talk():
 def test_who_interrupts_is_heard_beside_the_other():
     turns = [(0, 4, 0), (3, 6, 1), (6.6, 9, 0), (8.4, 12, 1), (12.5, 15, 0), (15.5, 18, 1)]
     analysis = Talk(turns, voices(2)).analysis()
-    timeline = timeline_of(turns_of(analysis, find_speakers(analysis, SpeakerCount())), 18)
+    timeline = timeline_of(turns_of(analysis, alike(analysis)), 18)
     assert [(turn.speaker, round(turn.start_s), round(turn.end_s)) for turn in timeline.turns] == [
         ("SPEAKER_0", 0, 4),
         ("SPEAKER_1", 3, 6),
@@ -202,16 +206,16 @@ def test_stretches_without_an_embedding_do_no_harm():
     speakers = find_speakers(analysis, SpeakerCount())
     assert len(speakers) == 2
     assert np.isfinite(speakers).all()
-    assert {turn.speaker for turn in turns_of(analysis, speakers)} == {0, 1}
+    assert {turn.speaker for turn in turns_of(analysis, likeness(analysis, speakers))} == {0, 1}
 
 
 def test_what_the_networks_hardly_answer_to_is_no_voice():
     analysis = Talk(in_turn(2, 12), voices(2)).analysis()
     speakers = find_speakers(analysis, SpeakerCount())
-    assert are_voices(analysis, speakers).tolist() == [True, True]
+    assert are_voices(analysis, likeness(analysis, speakers)).tolist() == [True, True]
     second = analysis.pieces.embedding.astype(np.float32) @ speakers.T
     analysis.pieces.embedding[second.argmax(axis=1) == 1] *= np.float16(0.25)
-    assert are_voices(analysis, speakers).tolist() == [True, False]
+    assert are_voices(analysis, likeness(analysis, speakers)).tolist() == [True, False]
 
 
 def test_voices_heard_at_once_are_different_people():

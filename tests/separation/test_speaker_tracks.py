@@ -66,6 +66,53 @@ def test_it_works(recording, tmp_path, read):
         assert probe(path).n_samples == 6 * RATE
 
 
+def test_each_format_is_what_a_pass_of_its_own_makes(recording, tmp_path):
+    names = ("wav16", "mp3", "wav24", "flac")
+    both = extract_speakers(
+        recording,
+        tmp_path / "all",
+        timeline=TALK,
+        output_format=names[0],
+        more_formats=names[1:],
+        loudness=-20,
+    )
+    tracks = {names[0]: both.tracks, **both.more_tracks}
+    clips = {names[0]: both.clips, **both.more_clips}
+    assert [path.name for path in (*tracks["wav16"].values(), *tracks["wav24"].values())] == [
+        "speaker_0.wav", "speaker_1.wav", "speaker_0.wav24.wav", "speaker_1.wav24.wav",
+    ]  # fmt: skip
+    for name in names:
+        alone = extract_speakers(
+            recording, tmp_path / name, timeline=TALK, output_format=name, loudness=-20
+        )
+        for made, expected in ((tracks[name], alone.tracks), (clips[name], alone.clips)):
+            assert list(made) == list(expected)
+            for speaker, path in made.items():
+                assert path.read_bytes() == expected[speaker].read_bytes()
+    assert SpeakersResult.from_json(json.loads(json.dumps(both.to_json()))) == both
+
+
+def test_formats_are_asked_for_once(recording, tmp_path):
+    with pytest.raises(errors.InvalidRequest, match="'wav' is asked for twice"):
+        extract_speakers(recording, tmp_path / "out", timeline=TALK, more_formats=["mp3", "wav"])
+    assert not (tmp_path / "out").exists()
+
+
+def test_who_speaks_when_without_tracks(recording, tmp_path, monkeypatch):
+    monkeypatch.setattr(making.Making, "_source", None)  # the recording is not read again
+    result = extract_speakers(
+        recording, tmp_path / "out", timeline=TALK, tracks=False, denoise=True, loudness=-20
+    )
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "timeline.rttm", "timeline.json", "timeline.csv", "timeline.vtt", "timeline.txt",
+    }  # fmt: skip
+    assert (result.tracks, result.clips, result.clipped_samples) == ({}, {}, {})
+    assert result.timeline.turns == TALK.turns
+    assert [(row.talk_s, row.rms_db, row.lufs) for row in result.speakers] == [
+        (3.0, None, None), (2.0, None, None),
+    ]  # fmt: skip
+
+
 CODECS = [
     ("pcm_s16le", 16, "wav"),
     ("pcm_s24le", 24, "wav"),
