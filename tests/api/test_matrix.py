@@ -72,7 +72,8 @@ def ask(world: World, client: Client, route: Route, method: str) -> int:
     savepoint = transaction.savepoint()
     response = client.generic(
         method,
-        route.path({**world.ids, **world.ids_of_route.get(route.name, {})}),
+        route.path({**world.ids, **world.ids_of_route.get(route.name, {})})
+        + world.queries.get(route.name, ""),
         **world.body(route.name, method),
     )
     response.close()

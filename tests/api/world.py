@@ -20,10 +20,11 @@ from accounts.audit import OPERATOR, Actor
 from accounts.invitations import invitation_create
 from accounts.models import ApiKey, Invitation, Role, User, Workspace
 from accounts.tokens import sign_in_create
+from api.outside import OUTSIDE
 from billing.ledger import hold_release
 from jobs.importing import import_create
-from jobs.models import Ingest, Job, JobState, WebhookEndpoint, WebhookMessage
-from jobs.services import asset_delete
+from jobs.models import Asset, Ingest, Job, JobState, WebhookEndpoint, WebhookMessage
+from jobs.services import Order, asset_delete, job_create
 from jobs.storage import download_token
 from jobs.timeline_texts import timeline_token
 from jobs.webhooks import endpoint_create, endpoint_test
@@ -42,6 +43,7 @@ from tests.upload_makers import make_multipart_upload, make_upload
 
 PEOPLE = ("stranger", *Role.values)
 CALLERS = ("anonymous", *PEOPLE, "key", "read_key", "expired_key")
+APIS = tuple(f"{name}-" for name in ("native", *OUTSIDE))
 READ_SCOPES = ["assets:read", "jobs:read", "credits:read", "workspace:read"]
 
 
@@ -68,6 +70,8 @@ class World:
     ids: Mapping[str, object]
     ids_of_route: Mapping[str, Mapping[str, object]]
     bodies: Mapping[tuple[str, str], Any]
+    # What an address ends with, by route.
+    queries: Mapping[str, str]
 
     def body(self, route: str, method: str) -> dict[str, Any]:
         """Arguments for `Client.generic`: JSON, or a form where the body is bytes already."""
@@ -78,7 +82,7 @@ class World:
             return {"data": encode_multipart(BOUNDARY, body), "content_type": MULTIPART_CONTENT}
         if isinstance(body, Raw):
             return vars(body)
-        if not route.startswith("native-"):
+        if not route.startswith(APIS):
             return {"data": urlencode(body), "content_type": "application/x-www-form-urlencoded"}
         return {"data": json.dumps(body), "content_type": "application/json"}
 
@@ -195,7 +199,25 @@ def make_world(folder: Path) -> World:
         "native-upload-part": {"token": multipart.token},
         "invitation-accept": {"token": invitation_token},
     }
-    return World(workspace, people, keys, ids, ids_of_route, bodies)
+    neuralspace = make_dialect_job(workspace, asset, dialect="neuralspace")
+    bodies |= {
+        ("neuralspace-file-upload", "POST"): Form(
+            files=ContentFile(make_wav(seconds=0.1), "a.wav")
+        ),
+        ("neuralspace-voice-extract", "POST"): {"fileId": str(asset.uuid)},
+    }
+    queries = {
+        "neuralspace-file": f"?fileId={ids['asset_uuid']}",
+        "neuralspace-file-download": f"?fileId={asset.uuid}",
+        "neuralspace-voice-task": f"?taskId={neuralspace.uuid}",
+    }
+    return World(workspace, people, keys, ids, ids_of_route, bodies, queries)
+
+
+def make_dialect_job(workspace: Workspace, asset: Asset, **values: Any) -> Job:
+    """A job that waits, ordered through an outside API; `values` are those of an Order."""
+    order = Order(asset_uuid=asset.uuid, **{"stems": ["vocals"], **values})
+    return job_create(workspace=workspace, api_key=None, order=order)
 
 
 def _invitation(workspace: Workspace, owner: User, email: str) -> tuple[Invitation, str]:
