@@ -1,13 +1,9 @@
-from api.dialects import Dialect, Rendered
-from config.errors import AppError
+from api.dialects import Dialect
+from api.sunoapi.errors import render
 
-
-def render(error: AppError) -> Rendered:
-    return Rendered(error.status, {"message": error.text})
-
-
+NAME = "sunoapi"
 DIALECT = Dialect(
-    name="sunoapi",
+    name=NAME,
     title="SunoAPI",
     paths=(
         "/api/v1/vocal-removal/",
