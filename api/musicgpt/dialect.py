@@ -17,7 +17,7 @@ from config.errors import (
 )
 
 # What is wrong with no field alone.
-_WHOLE = "non_field_errors"
+NO_FIELD: Final = "non_field_errors"
 _SEND_A_KEY = "Send your API key as the header Authorization."
 
 
@@ -48,7 +48,7 @@ def _sentence(error: AppError) -> str:
     if type(error) is NotAuthenticated:
         return _SEND_A_KEY
     problems = [
-        problem if name == _WHOLE else f"{name}: {problem}"
+        problem if name == NO_FIELD else f"{name}: {problem}"
         for name, texts in error.fields.items()
         for problem in texts
     ]

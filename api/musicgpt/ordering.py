@@ -9,6 +9,7 @@ from django.core.files.uploadedfile import TemporaryUploadedFile
 
 from accounts.models import Workspace
 from accounts.principal import Principal
+from api.musicgpt.dialect import NO_FIELD
 from api.musicgpt.names import STEMS_BY_OURS, STEPS
 from config.errors import (
     AppError,
@@ -19,7 +20,7 @@ from config.errors import (
     ValidationFailed,
 )
 from jobs.catalog import stem_offers
-from jobs.models import Asset, Job
+from jobs.models import Asset, Job, Service
 from jobs.orders import order_plan
 from jobs.selectors import job_list
 from jobs.separating import format_check, steps_check
@@ -115,7 +116,9 @@ def _named(order: Order) -> Iterator[None]:
     except (ModelUnavailable, IncompatibleStems, UnknownModel) as error:
         wrong_steps = _missing_steps(order.steps)
         if wrong_steps:
-            raise _not_here("preprocessing_options", wrong_steps) from error
+            is_option = order.service == Service.SEPARATION
+            field = "preprocessing_options" if is_option else NO_FIELD
+            raise _not_here(field, wrong_steps) from error
         if not order.stems:
             raise
         missing = _missing_stems(order.stems)

@@ -12,7 +12,7 @@ from django.utils.dateparse import parse_date, parse_datetime
 from rest_framework.request import Request
 
 from accounts.models import Workspace
-from api.musicgpt.dialect import DIALECT
+from api.musicgpt.dialect import DIALECT, NO_FIELD
 from api.musicgpt.ids import task_id_of
 from api.musicgpt.names import KINDS, OTHER_TYPES, type_of
 from config.errors import NotFound, ValidationFailed
@@ -76,7 +76,7 @@ def by_id_read(request: Request) -> tuple[str, UUID]:
         raise _wrong("conversionType", f"Send one of {', '.join(KINDS)}.")
     task, conversion = (_text(request, name) for name in ("task_id", "conversion_id"))
     if bool(task) == bool(conversion):
-        raise _wrong("", "Send exactly one of task_id and conversion_id.")
+        raise _wrong(NO_FIELD, "Send exactly one of task_id and conversion_id.")
     if task:
         return type, _id("task_id", task)
     return type, task_id_of(_id("conversion_id", conversion))
@@ -174,4 +174,4 @@ def _unknown() -> NotFound:
 
 
 def _wrong(name: str, problem: str) -> ValidationFailed:
-    return ValidationFailed(fields={name or "non_field_errors": [problem]})
+    return ValidationFailed(fields={name: [problem]})

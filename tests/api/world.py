@@ -206,7 +206,20 @@ def make_world(folder: Path) -> World:
         ),
         ("neuralspace-voice-extract", "POST"): {"fileId": str(asset.uuid)},
     }
+    musicgpt = make_dialect_job(
+        workspace, asset, dialect="musicgpt", dialect_data={"conversion_type": "EXTRACTION"}
+    )
+    by_url = {"audio_url": "https://media.example.org/a.wav"}
+    # The others need tools that are not on every machine; with no recording, they are refused.
+    bodies |= {
+        ("musicgpt-extraction", "POST"): {**by_url, "stems": "vocals"},
+        ("musicgpt-denoise", "POST"): by_url,
+        ("musicgpt-file-convert", "POST"): {**by_url, "target_format": "wav"},
+        ("musicgpt-audio-cutter", "POST"): {**by_url, "start_time": 0, "end_time": 50},
+    }
+    ids_of_route["musicgpt-not-offered"] = {"conversion": "MusicAI"}
     queries = {
+        "musicgpt-by-id": f"?conversionType=EXTRACTION&task_id={musicgpt.uuid}",
         "neuralspace-file": f"?fileId={ids['asset_uuid']}",
         "neuralspace-file-download": f"?fileId={asset.uuid}",
         "neuralspace-voice-task": f"?taskId={neuralspace.uuid}",
