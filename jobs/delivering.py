@@ -380,8 +380,8 @@ def _pause_s(message: WebhookMessage, outcome: Outcome, now: datetime) -> float:
     style = style_find(message.style)
     # A schedule may have become shorter since the message was written.
     pauses_s = (style.schedule.pauses_s if style else ()) or [0]
-    pause_s = pauses_s[min(message.attempts, len(pauses_s)) - 1]
-    pause_s *= _RANDOM.uniform(1 - _JITTER, 1 + _JITTER)
+    pause = pauses_s[min(message.attempts, len(pauses_s)) - 1]
+    pause_s = pause * _RANDOM.uniform(1 - _JITTER, 1 + _JITTER)
     if outcome.status_code in {429, 503}:
         # It may ask for more patience, not for less: ten tries could be over in a minute.
         pause_s = max(pause_s, _retry_after_s(outcome.headers.get("retry-after", ""), now))

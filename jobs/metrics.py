@@ -22,6 +22,7 @@ from prometheus_client.registry import Collector
 
 from billing.limits import PARALLEL_JOBS_SQL
 from billing.selectors import reconciliation_latest, wallets_sum
+from jobs.models import Service
 from jobs.tallies import RATIO_BUCKETS, WAIT_BUCKETS_S, Key, key, tallies_get
 
 log = structlog.get_logger(__name__)
@@ -87,8 +88,13 @@ SELECT EXTRACT(EPOCH FROM STATEMENT_TIMESTAMP() - MIN(counted_until))::float8 FR
 _COUNTERS = (
     ("jobs_ended", "jobs_ended", ("state", "cause"), "Jobs that ended, by state and cause."),
     ("job_events", "job_events", ("kind", "cause"), "Starts, losses and hand-backs of jobs."),
-    ("job_run_seconds", "job_run_s", (), "Time that attempts took which succeeded."),
-    ("job_audio_seconds", "job_audio_s", (), "Audio in jobs that succeeded."),
+    (
+        "job_run_seconds",
+        "job_run_s",
+        ("service",),
+        "Time that attempts took which succeeded.",
+    ),
+    ("job_audio_seconds", "job_audio_s", ("service",), "Audio in jobs that succeeded."),
     (
         "ingests_ended",
         "ingests_ended",
@@ -112,8 +118,8 @@ _ZEROS = (
     key("job_events", kind="started", cause=""),
     key("job_events", kind="requeued", cause="worker_lost"),
     key("job_events", kind="handed_back", cause=""),
-    key("job_run_s"),
-    key("job_audio_s"),
+    *(key("job_run_s", service=service) for service in Service.values),
+    *(key("job_audio_s", service=service) for service in Service.values),
     key("webhook_messages_ended", state="delivered"),
     key("webhook_messages_ended", state="failed"),
 )
@@ -207,9 +213,10 @@ def _counts(tallies: dict[Key, float]) -> Iterator[Metric]:
     for queue in ("preview", "normal"):
         _histogram(wait, "job_wait", WAIT_BUCKETS_S, {"queue": queue}, tallies)
     ratio = HistogramMetricFamily(
-        f"{_PREFIX}job_run_ratio", "Seconds of work for each second of audio.", labels=[]
+        f"{_PREFIX}job_run_ratio", "Seconds of work for each second of audio.", labels=["service"]
     )
-    _histogram(ratio, "job_run_ratio", RATIO_BUCKETS, {}, tallies)
+    for service in Service.values:
+        _histogram(ratio, "job_run_ratio", RATIO_BUCKETS, {"service": service}, tallies)
     yield from (wait, ratio)
 
 

@@ -30,6 +30,9 @@ Counts: TypeAlias = defaultdict[Key, float]
 WAIT_BUCKETS_S = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600, 14400)
 RATIO_BUCKETS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10)
 
+# The sums from which jobs/eta.py estimates: runs, their audio and work, and products of these.
+FIT = "job_fit"
+
 _BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
 # Rows that one transaction of the roll-up adds up.
 _AT_ONCE = 5_000
@@ -40,10 +43,11 @@ _JOB_EVENTS = """
 SELECT e.kind, e.detail, e.attempt, j.is_preview,
   EXTRACT(EPOCH FROM e.created_at - j.queued_at)::float8,
   EXTRACT(EPOCH FROM e.created_at - s.created_at)::float8,
-  a.n_samples::float8 / NULLIF(a.sample_rate, 0)
+  COALESCE(j.range_end - j.range_start, a.n_samples)::float8 / NULLIF(a.sample_rate, 0),
+  j.service, jsonb_array_length(j.stems), j.source_job_id IS NULL
 FROM jobs_jobevent e
 JOIN jobs_job j ON j.id = e.job_id
-JOIN jobs_asset a ON a.id = j.asset_id
+LEFT JOIN jobs_asset a ON a.id = j.asset_id
 LEFT JOIN LATERAL (
   SELECT created_at FROM jobs_jobevent s
   WHERE e.kind = 'succeeded' AND s.job_id = e.job_id AND s.attempt = e.attempt
@@ -160,7 +164,7 @@ def _batch_end(source: _Source, start: datetime, settled: datetime) -> tuple[dat
 
 def _count_job_events(rows: Iterable[tuple[Any, ...]]) -> Counts:
     counted: Counts = defaultdict(float)
-    for kind, detail, attempt, is_preview, since_queued_s, since_started_s, audio_s in rows:
+    for kind, detail, attempt, is_preview, since_queued_s, *run in rows:
         queue = "preview" if is_preview else "normal"
         if kind in ("succeeded", "failed", "cancelled"):
             cause = _label(detail) if kind == "failed" else ""
@@ -170,11 +174,39 @@ def _count_job_events(rows: Iterable[tuple[Any, ...]]) -> Counts:
             counted[key("job_events", kind=_label(kind), cause=cause)] += 1
         if kind == "started" and attempt == 1:
             _observe(counted, "job_wait", WAIT_BUCKETS_S, since_queued_s, {"queue": queue})
-        if kind == "succeeded" and since_started_s is not None and audio_s:
-            _observe(counted, "job_run_ratio", RATIO_BUCKETS, since_started_s / audio_s, {})
-            counted[key("job_run_s")] += max(0.0, since_started_s)
-            counted[key("job_audio_s")] += audio_s
+        if kind == "succeeded":
+            _count_run(counted, attempt, *run)
     return counted
+
+
+def _count_run(
+    counted: Counts,
+    attempt: int,
+    since_started_s: float | None,
+    audio_s: float | None,
+    service: str,
+    n_stems: int,
+    is_whole: bool,
+) -> None:
+    if since_started_s is None or not audio_s:
+        return
+    run_s = max(0.0, since_started_s)
+    labels = {"service": service}
+    _observe(counted, "job_run_ratio", RATIO_BUCKETS, run_s / audio_s, labels)
+    counted[key("job_run_s", **labels)] += run_s
+    counted[key("job_audio_s", **labels)] += audio_s
+    # Later attempts may go on where an earlier one was lost, and merges have their turns already:
+    # neither says how long such a job takes.
+    if attempt == 1 and is_whole:
+        labels["stems"] = fit_label(n_stems)
+        squares = {"xx": audio_s**2, "xy": audio_s * run_s}
+        for term, value in {"n": 1, "x": audio_s, "y": run_s, **squares}.items():
+            counted[key(FIT, **labels, term=term)] += value
+
+
+def fit_label(n_stems: int) -> str:
+    """Jobs of about as many stems as take about as long: "0", "1", "2", "4", "more"."""
+    return "more" if n_stems > 4 else str(n_stems if n_stems < 3 else 4)
 
 
 def _count_ingests(rows: Iterable[tuple[Any, ...]]) -> Counts:

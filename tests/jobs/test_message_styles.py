@@ -263,7 +263,7 @@ def test_each_api_knows_its_own_endpoints_only(
     assert (endpoint.style, endpoint.events) == ("toy", ["dead"])
     assert list(endpoint_list(workspace=alice, style="toy")) == [endpoint]
     assert list(endpoint_list(workspace=alice)) == []
-    mine = {"workspace": alice, "endpoint_uuid": endpoint.uuid}
+    mine: dict[str, Any] = {"workspace": alice, "endpoint_uuid": endpoint.uuid}
     for call in (
         lambda: endpoint_get_for_workspace(**mine),
         lambda: endpoint_test(**mine),

@@ -49,11 +49,62 @@ def test_a_job_that_was_lost_and_succeeded(job: Job):
         key("job_wait_bucket", queue="normal", le="0.5"): 1,
         key("job_wait_sum", queue="normal"): 0.3,
         # 3 s of the attempt that succeeded, for 2 s of audio.
-        key("job_run_ratio_bucket", le="1.5"): 1,
-        key("job_run_ratio_sum"): 1.5,
-        key("job_run_s"): 3,
-        key("job_audio_s"): 2,
+        key("job_run_ratio_bucket", service="separation", le="1.5"): 1,
+        key("job_run_ratio_sum", service="separation"): 1.5,
+        key("job_run_s", service="separation"): 3,
+        key("job_audio_s", service="separation"): 2,
     }
+
+
+@pytest.mark.django_db
+def test_runs_are_summed_up_for_estimates_by_service_and_stems(job: Job):
+    Job.objects.filter(pk=job.pk).update(stems=["vocals", "drums", "bass", "other"])
+    happen(job, "started", 0)
+    happen(job, "succeeded", 3)
+    # Half of the recording.
+    Job.objects.filter(pk=job.pk).update(
+        state="succeeded", range_start=0, range_end=job.recording.sample_rate
+    )
+    tallies_roll_up()
+
+    def term(name: str) -> float:
+        return tallies_get()[key("job_fit", service="separation", stems="4", term=name)]
+
+    assert [term(name) for name in ("n", "x", "y", "xx", "xy")] == [1, 1, 3, 1, 3]
+
+
+@pytest.mark.django_db
+def test_what_did_less_than_the_whole_work_is_no_measure(job: Job):
+    """A merge, and an attempt that went on where another was lost."""
+    happen(job, "started", 0)
+    happen(job, "requeued", 1, detail="worker_lost")
+    happen(job, "started", 2, attempt=2)
+    happen(job, "succeeded", 3, attempt=2)
+    merge = Job.objects.create(
+        workspace=job.workspace,
+        asset=job.asset,
+        service="speaker_extraction",
+        stems=[],
+        source_job=job,
+        price_mcr=0,
+    )
+    happen(merge, "started", 0)
+    happen(merge, "succeeded", 1)
+    tallies_roll_up()
+    names = [name for name, _ in tallies_get()]
+    assert "job_fit" not in names
+    assert names.count("job_run_s") == 2
+
+
+@pytest.mark.django_db
+def test_a_job_that_ended_without_a_recording_counts(alice: Any, job: Job):
+    ingest = Ingest.objects.create(
+        workspace=alice, kind="url", state="failed", expires_at=EARLIER, finished_at=EARLIER
+    )
+    Job.objects.filter(pk=job.pk).update(asset=None, ingest=ingest, state="failed")
+    happen(job, "failed", 1, attempt=0, detail="too_large")
+    tallies_roll_up()
+    assert tallies_get()[key("jobs_ended", state="failed", cause="too_large")] == 1
 
 
 @pytest.mark.django_db
