@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from stemwright import Client, Retries
 from jobs.ingesting import run_next_ingest
 from jobs.runner import run_next_job
 from tests.clients.proxy import Proxy
+from tests.fakes.engine import separate_here
 from tests.makers import make_key, make_wav
 
 _LOOK_EVERY_S = 0.02
@@ -66,7 +68,21 @@ def through(proxy: Proxy, key: str, pauses: list[float]) -> Iterator[Client]:
 
 @pytest.fixture
 def worker(live_server: Any, fake_separation: Any, fake_diarization: Any) -> Iterator[None]:
-    """Does what waits, by the real code, as long as the test lasts."""
+    """Does what waits, by the real code but for the engine, as long as the test lasts."""
+    with working():
+        yield
+
+
+@pytest.fixture
+def real_worker(live_server: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """With the real engine, in this process."""
+    monkeypatch.setattr("jobs.work.separation.engine_separate", separate_here)
+    with working():
+        yield
+
+
+@contextmanager
+def working() -> Iterator[None]:
     stop = threading.Event()
 
     def work() -> None:
@@ -79,9 +95,11 @@ def worker(live_server: Any, fake_separation: Any, fake_diarization: Any) -> Ite
 
     thread = threading.Thread(target=work)
     thread.start()
-    yield
-    stop.set()
-    thread.join()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
 
 
 @pytest.fixture
