@@ -28,6 +28,16 @@ def invitation_mail_send(*, invitation: Invitation, token: str) -> None:
     _send("invitation", context, to=[invitation.email])
 
 
+def registration_mail_send(*, email: str, code: str) -> None:
+    _send("registration", {"code": code}, to=[email])
+
+
+def registration_needless_mail_send(*, email: str, code: str) -> None:
+    """To somebody who has an account, instead of the code. Who asked is not told."""
+    context = {"url": site_url(reverse("account_login"))}
+    _send("registration_needless", context, to=[email])
+
+
 def webhook_disabled_mail_send(*, workspace: Workspace, url: str, reason: str) -> None:
     """To those who can do something about it; a workspace without people gets none."""
     members = workspace.memberships.filter(role__in=[Role.OWNER, Role.ADMIN], user__is_active=True)

@@ -51,6 +51,7 @@ class Tokens:
     refresh_token: str
     expires_in: int
     workspace: Workspace
+    user: User
 
 
 def sign_in_create(*, user: User, workspace: Workspace, user_agent: str, ip: str | None) -> Tokens:
@@ -229,7 +230,7 @@ def _tokens_for(sign_in: SignIn) -> Tokens:
     refresh_token = REFRESH_PREFIX + secrets.token_urlsafe(32)
     RefreshToken.objects.create(sign_in=sign_in, token_hash=_hash(refresh_token))
     access_token, lifetime_s = _encode(sign_in)
-    return Tokens(access_token, refresh_token, lifetime_s, sign_in.workspace)
+    return Tokens(access_token, refresh_token, lifetime_s, sign_in.workspace, sign_in.user)
 
 
 def _hash(refresh_token: str) -> bytes:

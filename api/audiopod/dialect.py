@@ -1,13 +1,10 @@
-from api.dialects import Dialect, Rendered
-from config.errors import AppError
+from api.audiopod.errors import AudiopodErrorSerializer, render
+from api.dialects import Dialect
 
-
-def render(error: AppError) -> Rendered:
-    return Rendered(error.status, {"message": error.text})
-
+NAME = "audiopod"
 
 DIALECT = Dialect(
-    name="audiopod",
+    name=NAME,
     title="AudioPod",
     paths=(
         "/api/v1/speaker/",
@@ -21,4 +18,5 @@ DIALECT = Dialect(
         "/api/v1/api-keys",
     ),
     render=render,
+    error=AudiopodErrorSerializer,
 )

@@ -1,0 +1,97 @@
+"""Jobs by their numbers. A retried job keeps its number: that of the first of its chain.
+
+Only jobs that were ordered through this dialect are found.
+"""
+
+from collections.abc import Sequence
+
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
+from django.db.models.functions import Coalesce
+
+from accounts.models import ApiKey, Workspace
+from api.audiopod.dialect import NAME
+from api.audiopod.errors import JobNotFound
+from config.errors import WrongState
+from jobs.models import Job, JobState
+from jobs.selectors import job_list
+from jobs.services import job_cancel, job_delete, job_retry
+
+# Of a bigint: a larger number is nobody's.
+_LARGEST = 2**63 - 1
+_AT_WORK = (JobState.WAITING, JobState.QUEUED, JobState.RUNNING)
+_CANCELLABLE = (JobState.WAITING, JobState.QUEUED)
+# What they call states; a cancelled job failed, as far as their clients can know.
+STATUSES = {
+    "PENDING": (JobState.WAITING, JobState.QUEUED),
+    "PROCESSING": (JobState.RUNNING,),
+    "COMPLETED": (JobState.SUCCEEDED,),
+    "FAILED": (JobState.FAILED, JobState.CANCELLED),
+}
+
+
+def job_number(job: Job) -> int:
+    return job.retry_of_id or job.pk
+
+
+def job_status(job: Job) -> str:
+    status = next(name for name, states in STATUSES.items() if job.state in states)
+    # Of a retry they say that it is being processed as soon as it was asked for.
+    return "PROCESSING" if status == "PENDING" and job.retry_of_id else status
+
+
+def chains_list(*, workspace: Workspace, services: Sequence[str]) -> QuerySet[Job]:
+    """The latest job of each chain, newest first."""
+    later = Job.objects.annotate(first=Coalesce("retry_of_id", F("pk"))).filter(
+        first=OuterRef("first"), pk__gt=OuterRef("pk"), deleted_at=None
+    )
+    return (
+        _jobs(workspace, services)
+        .annotate(first=Coalesce("retry_of_id", F("pk")))
+        .filter(~Exists(later))
+    )
+
+
+def job_get(*, workspace: Workspace, number: int, services: Sequence[str]) -> Job:
+    """The latest of a chain."""
+    return _chain(workspace, number, services)[0]
+
+
+def chain_retry(
+    *, workspace: Workspace, api_key: ApiKey | None, number: int, services: Sequence[str]
+) -> Job:
+    """Do it anew. One that is being done anew already is left to it: nothing is charged twice."""
+    job = job_get(workspace=workspace, number=number, services=services)
+    if not (job.retry_of_id and job.state in _AT_WORK):
+        job_retry(workspace=workspace, api_key=api_key, job_uuid=job.uuid)
+    return job_get(workspace=workspace, number=number, services=services)
+
+
+def chain_delete(*, workspace: Workspace, number: int, services: Sequence[str]) -> None:
+    """Delete what ended, and end what has not begun; a running job is told to stop."""
+    jobs = _chain(workspace, number, services)
+    for job in jobs:
+        if job.state in _AT_WORK:
+            job = job_cancel(workspace=workspace, job_uuid=job.uuid)
+        if job.state in _AT_WORK:
+            raise WrongState("The job is being stopped; delete it once it has ended.")
+        job_delete(workspace=workspace, job_uuid=job.uuid)
+
+
+def _chain(workspace: Workspace, number: int, services: Sequence[str]) -> list[Job]:
+    """Newest first; at least one."""
+    if number > _LARGEST:
+        raise JobNotFound
+    jobs = _jobs(workspace, services).filter(Q(pk=number, retry_of=None) | Q(retry_of_id=number))
+    found = list(jobs)
+    if not found:
+        raise JobNotFound
+    return found
+
+
+def _jobs(workspace: Workspace, services: Sequence[str]) -> QuerySet[Job]:
+    return (
+        job_list(workspace=workspace)
+        .filter(dialect=NAME)
+        .filter(service__in=services)
+        .select_related("retry_of", "timeline", "ingest")
+    )
