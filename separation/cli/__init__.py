@@ -7,7 +7,7 @@ import signal
 from collections.abc import Callable, Sequence
 
 from separation import host
-from separation.cli import enhance, models, separate, speakers
+from separation.cli import enhance, models, music, separate, speakers
 from separation.cli.terminal import echo
 from separation.errors import SeparationError
 
@@ -42,6 +42,10 @@ def _parser() -> argparse.ArgumentParser:
         commands.add_parser("speakers", help="who speaks when, and a track for each")
     )
     enhance.add_arguments(commands.add_parser("enhance", help="clean a recording of speech"))
+    music.add_analyse_arguments(commands.add_parser("analyse", help="tempo and key of music"))
+    music.add_transcribe_arguments(
+        commands.add_parser("transcribe", help="the notes of music, as a MIDI file")
+    )
     models.add_catalog_arguments(commands.add_parser("catalog", help="list stems and models"))
     models.add_models_arguments(commands.add_parser("models", help="manage weights"))
     # Without a line of help: it is for programs.

@@ -8,7 +8,7 @@ from separation.weights.cache import (
     installed_path,
     is_installed,
 )
-from separation.weights.graphs import load_graphs
+from separation.weights.graphs import load_arrays, load_graphs
 from separation.weights.install import install, load_state, source_files
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "install_lock",
     "installed_path",
     "is_installed",
+    "load_arrays",
     "load_graphs",
     "load_state",
     "source_files",

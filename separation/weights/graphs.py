@@ -1,7 +1,7 @@
 """ONNX graphs as installed weights: each file is kept whole, as a tensor of bytes.
 
 A catalogue entry names this module as its converter; `load_graphs` gives the files back, verified.
-It needs no PyTorch.
+Neither that nor `load_arrays`, for weights that are arrays, needs PyTorch.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from separation.errors import ModelUnavailable
 from separation.weights.cache import checksum_path, find_installed, verify
@@ -37,7 +38,13 @@ def are_kept(package: Package) -> bool:
 
 
 def load_graphs(package: Package) -> Mapping[str, bytes]:
-    """Read the installed files, verified by their checksum.
+    """Read the installed files; see `load_arrays`."""
+    arrays = load_arrays(package)
+    return {name: np.asarray(data, np.uint8).tobytes() for name, data in arrays.items()}
+
+
+def load_arrays(package: Package) -> dict[str, npt.NDArray[np.float32]]:
+    """Read the installed weights without PyTorch, verified by their checksum.
 
     Raises
     ------
@@ -52,4 +59,4 @@ def load_graphs(package: Package) -> Mapping[str, bytes]:
     if path is None:
         raise ModelUnavailable(f"The weights of '{package.name}' are not installed.")
     verify(path, path.name, checksum_path(path).read_text().split()[0])
-    return {name: np.asarray(data, np.uint8).tobytes() for name, data in load_file(path).items()}
+    return load_file(path)
