@@ -17,14 +17,24 @@ from typing import Any
 
 from jobs.resident import EngineLost, Event, Events, Resident
 from separation import AudioInfo, OnProgress, SeparationResult
+from separation.converting import ConversionResult
 from separation.errors import OutOfMemory
-from separation.host import UnexpectedError, error_of, result_of, speakers_result_of
+from separation.host import (
+    UnexpectedError,
+    conversion_result_of,
+    error_of,
+    prepared_info_of,
+    result_of,
+    speakers_result_of,
+)
 from separation.speakers.result import SpeakersResult
 
 __all__ = [
     "EngineLost",
     "EngineProcess",
+    "engine_convert",
     "engine_is_winding_up",
+    "engine_prepare",
     "engine_separate",
     "engine_speakers",
 ]
@@ -45,6 +55,31 @@ def engine_separate(**call: Any) -> SeparationResult:
 def engine_speakers(**call: Any) -> SpeakersResult:
     """As `separation.speakers.extract_speakers`, in the resident process; see `_call`."""
     return speakers_result_of(_call("speakers", **call))
+
+
+def engine_convert(**call: Any) -> ConversionResult:
+    """As `separation.converting.convert`, in the resident process; see `_call`."""
+    return conversion_result_of(_call("convert", **call))
+
+
+def engine_prepare(
+    *,
+    recording: Path,
+    output: Path,
+    info: AudioInfo,
+    watch: Callable[[], None],
+    on_progress: OnProgress,
+    **options: Any,
+) -> AudioInfo:
+    """As `separation.preparing.prepare`, in the resident process; see `_call`."""
+    arguments = {
+        "input": str(recording.resolve()),
+        "output": str(output.resolve()),
+        "info": asdict(info),
+        **options,
+    }
+    ending = _resident.run("prepare", arguments, watch=watch, on_progress=on_progress)
+    return prepared_info_of(ending)
 
 
 def _call(

@@ -16,12 +16,11 @@ from separation import errors as engine_errors
 from separation.audio import formats
 from separation.audio.container import HEADERLESS
 from separation.catalog import Tool
+from separation.enhance.steps import check_steps, tool_of
 
 # The task of the tools that find out who speaks when.
 DIARIZATION = "diarization"
 _DENOISING = "denoise"
-# What can be done to a recording before it is taken apart, each by a tool of the catalogue.
-STEPS = ("denoise", "deecho", "dereverb")
 
 _TRANSLATED: dict[type[engine_errors.SeparationError], type[errors.AppError]] = {
     engine_errors.EmptyFile: errors.EmptyFile,
@@ -92,7 +91,7 @@ def speakers_plan(*, model: str | None, is_denoised: bool) -> str:
 
 def enhancement_plan(steps: Sequence[str]) -> str:
     """As `separation_plan`, for what cleans a recording; returns the names of what does it."""
-    return "+".join(tool_plan(task=step, model=None) for step in steps)[:64]
+    return "+".join(_step_tool(step) for step in steps)[:64]
 
 
 def tool_plan(*, task: str, model: str | None) -> str:
@@ -103,15 +102,22 @@ def tool_plan(*, task: str, model: str | None) -> str:
 
 def steps_check(steps: Sequence[str]) -> None:
     """Refuse steps of pre-processing that nobody knows, or that nothing here can do."""
-    unknown = [step for step in steps if step not in STEPS]
-    if unknown:
-        names = ", ".join(STEPS)
-        problem = f"There is no step '{unknown[0]}'; there are {names}."
-        raise errors.ValidationFailed(fields={"steps": [problem]})
-    if len(set(steps)) < len(steps):
-        raise errors.ValidationFailed(fields={"steps": ["Name each step once."]})
+    try:
+        check_steps(steps)
+    except engine_errors.PlanError as error:
+        raise errors.ValidationFailed(fields={"steps": [error.message]}) from error
     for step in steps:
-        tool_plan(task=step, model=None)
+        _step_tool(step)
+
+
+def _step_tool(step: str) -> str:
+    with translated_errors():
+        tool = tool_of(step)
+        if not catalog.availability(tool).is_installed:
+            raise engine_errors.StepUnavailable(
+                f"No tool that does the step '{step}' is installed here."
+            )
+    return tool.name
 
 
 def format_check(name: str, asset: Asset | None) -> None:
@@ -144,12 +150,13 @@ def asset_info(asset: Asset) -> AudioInfo:
     return AudioInfo(**{field.name: getattr(asset, field.name) for field in fields(AudioInfo)})
 
 
-def output_info(job: Job) -> AudioInfo:
-    """How a job writes what it makes: as the recording, in the format that was ordered."""
+def output_info(job: Job, form_name: str) -> AudioInfo:
+    """How a job writes what it makes: as the recording, in one of the formats ordered."""
     info = asset_info(job.recording)
-    form = formats.resolve(job.output_format, info)
+    form = formats.resolve(form_name, info)
     return replace(
         info,
+        n_samples=job.n_samples,
         codec=form.codec,
         container=form.container,
         bits_per_sample=form.bits,

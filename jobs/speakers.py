@@ -49,7 +49,7 @@ class Speakers:
 def speakers_get_for_workspace(*, workspace: Workspace, job_uuid: UUID) -> Speakers:
     """The speakers of a job that succeeded."""
     job = job_get_for_workspace(workspace=workspace, job_uuid=job_uuid)
-    if job.service != Service.SPEAKER_EXTRACTION:
+    if job.service not in (Service.SPEAKER_EXTRACTION, Service.SPEAKER_DIARIZATION):
         raise WrongState("This job looked for no speakers.")
     if job.state != JobState.SUCCEEDED:
         raise WrongState("The job has not succeeded; its speakers are not known.")
@@ -117,7 +117,6 @@ def speakers_merge(
             api_key=api_key,
             asset=speakers.job.recording,
             price_mcr=0,
-            service=Service.SPEAKER_EXTRACTION,
             source_job=paid,
             idempotency_key=idempotency_key,
             order_sha256=order_sha256,
@@ -165,14 +164,27 @@ def _paid_job_locked(job: Job) -> tuple[Job, int]:
 
 
 def _like(job: Job) -> dict[str, Any]:
-    """What a job of the same turns has in common with another."""
+    """What a job of the same turns has in common with another: the service, above all.
+
+    Turns that were found without tracks do not become tracks for free.
+    """
     options = SpeakerOptions.from_json(job.options).without_counts()
     return {
+        "service": Service(job.service),
         "stems": [],
         "model": job.model,
+        "samples": _samples(job),
+        "steps": job.steps,
         "output_format": job.output_format,
+        "more_formats": job.more_formats,
         "options": options.to_json(),
     }
+
+
+def _samples(job: Job) -> tuple[int, int] | None:
+    if job.range_start is None or job.range_end is None:
+        return None
+    return job.range_start, job.range_end
 
 
 def _names_merged(

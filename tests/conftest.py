@@ -119,10 +119,15 @@ def fake_separation(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
         info = options["info"]
         calls.append({"input": input, "stems": stems, **options})
         on_progress(step="separate", completed=info.n_samples // 2, total=info.n_samples)
-        paths = {stem: Path(output_dir) / f"{stem}.wav" for stem in stems}
-        for path in paths.values():
-            tone = make_tone(seconds=info.duration_s, sample_rate=info.sample_rate)
-            soundfile.write(path, tone, info.sample_rate, subtype="PCM_16")
+        tone = make_tone(seconds=info.duration_s, sample_rate=info.sample_rate)
+
+        def written(suffix: str) -> dict[str, Path]:
+            paths = {stem: Path(output_dir) / f"{stem}{suffix}" for stem in stems}
+            for path in paths.values():
+                soundfile.write(path, tone, info.sample_rate, subtype="PCM_16", format="WAV")
+            return paths
+
+        paths = written(".wav")
         on_progress(step="separate", completed=info.n_samples, total=info.n_samples)
         return separation.SeparationResult(
             stems=paths,
@@ -132,6 +137,7 @@ def fake_separation(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
             model=options["model"],
             seconds=0.0,
             clipped_samples=dict.fromkeys(stems, 0),
+            more_stems={form: written(f".{form}.wav") for form in options["more_formats"]},
         )
 
     monkeypatch.setattr(separation, "separate", separate)

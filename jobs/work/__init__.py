@@ -2,7 +2,7 @@
 
 from jobs.heartbeat import Heartbeat
 from jobs.models import Job, Service
-from jobs.work import separation, speakers
+from jobs.work import conversion, separation, speakers
 from jobs.work.outputs import Made
 
 __all__ = ["Made", "job_work"]
@@ -10,6 +10,9 @@ __all__ = ["Made", "job_work"]
 _WORK = {
     Service.SEPARATION: separation.work,
     Service.SPEAKER_EXTRACTION: speakers.work,
+    Service.SPEAKER_DIARIZATION: speakers.work,
+    Service.ENHANCEMENT: conversion.work,
+    Service.CONVERSION: conversion.work,
 }
 
 

@@ -20,9 +20,16 @@ class Made:
 
 
 def output_store(
-    job: Job, *, kind: OutputKind, label: str, filename: str, path: Path, info: AudioInfo
+    job: Job,
+    *,
+    kind: OutputKind,
+    label: str,
+    filename: str,
+    path: Path,
+    info: AudioInfo,
+    form: str,
 ) -> Asset:
-    """Store one file; `label` says which stem or speaker it is."""
+    """Store one file; `label` says which stem or speaker it is, `form` as what it was ordered."""
     key = f"jobs/{job.uuid}/{job.attempt}/{path.name}"
     storage_save(key=key, path=path)
     return Asset(
@@ -31,6 +38,7 @@ def output_store(
         job=job,
         stem=label,
         kind=kind,
+        form=form,
         filename=filename,
         storage_key=key,
         size_bytes=path.stat().st_size,

@@ -9,14 +9,12 @@ from jobs.engine import engine_separate
 from jobs.heartbeat import Heartbeat
 from jobs.models import Asset, Job, OutputKind
 from jobs.scratch import scratch_folder
-from jobs.separating import asset_info, output_info
-from jobs.storage import local_copy
+from jobs.separating import output_info
 from jobs.work.outputs import Made, output_store
+from jobs.work.preparing import recording_ready
 
 
 def work(job: Job, heartbeat: Heartbeat) -> Made:
-    asset = job.recording
-
     def watch() -> None:
         heartbeat.check()
         checkpoints.look()
@@ -26,23 +24,24 @@ def work(job: Job, heartbeat: Heartbeat) -> Made:
             checkpoints.add(completed)
             # It tells of what was done, while the work goes on.
             step = "separate"
-        heartbeat.report(min(1.0, completed / (total or asset.n_samples or 1)), step=step)
+        ready.report(min(1.0, completed / (total or job.n_samples or 1)), step=step)
 
     with (
         scratch_folder(job) as folder,
-        local_copy(key=asset.storage_key, folder=folder) as recording,
+        recording_ready(job, heartbeat, folder) as ready,
         Checkpoints(job, folder) as checkpoints,
     ):
         checkpoints.fetch(heartbeat)
         result = engine_separate(
-            recording=recording,
+            recording=ready.path,
             folder=folder,
-            info=asset_info(asset),
+            info=ready.info,
             watch=watch,
             on_progress=on_progress,
             stems=job.stems,
             model=job.model,
             output_format=job.output_format,
+            more_formats=job.more_formats,
             device=settings.SEPARATION_DEVICE,
             backend=settings.SEPARATION_BACKEND or None,
             # Jobs beside this one get their share, as they got their claims.
@@ -51,18 +50,22 @@ def work(job: Job, heartbeat: Heartbeat) -> Made:
             **checkpoints.options,
         )
         outputs = []
-        for stem, path in result.stems.items():
-            heartbeat.check()
-            outputs.append(_stem_store(job, stem=stem, path=path))
+        for form, stems in {job.output_format: result.stems, **result.more_stems}.items():
+            for stem, path in stems.items():
+                heartbeat.check()
+                outputs.append(_stem_store(job, stem=stem, form=form, path=path))
         return Made(outputs)
 
 
-def _stem_store(job: Job, *, stem: str, path: Path) -> Asset:
+def _stem_store(job: Job, *, stem: str, form: str, path: Path) -> Asset:
+    title = Path(job.recording.filename).stem[:180]
     return output_store(
         job,
         kind=OutputKind.STEM,
         label=stem,
-        filename=f"{Path(job.recording.filename).stem[:180]} ({stem}){path.suffix}",
+        form=form,
+        # What the library calls it tells formats of the same suffix apart.
+        filename=f"{title} ({stem}){path.name.removeprefix(stem)}",
         path=path,
-        info=output_info(job),
+        info=output_info(job, form),
     )

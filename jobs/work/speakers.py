@@ -11,12 +11,12 @@ import separation
 from jobs.engine import engine_speakers
 from jobs.filenames import speaker_filename
 from jobs.heartbeat import Heartbeat
-from jobs.models import Job, JobTimeline, OutputKind
+from jobs.models import Job, JobTimeline, OutputKind, Service
 from jobs.scratch import scratch_folder
-from jobs.separating import asset_info, output_info
+from jobs.separating import output_info
 from jobs.speaker_options import SpeakerOptions
-from jobs.storage import local_copy
 from jobs.work.outputs import Made, output_store
+from jobs.work.preparing import Ready, recording_ready
 from separation import AudioInfo
 from separation.speakers.result import SpeakersResult
 
@@ -31,20 +31,20 @@ def work(job: Job, heartbeat: Heartbeat) -> Made:
     options = SpeakerOptions.from_json(job.options)
     with (
         scratch_folder(job) as folder,
-        local_copy(key=job.recording.storage_key, folder=folder) as recording,
+        recording_ready(job, heartbeat, folder) as ready,
     ):
         result = engine_speakers(
-            recording=recording,
+            recording=ready.path,
             folder=folder / "speakers",
-            info=asset_info(job.recording),
+            info=ready.info,
             watch=heartbeat.check,
-            on_progress=_Progress(heartbeat, _weights(options, is_known=known is not None)),
+            on_progress=_Progress(ready, _weights(options, is_known=known is not None)),
             # There is one where turns were merged: nobody is looked for then.
             timeline=known.turns if known else None,
             **_library_options(job, options),
         )
         outputs = []
-        for kind, speaker, path in _files(result):
+        for kind, form, speaker, path in _files(job, result):
             heartbeat.check()
             is_whole = kind == OutputKind.TRACK and options.pauses == "keep"
             outputs.append(
@@ -52,9 +52,10 @@ def work(job: Job, heartbeat: Heartbeat) -> Made:
                     job,
                     kind=kind,
                     label=speaker,
+                    form=form,
                     filename=_filename(job, known, kind=kind, speaker=speaker, path=path),
                     path=path,
-                    info=_info(job, path, is_whole=is_whole),
+                    info=_info(job, form, path, is_whole=is_whole),
                 )
             )
     return Made(outputs, _timeline(result))
@@ -65,14 +66,14 @@ class _Progress:
 
     Parameters
     ----------
-    heartbeat : Heartbeat
+    ready : Ready
         Is told.
     weights : mapping of str to int
         How long each step takes, in parts of the whole.
     """
 
-    def __init__(self, heartbeat: Heartbeat, weights: Mapping[str, int]) -> None:
-        self._heartbeat = heartbeat
+    def __init__(self, ready: Ready, weights: Mapping[str, int]) -> None:
+        self._ready = ready
         self._weights = weights
         self._share = 0.0
 
@@ -83,7 +84,7 @@ class _Progress:
             within = self._weights[step] * min(1.0, completed / total) if total else 0.0
             share = (before + within) / sum(self._weights.values())
             self._share = max(self._share, share)
-        self._heartbeat.report(self._share, step=step)
+        self._ready.report(self._share, step=step)
 
 
 def _weights(options: SpeakerOptions, *, is_known: bool) -> dict[str, int]:
@@ -98,20 +99,25 @@ def _library_options(job: Job, options: SpeakerOptions) -> dict[str, Any]:
             "maximum": options.max_speakers,
         },
         "output_format": job.output_format,
+        "more_formats": job.more_formats,
         "pauses": options.pauses,
         "loudness": options.loudness,
         "denoise": options.denoise,
         "overlap": options.overlap,
+        "tracks": job.service != Service.SPEAKER_DIARIZATION,
         "clips": options.clips,
         "model": job.model,
         "device": settings.SEPARATION_DEVICE,
     }
 
 
-def _files(result: SpeakersResult) -> Iterator[tuple[OutputKind, str, Path]]:
-    for kind, paths in ((OutputKind.TRACK, result.tracks), (OutputKind.CLIP, result.clips)):
-        for speaker, path in paths.items():
-            yield kind, speaker, path
+def _files(job: Job, result: SpeakersResult) -> Iterator[tuple[OutputKind, str, str, Path]]:
+    tracks = {job.output_format: result.tracks, **result.more_tracks}
+    clips = {job.output_format: result.clips, **result.more_clips}
+    for kind, forms in ((OutputKind.TRACK, tracks), (OutputKind.CLIP, clips)):
+        for form, paths in forms.items():
+            for speaker, path in paths.items():
+                yield kind, form, speaker, path
 
 
 def _filename(
@@ -121,8 +127,8 @@ def _filename(
     return speaker_filename(job.recording.filename, title=title, kind=kind, suffix=path.suffix)
 
 
-def _info(job: Job, path: Path, *, is_whole: bool) -> AudioInfo:
-    info = output_info(job)
+def _info(job: Job, form: str, path: Path, *, is_whole: bool) -> AudioInfo:
+    info = output_info(job, form)
     if is_whole:
         return info
     # Pauses were closed, or it is a clip. We made it, so that it may be decoded right here.

@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import separation
+from separation.converting import ConversionResult, convert
+from separation.preparing import prepare
 from separation.speakers import Timeline
 from separation.speakers.diarization import SpeakerCount
 from separation.speakers.extract import extract_speakers
@@ -21,6 +23,28 @@ def separate_here(
 ) -> separation.SeparationResult:
     report = _watched(watch, on_progress)
     return separation.separate(recording, folder, on_progress=report, **options)
+
+
+def convert_here(
+    *,
+    recording: Path,
+    folder: Path,
+    watch: Callable[[], None],
+    on_progress: separation.OnProgress,
+    **options: Any,
+) -> ConversionResult:
+    return convert(recording, folder, on_progress=_watched(watch, on_progress), **options)
+
+
+def prepare_here(
+    *,
+    recording: Path,
+    output: Path,
+    watch: Callable[[], None],
+    on_progress: separation.OnProgress,
+    **options: Any,
+) -> separation.AudioInfo:
+    return prepare(recording, output, on_progress=_watched(watch, on_progress), **options)
 
 
 def speakers_here(
