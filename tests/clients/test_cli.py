@@ -78,7 +78,6 @@ def test_separate_as_json(run: Run, worker: None, song: Path, tmp_path: Path):
                 "path": str(tmp_path / "song (vocals).wav"),
             }
         ],
-        "recording": "song.wav",
     }
 
 
@@ -95,9 +94,12 @@ def test_speakers(run: Run, worker: None, song: Path, tmp_path: Path):
     names = {Path(line).name for line in ran.out.splitlines()}
     assert {"song.rttm", "song.txt", "song (SPEAKER_0).wav"} <= names
     assert (tmp_path / "song.rttm").read_text().startswith("SPEAKER ")
+    (upload,) = run("upload", song).out.split()
+    again = run("speakers", upload, "-o", tmp_path / "again", "--json")
+    assert again.json["timelines"] == {"rttm": str(tmp_path / "again" / "song.rttm")}
     refused = run("speakers", song, "--timeline", "srt", "-o", tmp_path)
     assert refused.status == 2
-    assert Job.objects.count() == 1
+    assert Job.objects.count() == 2
 
 
 def test_jobs_are_shown_and_ended(run: Run, workspace: Any, tmp_path: Path):
@@ -224,3 +226,17 @@ def read_terminal(descriptor: int) -> str:
         shown += block
     os.close(descriptor)
     return shown.decode()
+
+
+def test_an_order_by_id_is_made_once(run: Run, worker: None, song: Path, tmp_path: Path):
+    (upload,) = run("upload", song).out.split()
+    order = ("separate", upload, "--stems", "vocals", "--idempotency-key", "song 7", "--json")
+    first, second = (run(*order, "-o", tmp_path / name).json for name in "ab")
+    assert first["job"] == second["job"]
+    assert Job.objects.count() == 1
+    # What was made is taken apart further.
+    (vocals,) = [
+        one["id"] for one in run("job", "show", first["job"], "--json").json["job"]["outputs"]
+    ]
+    assert run("separate", vocals, "--stems", "vocals", "-o", tmp_path / "c").status == 0
+    assert Job.objects.count() == 2

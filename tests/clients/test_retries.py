@@ -45,6 +45,18 @@ def test_two_orders_are_two_jobs(client: Client, song: Path):
     assert Job.objects.count() == 3
 
 
+def test_an_order_that_is_given_up_can_be_made_again(
+    through: Client, proxy: Proxy, song: Path, pauses: list[float]
+):
+    asset = through.assets.upload(song)
+    proxy.will("POST", "/v1/jobs", *[LOST] * 4)
+    with pytest.raises(ServerError) as caught:
+        through.jobs.create(asset=asset.id, stems=["vocals"])
+    key = caught.value.idempotency_key
+    job = through.jobs.create(asset=asset.id, stems=["vocals"], idempotency_key=key)
+    assert [str(one.uuid) for one in Job.objects.all()] == [job.id]
+
+
 def test_it_gives_up_in_the_end(through: Client, proxy: Proxy, pauses: list[float]):
     proxy.will("GET", "/v1/credits", *[LOST] * 9)
     with pytest.raises(ServerError) as caught:

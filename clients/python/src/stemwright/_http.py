@@ -115,7 +115,12 @@ class Http:
     def charge(self, path: str, body: Any, *, idempotency_key: str | None = None) -> httpx.Response:
         """A POST that costs credits: under one key it charges once, however often it is made."""
         headers = {"Idempotency-Key": idempotency_key or str(uuid4())}
-        return self.call("POST", path, json=body, headers=headers, is_repeatable=True)
+        try:
+            return self.call("POST", path, json=body, headers=headers, is_repeatable=True)
+        except StemwrightError as error:
+            # Whoever does not know what became of the order can make it again, and pay once.
+            error.idempotency_key = headers["Idempotency-Key"]
+            raise
 
     def get(self, kind: type[Value], path: str, **params: Any) -> Value:
         return read(kind, json_of(self.call("GET", path, params=_given(params))))

@@ -36,6 +36,8 @@ class StemwrightError(Exception):
         # Tell it to whoever runs the service.
         self.request_id = request_id
         self.retry_after_s = retry_after_s
+        # Of an order: under it, the same order again is charged once.
+        self.idempotency_key: str | None = None
 
     def __str__(self) -> str:
         problems = [f"{name}: {' '.join(said)}" for name, said in self.fields.items()]

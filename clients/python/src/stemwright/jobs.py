@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from email.message import Message
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import httpx
 
 from stemwright._downloads import download, safe_name
 from stemwright._files import OnProgress
@@ -150,8 +153,21 @@ class SpeakersOf:
 
     def timeline(self, job_id: str, *, format: str = "rttm") -> str:
         """Who speaks when, as `rttm`, `json`, `csv`, `vtt` or `labels`."""
+        return self._timeline(job_id, format).text
+
+    def save_timeline(self, job_id: str, folder: str | Path, *, format: str = "rttm") -> Path:
+        """The same as a file, named after the recording."""
+        answer = self._timeline(job_id, format)
+        message = Message()
+        message["Content-Disposition"] = answer.headers.get("Content-Disposition", "")
+        path = Path(folder) / safe_name(message.get_filename() or f"timeline.{format}")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(answer.content)
+        return path
+
+    def _timeline(self, job_id: str, format: str) -> httpx.Response:
         path = f"/v1/jobs/{job_id}/timeline"
-        return self._http.call("GET", path, params={"format": format}).text
+        return self._http.call("GET", path, params={"format": format})
 
 
 def _names(outputs: list[Output]) -> list[str]:

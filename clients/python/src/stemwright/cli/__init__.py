@@ -59,7 +59,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     screen = Screen(is_quiet=options.quiet)
     try:
-        with screen, Client(base_url=options.base_url) as client:
+        client = Client(base_url=options.base_url)
+    except ValueError as error:
+        screen.error(str(error))
+        return USAGE if os.environ.get(KEY_VARIABLE) else KEY
+    try:
+        with screen, client:
             command: Command = options.run
             result = command(client, options, screen)
         if options.json:
@@ -67,9 +72,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except StemwrightError as error:
         return _refused(error, options, screen)
-    except ValueError as error:
-        screen.error(str(error))
-        return KEY if not os.environ.get(KEY_VARIABLE) else USAGE
     except BrokenPipeError:
         # `stemwright jobs | head`: whoever read has had enough.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 from pathlib import Path
 from typing import Any
 
-from stemwright._downloads import safe_name
 from stemwright.cli.screen import Screen, plain
 from stemwright.client import Client
 from stemwright.models import Asset, Job, Order, Output, SpeakerOptions
 
 TIMELINES = ("rttm", "json", "csv", "vtt", "labels")
-_ENDINGS = {"labels": "txt"}
+_ID = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 
 
 def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
     ordering = argparse.ArgumentParser(add_help=False, parents=[common])
-    ordering.add_argument("source", metavar="FILE|URL", help="a recording; https://… is fetched")
+    ordering.add_argument(
+        "source",
+        metavar="FILE|URL|ID",
+        help="a recording; https://… is fetched; the id of what is there, also of an output",
+    )
     ordering.add_argument(
         "-o", "--output", metavar="DIR", default=".", help="for what is made (here)"
     )
@@ -55,7 +59,8 @@ def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
     speakers.add_argument(
         "--timeline",
         metavar="A,B",
-        default="rttm",
+        type=_timelines,
+        default=["rttm"],
         help=f"who speaks when, as {', '.join(TIMELINES)} (rttm)",
     )
     speakers.set_defaults(run=_speakers)
@@ -75,6 +80,12 @@ def words(text: str | None) -> list[str]:
     return [word.strip() for word in (text or "").split(",") if word.strip()]
 
 
+def _timelines(text: str) -> list[str]:
+    if unknown := set(words(text)) - set(TIMELINES):
+        raise argparse.ArgumentTypeError(f"there is no {', '.join(sorted(unknown))}")
+    return words(text)
+
+
 def _separate(client: Client, options: argparse.Namespace, screen: Screen) -> Any:
     order = Order(service="separation")
     if stems := words(options.stems):
@@ -83,9 +94,6 @@ def _separate(client: Client, options: argparse.Namespace, screen: Screen) -> An
 
 
 def _speakers(client: Client, options: argparse.Namespace, screen: Screen) -> Any:
-    timelines = words(options.timeline)
-    if unknown := set(timelines) - set(TIMELINES):
-        raise ValueError(f"--timeline: there is no {', '.join(sorted(unknown))}.")
     names = ["num_speakers", "min_speakers", "max_speakers"]
     names += ["pauses", "loudness", "denoise", "overlap", "clips"]
     given = {name: getattr(options, name) for name in names}
@@ -95,11 +103,8 @@ def _speakers(client: Client, options: argparse.Namespace, screen: Screen) -> An
     if options.estimate:
         return result
     result["timelines"] = {}
-    base = Path(options.output) / Path(safe_name(result["recording"])).stem
-    for name in timelines:
-        path = base.with_name(f"{base.name}.{_ENDINGS.get(name, name)}")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(client.speakers.timeline(result["job"], format=name), encoding="utf-8")
+    for name in options.timeline:
+        path = client.speakers.save_timeline(result["job"], options.output, format=name)
         result["timelines"][name] = str(path)
         if not options.json:
             print(plain(str(path)))
@@ -116,8 +121,7 @@ def _upload(client: Client, options: argparse.Namespace, screen: Screen) -> Any:
 def _ordered(
     client: Client, options: argparse.Namespace, screen: Screen, order: Order
 ) -> dict[str, Any]:
-    asset = _bring_in(client, options.source, screen)
-    order["asset"] = asset.id
+    order["asset"] = _asset_id(client, options.source, screen)
     if options.model:
         order["model"] = options.model
     if options.format:
@@ -126,8 +130,7 @@ def _ordered(
         return _estimated(client, options, order)
     job = client.jobs.create(idempotency_key=options.idempotency_key, **order)
     screen.say(f"Job {job.id} ({job.price_mcr / 1000:g} credits)")
-    result = waited(client, job.id, options, screen)
-    return {**result, "recording": asset.filename}
+    return waited(client, job.id, options, screen)
 
 
 def _estimated(client: Client, options: argparse.Namespace, order: Order) -> dict[str, Any]:
@@ -170,6 +173,12 @@ def fetched(
     ]
     charged = {"credits_charged": job.credits_charged, "charged_mcr": job.charged_mcr}
     return {"job": job.id, "status": job.status, "model": job.model, **charged, "files": files}
+
+
+def _asset_id(client: Client, source: str, screen: Screen) -> str:
+    if re.fullmatch(_ID, source) and not os.path.exists(source):
+        return source
+    return _bring_in(client, source, screen).id
 
 
 def _bring_in(client: Client, source: str, screen: Screen) -> Asset:
