@@ -8,8 +8,9 @@ from rest_framework.response import Response
 from rest_framework.serializers import Serializer
 
 from accounts.models import ApiKey
+from accounts.principal import Principal
 from accounts.rate_limits import UNLIMITED, rate_count
-from api.authentication import principal_of, rate_subject
+from api.authentication import rate_subject
 from api.dialects import DialectApi
 from api.sunoapi.dialect import DIALECT
 from api.sunoapi.errors import CallsTooFrequent, UnknownTask
@@ -38,7 +39,7 @@ class OrderApi(SunoApi):
             raise
         except TooManyRequests as error:
             raise CallsTooFrequent(headers=error.headers) from None
-        _count_for_key(request, principal_of(request).api_key)
+        _count_for_key(request)
 
 
 def answer(data: Any, *, message: str = "success") -> Response:
@@ -58,10 +59,10 @@ def _handle(exception: Exception, context: Mapping[str, Any]) -> Response:
     return DIALECT.handle(exception, context)
 
 
-def _count_for_key(request: Request, key: ApiKey | None) -> None:
-    limit = key.rate_limit_per_minute if key is not None else None
-    if limit is None or limit == UNLIMITED:
-        return
-    rate = rate_count(subject=rate_subject(request), endpoint="sunoapi-orders", limit=limit)
-    if rate.is_exceeded:
-        raise TooManyRequests(headers={"Retry-After": str(rate.reset_s)})
+def _count_for_key(request: Request) -> None:
+    """What a key may in a minute holds for all its orders together."""
+    match request.auth:
+        case Principal(api_key=ApiKey(rate_limit_per_minute=int() as limit)) if limit != UNLIMITED:
+            rate = rate_count(subject=rate_subject(request), endpoint="sunoapi-orders", limit=limit)
+            if rate.is_exceeded:
+                raise TooManyRequests(headers={"Retry-After": str(rate.reset_s)})

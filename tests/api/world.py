@@ -1,5 +1,6 @@
 """One of everything, so that each kind of caller can ask for each address of the service."""
 
+import base64
 import json
 import re
 from collections.abc import Mapping
@@ -218,7 +219,12 @@ def make_world(folder: Path) -> World:
         ("musicgpt-audio-cutter", "POST"): {**by_url, "start_time": 0, "end_time": 50},
     }
     ids_of_route["musicgpt-not-offered"] = {"conversion": "MusicAI"}
+    bodies |= _sunoapi_bodies(str(ids["asset_uuid"]))
+    sunoapi = _sunoapi_tasks(workspace, asset)
     queries = {
+        "sunoapi-vocal-removal-record": f"?taskId={sunoapi['separation']}",
+        "sunoapi-wav-record": f"?taskId={sunoapi['conversion']}",
+        "sunoapi-midi-record": f"?taskId={sunoapi['transcription']}",
         "musicgpt-by-id": f"?conversionType=EXTRACTION&task_id={musicgpt.uuid}",
         "neuralspace-file": f"?fileId={ids['asset_uuid']}",
         "neuralspace-file-download": f"?fileId={asset.uuid}",
@@ -231,6 +237,30 @@ def make_dialect_job(workspace: Workspace, asset: Asset, **values: Any) -> Job:
     """A job that waits, ordered through an outside API; `values` are those of an Order."""
     order = Order(asset_uuid=asset.uuid, **{"stems": ["vocals"], **values})
     return job_create(workspace=workspace, api_key=None, order=order)
+
+
+def _sunoapi_tasks(workspace: Workspace, asset: Asset) -> dict[str, str]:
+    """The names of tasks by service, whatever tools there are here."""
+    names = {}
+    for service in ("separation", "conversion", "transcription"):
+        job = make_dialect_job(workspace, asset, dialect="sunoapi")
+        Job.objects.filter(pk=job.pk).update(service=service)
+        names[service] = job.uuid.hex
+    return names
+
+
+def _sunoapi_bodies(asset_uuid: str) -> dict[tuple[str, str], Any]:
+    # Notes need a tool that is not on every machine; with no recording, they are refused.
+    order = {"taskId": asset_uuid, "audioId": asset_uuid, "callBackUrl": "https://a.example.org"}
+    return {
+        ("sunoapi-vocal-removal-generate", "POST"): order,
+        ("sunoapi-wav-generate", "POST"): order,
+        ("sunoapi-stream-upload", "POST"): Form(file=ContentFile(make_wav(seconds=0.1), "a.wav")),
+        ("sunoapi-url-upload", "POST"): {"fileUrl": "https://media.example.org/a.wav"},
+        ("sunoapi-base64-upload", "POST"): {
+            "base64Data": base64.b64encode(make_wav(seconds=0.1)).decode()
+        },
+    }
 
 
 def _invitation(workspace: Workspace, owner: User, email: str) -> tuple[Invitation, str]:
