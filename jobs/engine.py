@@ -23,20 +23,25 @@ from separation.host import (
     UnexpectedError,
     conversion_result_of,
     error_of,
+    music_analysis_of,
     prepared_info_of,
     result_of,
     speakers_result_of,
+    transcription_of,
 )
+from separation.music import MusicAnalysis, Transcription
 from separation.speakers.result import SpeakersResult
 
 __all__ = [
     "EngineLost",
     "EngineProcess",
+    "engine_analyse",
     "engine_convert",
     "engine_is_winding_up",
     "engine_prepare",
     "engine_separate",
     "engine_speakers",
+    "engine_transcribe",
 ]
 
 # A cancel has to be seen within a second, together with the heartbeat that brings it.
@@ -80,6 +85,30 @@ def engine_prepare(
     }
     ending = _resident.run("prepare", arguments, watch=watch, on_progress=on_progress)
     return prepared_info_of(ending)
+
+
+def engine_analyse(**call: Any) -> MusicAnalysis:
+    """As `separation.music.analyse`, in the resident process; see `_listen`."""
+    return music_analysis_of(_listen("analyse", **call))
+
+
+def engine_transcribe(*, output: Path, **call: Any) -> Transcription:
+    """As `separation.music.transcribe`, in the resident process; see `_listen`."""
+    return transcription_of(_listen("transcribe", output_path=str(output.resolve()), **call))
+
+
+def _listen(
+    command: str,
+    *,
+    recording: Path,
+    info: AudioInfo,
+    watch: Callable[[], None],
+    on_progress: OnProgress,
+    **options: Any,
+) -> Event:
+    """As `_call`, for what makes no folder of files."""
+    arguments = {"input": str(recording.resolve()), "info": asdict(info), **options}
+    return _resident.run(command, arguments, watch=watch, on_progress=on_progress)
 
 
 def _call(

@@ -8,6 +8,8 @@ Each separation runs in a thread of its own, as many at once as the parent asks 
     {"id": 1, "command": "speakers", "arguments": {...}}     as `extract_speakers` takes them
     {"id": 1, "command": "prepare", "arguments": {...}}      as `prepare` takes them
     {"id": 1, "command": "convert", "arguments": {...}}      as `convert` takes them
+    {"id": 1, "command": "analyse", "arguments": {...}}      as `music.analyse` takes them
+    {"id": 1, "command": "transcribe", "arguments": {...}}   as `music.transcribe` takes them
     {"id": 1, "command": "cancel"}                           stops between two segments
 
     {"id": 1, "event": "progress", "step": ..., "completed": ..., "total": ...}
@@ -36,10 +38,11 @@ from pathlib import Path
 from typing import IO, Any
 
 import separation
-from separation import converting, errors, preparing
+from separation import converting, errors, music, preparing
 from separation.audio.info import AudioInfo
 from separation.converting import ConversionResult
 from separation.errors import OutOfMemory, SeparationCancelled, SeparationError
+from separation.music import MusicAnalysis, Transcription
 from separation.pipeline import SeparationResult
 from separation.process import die_with_parent
 from separation.progress import OnProgress
@@ -215,11 +218,23 @@ def _convert(values: Message, on_progress: OnProgress) -> Message:
     return converting.convert(**arguments, on_progress=on_progress).to_json()
 
 
+def _analyse(values: Message, on_progress: OnProgress) -> Message:
+    arguments = {**values, "info": _info(values)}
+    return music.analyse(**arguments, on_progress=on_progress).to_json()
+
+
+def _transcribe(values: Message, on_progress: OnProgress) -> Message:
+    arguments = {**values, "info": _info(values)}
+    return music.transcribe(**arguments, on_progress=on_progress).to_json()
+
+
 _COMMANDS: Mapping[str, Callable[[Message, OnProgress], Message]] = {
     "separate": _separate,
     "speakers": _speakers,
     "prepare": _prepare,
     "convert": _convert,
+    "analyse": _analyse,
+    "transcribe": _transcribe,
 }
 
 
@@ -253,6 +268,16 @@ def prepared_info_of(event: Message) -> AudioInfo:
 def conversion_result_of(event: Message) -> ConversionResult:
     """Return the result of `convert` that an event tells of."""
     return ConversionResult.from_json(event["result"])
+
+
+def music_analysis_of(event: Message) -> MusicAnalysis:
+    """Return the result of `analyse` that an event tells of."""
+    return MusicAnalysis.from_json(event["result"])
+
+
+def transcription_of(event: Message) -> Transcription:
+    """Return the result of `transcribe` that an event tells of."""
+    return Transcription.from_json(event["result"])
 
 
 def _texts(paths: Mapping[str, Path]) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from jobs.heartbeat import Heartbeat
 from jobs.models import Job, Service
-from jobs.work import conversion, separation, speakers
+from jobs.work import analysis, conversion, separation, speakers, transcription
 from jobs.work.outputs import Made
 
 __all__ = ["Made", "job_work"]
@@ -13,6 +13,8 @@ _WORK = {
     Service.SPEAKER_DIARIZATION: speakers.work,
     Service.ENHANCEMENT: conversion.work,
     Service.CONVERSION: conversion.work,
+    Service.ANALYSIS: analysis.work,
+    Service.TRANSCRIPTION: transcription.work,
 }
 
 

@@ -14,7 +14,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-import openvino
 
 from separation.audio.buffer import SampleBuffer
 from separation.catalog import Tool
@@ -56,6 +55,9 @@ class PitchNetwork:
     """The network, compiled for this CPU; of use to one thread at a time."""
 
     def __init__(self, tool: Tool) -> None:
+        # Only here: who reads a result from another process needs no network.
+        import openvino
+
         core = openvino.Core()
         (graph,) = load_graphs(tool).values()
         model = core.read_model(graph)
