@@ -34,6 +34,14 @@ GRACE_AT_MOST: Final = timedelta(days=7)
 # Writing `last_used_at` on every request would make each read a write.
 _LAST_USED_PRECISION = timedelta(minutes=1)
 
+_OF_WORKSPACE = ("uuid", "name", "created_at")
+_FIND = """
+SELECT k.*, statement_timestamp() AS now,
+    w.uuid AS its_uuid, w.name AS its_name, w.created_at AS its_created_at
+  FROM accounts_apikey k JOIN accounts_workspace w ON w.id = k.workspace_id
+  WHERE k.key_id = %s
+"""
+
 
 class ApiKeyChanges(TypedDict, total=False):
     name: str
@@ -150,12 +158,7 @@ def api_key_authenticate(text: str) -> ApiKey:
     key = key_parse(text)
     if key is None:
         raise InvalidKey
-    row = (
-        ApiKey.objects.select_related("workspace")
-        .annotate(now=Now())
-        .filter(key_id=key.key_id)
-        .first()
-    )
+    row = _find(key.key_id)
     expected = bytes(row.secret_hash) if row else b""
     found = secret_hash(key.secret, pepper=settings.API_KEY_PEPPER)
     if row is None or not hmac.compare_digest(expected, found):
@@ -167,6 +170,20 @@ def api_key_authenticate(text: str) -> ApiKey:
         raise KeyExpired
     if row.last_used_at is None or row.now - row.last_used_at > _LAST_USED_PRECISION:
         ApiKey.objects.filter(pk=row.pk).update(last_used_at=Now())
+    return row
+
+
+def _find(key_id: str) -> Any:
+    """The key with its workspace and the time `now`, of one statement that is ready made.
+
+    Every call asks this; the ORM would take longer to put it together than the database to answer.
+    """
+    row = next(iter(ApiKey.objects.raw(_FIND, [key_id])), None)
+    if row is not None:
+        row.workspace = Workspace(
+            pk=row.workspace_id, **{name: getattr(row, f"its_{name}") for name in _OF_WORKSPACE}
+        )
+        row.workspace._state.adding, row.workspace._state.db = False, row._state.db
     return row
 
 

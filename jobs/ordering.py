@@ -15,11 +15,17 @@ from accounts.secrets import secret_decrypt, secret_encrypt
 from billing.ledger import credits_hold
 from config.errors import IdempotencyConflict, NotFound
 from jobs.logs import request_id
-from jobs.models import Asset, AssetState, Job, JobEvent
+from jobs.models import Asset, Job, JobEvent
 from jobs.orders import Order
 from jobs.queue import wake_separation
 from jobs.selectors import job_get_for_workspace
 from jobs.speaker_options import SpeakerOptions
+
+# Ready made, as those of jobs/selectors.py.
+_LOCK_ASSET = "SELECT 1 FROM jobs_asset WHERE id = %s AND state = 'ready' FOR UPDATE"
+_JOB_OF_KEY = """
+SELECT uuid, order_sha256 FROM jobs_job WHERE workspace_id = %s AND idempotency_key = %s
+"""
 
 
 @dataclass(frozen=True)
@@ -44,12 +50,13 @@ def job_once(
 ) -> Job:
     """The job that `make` makes, in a transaction of its own, or made before under this key."""
     if idempotency_key is None:
-        return _once_in_a_while(workspace, repeat, make) if repeat else make()
+        with transaction.atomic():
+            return _once_in_a_while(workspace, repeat, make) if repeat else make()
     known = _job_of_key(workspace, order_sha256, idempotency_key)
     if known is not None:
         return known
     try:
-        # In a transaction of its own also where others are ordered with it.
+        # Of its own also where others are ordered with it.
         with transaction.atomic():
             return make()
     except IntegrityError:
@@ -60,7 +67,8 @@ def job_once(
         return known
 
 
-@transaction.atomic
+# No savepoint: who orders is in a transaction.
+@transaction.atomic(savepoint=False)
 def job_queue(
     *,
     workspace: Workspace,
@@ -72,8 +80,7 @@ def job_queue(
 ) -> Job:
     """Hold the credits and queue the job: all of it or nothing."""
     # Locked until the job stands, so that the recording cannot be deleted under it.
-    asset = Asset.objects.select_for_update().get(pk=asset.pk)
-    if asset.state != AssetState.READY:
+    if not _lock(asset):
         raise NotFound("There is no such asset.")
     job = Job.objects.create(
         workspace=workspace,
@@ -88,7 +95,14 @@ def job_queue(
     credits_hold(workspace=workspace, job_uuid=job.uuid, amount_mcr=price_mcr, api_key=api_key)
     JobEvent.objects.create(job=job, kind="queued", attempt=0)
     wake_separation()
+    job.outputs = []  # type: ignore[attr-defined]
     return job
+
+
+def _lock(asset: Asset) -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute(_LOCK_ASSET, [asset.pk])
+        return cursor.fetchone() is not None
 
 
 def is_preview(asset: Asset, samples: tuple[int, int] | None) -> bool:
@@ -154,7 +168,6 @@ def order_of(job: Job) -> Order:
     )
 
 
-@transaction.atomic
 def _once_in_a_while(workspace: Workspace, repeat: Repeat, make: Callable[[], Job]) -> Job:
     # The same call may still be at work beside this one.
     lock = hashlib.sha256(f"{workspace.pk}:{repeat.sha256}".encode()).digest()[:8]
@@ -173,9 +186,12 @@ def _once_in_a_while(workspace: Workspace, repeat: Repeat, make: Callable[[], Jo
 
 
 def _job_of_key(workspace: Workspace, order_sha256: str, idempotency_key: str) -> Job | None:
-    job = Job.objects.filter(workspace=workspace, idempotency_key=idempotency_key).first()
-    if job is None:
+    with connection.cursor() as cursor:
+        cursor.execute(_JOB_OF_KEY, [workspace.pk, idempotency_key])
+        row = cursor.fetchone()
+    if row is None:
         return None
-    if job.order_sha256 != order_sha256:
+    job_uuid, sha256 = row
+    if sha256 != order_sha256:
         raise IdempotencyConflict
-    return job_get_for_workspace(workspace=workspace, job_uuid=job.uuid)
+    return job_get_for_workspace(workspace=workspace, job_uuid=job_uuid)

@@ -1,5 +1,6 @@
 """What callers can do with recordings and jobs."""
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path, PurePath
@@ -11,7 +12,7 @@ from django.db.models.functions import Now
 
 from accounts.models import ApiKey, Workspace
 from billing.ledger import hold_release
-from config.errors import EmptyFile, RecordingGone, Unavailable, WrongState
+from config.errors import AppError, EmptyFile, RecordingGone, Unavailable, WrongState
 from jobs.deletions import assets_delete, upload_expires_at
 from jobs.logs import job_log_end
 from jobs.models import ENDED, Asset, AssetState, Job, JobEvent, JobState, JobTimeline
@@ -112,38 +113,66 @@ def job_create(
 def jobs_create(
     *, workspace: Workspace, api_key: ApiKey | None, orders: Sequence[tuple[Order, str | None]]
 ) -> list[Job]:
-    """Order several jobs, each with its idempotency key: all of them or none."""
+    """Order several jobs, each with its idempotency key: all of them or none.
+
+    Of an error, `data["order"]` says which of them is to blame, from 0 on.
+    """
+    jobs = []
     with transaction.atomic():
-        return [
-            job_create(workspace=workspace, api_key=api_key, order=order, idempotency_key=key)
-            for order, key in orders
-        ]
+        for number, (order, key) in enumerate(orders):
+            try:
+                jobs.append(
+                    job_create(
+                        workspace=workspace, api_key=api_key, order=order, idempotency_key=key
+                    )
+                )
+            except AppError as error:
+                error.data["order"] = number
+                raise
+    return jobs
 
 
 @transaction.atomic
-def job_retry(*, workspace: Workspace, api_key: ApiKey | None, job_uuid: UUID) -> Job:
-    """Order anew what failed or was cancelled, at the price of today: another job."""
+def job_retry(
+    *,
+    workspace: Workspace,
+    api_key: ApiKey | None,
+    job_uuid: UUID,
+    idempotency_key: str | None = None,
+) -> Job:
+    """Order anew what failed or was cancelled, at the price of today: another job.
+
+    Called again under the same key, it is the same one.
+    """
     job = job_get_for_workspace(workspace=workspace, job_uuid=job_uuid)
     # The lock keeps two calls from retrying the same one.
     Job.objects.select_for_update().get(pk=job.pk)
+    # Of the call, not of the order: under one key, another job is not retried.
+    sha256 = hashlib.sha256(f"retry:{job.uuid}".encode()).hexdigest()
+
+    values = {"order_sha256": sha256, "idempotency_key": idempotency_key}
+
+    def make() -> Job:
+        return _job_retry(workspace, api_key, job, values)
+
+    return job_once(
+        workspace=workspace, order_sha256=sha256, idempotency_key=idempotency_key, make=make
+    )
+
+
+def _job_retry(
+    workspace: Workspace, api_key: ApiKey | None, job: Job, values: dict[str, Any]
+) -> Job:
     first = job.retry_of or job
     if job.state not in (JobState.FAILED, JobState.CANCELLED) or job.source_job_id:
         raise WrongState("Only a job that failed or was cancelled can be retried.")
     if Job.objects.filter(retry_of=first, pk__gt=job.pk).exists():
         raise WrongState("The job was retried already.")
-    if not _can_come_again(job):
+    if job.asset is not None and job.asset.state != AssetState.READY:
         raise RecordingGone
-    order = order_of(job)
-    return _job_create(workspace, api_key, order, {"order_sha256": order.sha256, "retry_of": first})
+    return _job_create(workspace, api_key, order_of(job), {"retry_of": first, **values})
 
 
-def _can_come_again(job: Job) -> bool:
-    if job.asset is not None:
-        return job.asset.state == AssetState.READY
-    return job.ingest is not None and job.ingest.url != ""
-
-
-@transaction.atomic
 def _job_create(
     workspace: Workspace, api_key: ApiKey | None, order: Order, values: dict[str, Any]
 ) -> Job:
@@ -164,7 +193,7 @@ def _job_create(
         )
     else:
         job = job_wait(workspace=workspace, api_key=api_key, order=order, values=values)
-    return job_get_for_workspace(workspace=workspace, job_uuid=job.uuid)
+    return job
 
 
 @transaction.atomic

@@ -34,6 +34,7 @@ def job_wait(
         **values,
     )
     JobEvent.objects.create(job=job, kind="waiting", attempt=0)
+    job.outputs = []  # type: ignore[attr-defined]
     return job
 
 
