@@ -67,6 +67,7 @@ def separate(
     urgent: bool = False,
     limits: AudioLimits | None = None,
     info: AudioInfo | None = None,
+    tags_from: str | Path | None = None,
     parts_dir: str | Path | None = None,
     part_seconds: float = 600,
     on_progress: OnProgress = ignore_progress,
@@ -118,6 +119,8 @@ def separate(
         What to accept.
     info : AudioInfo, optional
         What `probe` returned for this very file, to spare a second probe.
+    tags_from : path, optional
+        The recording whose tags and cover go along, where `input` was made of it.
     parts_dir : path, optional
         Folder in which finished parts are kept, each as soon as it is complete, and from which
         the same call goes on after a crash. The caller copies (`parts.parts_in`) and removes it.
@@ -149,7 +152,7 @@ def separate(
         known = info or probed(path, limits, on_progress)
         forms = formats.resolve_all(names, known)
         check_output(path, folder, formats.file_stems(chosen.stems, forms))
-        tags = read_tags(path, known.container)
+        tags = read_tags(path, known.container) if tags_from is None else read_tags(Path(tags_from))
         make_writer = _make_writer(device, encoders)
         files = StemFiles(folder, chosen, forms, known, tags, make_writer)
         if parts_dir is not None:

@@ -20,12 +20,21 @@ _CUTTING, _CLEANING = 0.05, 0.4
 
 @dataclass(frozen=True)
 class Ready:
-    """A file on this machine, what it is, and how much of the job has been done by then."""
+    """A file on this machine, what it is, and how much of the job has been done by then.
+
+    `recorded` is the recording as it was stored, where the file was made of it.
+    """
 
     path: Path
     info: AudioInfo
     heartbeat: Heartbeat
     done: float = 0.0
+    recorded: Path | None = None
+
+    @property
+    def tags_from(self) -> str | None:
+        """For the library: whose tags and cover go along. WAV holds no cover, and few tags."""
+        return None if self.recorded is None else str(self.recorded.resolve())
 
     def report(self, share: float, *, step: str) -> None:
         """Note the progress (0..1) of what is done with the recording; see `Heartbeat.report`."""
@@ -63,4 +72,4 @@ def _prepared(job: Job, ready: Ready, folder: Path) -> Ready:
     )
     # The formats `wav` and `flac` mean the depth of the recording, not of what was made of it.
     info = replace(info, bits_per_sample=ready.info.bits_per_sample)
-    return Ready(path, info, ready.heartbeat, done)
+    return Ready(path, info, ready.heartbeat, done, recorded=ready.path)

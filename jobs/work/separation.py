@@ -36,6 +36,7 @@ def work(job: Job, heartbeat: Heartbeat) -> Made:
             recording=ready.path,
             folder=folder,
             info=ready.info,
+            tags_from=ready.tags_from,
             watch=watch,
             on_progress=on_progress,
             stems=job.stems,

@@ -37,6 +37,7 @@ def work(job: Job, heartbeat: Heartbeat) -> Made:
             recording=ready.path,
             folder=folder / "speakers",
             info=ready.info,
+            tags_from=ready.tags_from,
             watch=heartbeat.check,
             on_progress=_Progress(ready, _weights(options, is_known=known is not None)),
             # There is one where turns were merged: nobody is looked for then.

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from separation.audio import formats as audio_formats
 from separation.audio.info import AudioInfo, AudioLimits
+from separation.audio.tags import read_tags
 from separation.errors import InvalidRequest
 from separation.progress import OnProgress, ignore_progress
 from separation.resources import check_output, named_resource_errors, probed
@@ -58,6 +59,7 @@ def extract_speakers(
     device: str = "cpu",
     limits: AudioLimits | None = None,
     info: AudioInfo | None = None,
+    tags_from: str | Path | None = None,
     on_progress: OnProgress = ignore_progress,
 ) -> SpeakersResult:
     """Find out who speaks when, and make a track for each speaker.
@@ -107,6 +109,8 @@ def extract_speakers(
         What to accept.
     info : AudioInfo, optional
         What `probe` returned for this very file, to spare a second probe.
+    tags_from : path, optional
+        The recording whose tags and cover go along, where `input` was made of it.
     on_progress : callable
         Called with keywords `step`, `completed` and `total`: those of `diarize`, then `denoise`
         and `tracks`, both in samples.
@@ -146,7 +150,8 @@ def extract_speakers(
         edited = _edited(found, known, merge, names or {})
         files = audio_formats.file_stems(file_names(edited.speakers), forms)
         check_output(path, folder, files, kind="track")
-        making = Making(path, known, forms, edited, options, denoiser, on_progress)
+        tags = read_tags(path, known.container) if tags_from is None else read_tags(Path(tags_from))
+        making = Making(path, known, forms, edited, options, tags, denoiser, on_progress)
         result = making.run(folder)
     return replace(result, model=finder, seconds=time.monotonic() - started)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from separation.audio import formats as audio_formats
 from separation.audio.formats import OutputFormat
 from separation.audio.info import AudioInfo
-from separation.audio.tags import read_tags
+from separation.audio.tags import Tags
 from separation.errors import InvalidRequest
 from separation.progress import OnProgress
 from separation.speakers import formats
@@ -74,6 +74,8 @@ class Making:
     timeline : Timeline
         Within the recording.
     options : TrackOptions
+    tags : Tags
+        Of the recording.
     denoiser : Denoising, optional
         Its own; takes noise out first.
     on_progress : callable
@@ -87,6 +89,7 @@ class Making:
         forms: Mapping[str, OutputFormat],
         timeline: Timeline,
         options: TrackOptions,
+        tags: Tags,
         denoiser: Denoising | None,
         on_progress: OnProgress,
     ) -> None:
@@ -95,6 +98,7 @@ class Making:
         self._forms = forms
         self._timeline = timeline
         self._options = options
+        self._tags = tags
         self._denoiser = denoiser
         self._on_progress = on_progress
         stems = file_stems(timeline.speakers)
@@ -106,9 +110,8 @@ class Making:
 
     def run(self, folder: Path) -> SpeakersResult:
         """Make all files; `model` and `seconds` of the result are for the caller to fill in."""
-        tags = read_tags(self._path, self._info.container)
         levels: dict[str, Levels] = {}
-        with TrackFiles(folder, self._forms, self._info, tags) as files:
+        with TrackFiles(folder, self._forms, self._info, self._tags) as files:
             if self._options.tracks:
                 with self._source(folder) as source:
                     levels = self._write(source, files)

@@ -11,8 +11,17 @@ import psutil
 import pytest
 
 import separation
-from jobs.engine import EngineLost, EngineProcess, engine_separate, engine_speakers
+from jobs.engine import (
+    EngineLost,
+    EngineProcess,
+    engine_convert,
+    engine_prepare,
+    engine_separate,
+    engine_speakers,
+)
 from separation import errors
+from separation.converting import convert
+from separation.preparing import prepare
 from separation.speakers import Timeline, Turn
 from separation.speakers.extract import extract_speakers
 from tests.makers import make_wav
@@ -137,6 +146,46 @@ def test_it_makes_tracks_of_known_turns_as_the_library_does(
             assert path.parent == tmp_path / "out"
             assert path.read_bytes() == there[speaker].read_bytes()
     assert set(steps) == {"tracks"}
+
+
+def test_it_prepares_and_converts_as_the_library_does(
+    engine: EngineProcess, recording: Path, tmp_path: Path
+):
+    info = separation.probe(recording)
+    steps: list[str] = []
+    order: dict[str, Any] = {"start": 1000, "end": 90_000, "steps": ["denoise"]}
+    here: dict[str, Any] = {
+        "recording": recording,
+        "info": info,
+        "watch": lambda: None,
+        "on_progress": lambda step, **_: steps.append(step),
+    }
+    ready = engine_prepare(output=tmp_path / "here.wav", **here, **order)
+    assert ready == prepare(recording, tmp_path / "there.wav", info=info, **order)
+    assert (tmp_path / "here.wav").read_bytes() == (tmp_path / "there.wav").read_bytes()
+
+    order["output_formats"] = ["mp3", "flac"]
+    found = engine_convert(folder=tmp_path / "here", **here, **order)
+    expected = convert(recording, tmp_path / "there", info=info, **order)
+    assert list(found.files) == ["mp3", "flac"]
+    for form, path in found.files.items():
+        assert path.read_bytes() == expected.files[form].read_bytes()
+    assert set(steps) == {"load", "prepare", "enhance"}
+
+
+def test_a_step_that_nothing_does_is_named_here_too(
+    engine: EngineProcess, recording: Path, tmp_path: Path
+):
+    with pytest.raises(errors.StepUnavailable, match="'dereverb'"):
+        engine_prepare(
+            recording=recording,
+            output=tmp_path / "out.wav",
+            info=separation.probe(recording),
+            watch=lambda: None,
+            on_progress=lambda **_: None,
+            steps=["dereverb"],
+        )
+    assert not (tmp_path / "out.wav").exists()
 
 
 def test_an_error_of_taking_speakers_apart_is_the_same_here(

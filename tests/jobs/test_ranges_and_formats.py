@@ -154,6 +154,24 @@ def test_what_is_ordered_before_is_done_before(
     np.testing.assert_allclose(samples_of(output), expected, atol=2.0**-14)
 
 
+def test_what_the_recording_says_of_itself_goes_along(
+    ordered: Callable[..., Job], engine: GainEngine, monkeypatch: pytest.MonkeyPatch, asset: Asset
+):
+    asked: list[str | None] = []
+
+    def look(*, tags_from: str | None, **call: Any) -> Any:
+        asked.append(tags_from)
+        return separate_here(tags_from=tags_from, **call)
+
+    monkeypatch.setattr(work_separation, "engine_separate", look)
+    done(ordered("separation", stems=("vocals",), range_s=RANGE_S))
+    done(ordered("separation", stems=("vocals",)))
+    (prepared, stored) = asked
+    assert prepared is not None
+    assert prepared.endswith(asset.storage_key)
+    assert stored is None
+
+
 def test_progress_never_goes_back(
     ordered: Callable[..., Job], engine: GainEngine, monkeypatch: pytest.MonkeyPatch
 ):
@@ -203,9 +221,6 @@ def test_parts_of_a_range_are_gone_on_from(
     settings.JOB_PARTS_FROM_SECONDS, settings.JOB_PART_SECONDS = 1, 0.5
     order = {"stems": ("vocals",), "range_s": RANGE_S, "more_formats": ("mp3",)}
     whole = done(ordered("separation", **order))
-
-    class Lost(Exception):
-        pass
 
     def lose_after_a_part(*, watch: Any, on_progress: Any, **options: Any) -> Any:
         def report(*, step: str, completed: int, total: int | None) -> None:

@@ -11,6 +11,10 @@ from av.stream import Disposition
 
 from separation import probe, separate
 from separation.audio.tags import Tags, read_tags
+from separation.converting import convert
+from separation.preparing import prepare
+from separation.speakers import Timeline, Turn
+from separation.speakers.extract import extract_speakers
 from tests.separation.media import frame_of, noise
 
 N = 20_003
@@ -98,6 +102,29 @@ def test_a_stem_says_what_its_recording_says(gain_engine, tmp_path, name, output
         names = {key.lower() for key in container.metadata}
     assert names - {"encoder"} == known
     assert probe(result.stems["vocals"]).n_samples == probe(path).n_samples
+
+
+def test_what_is_made_of_a_prepared_recording_says_what_that_said(gain_engine, tmp_path):
+    path, prepared = flac(tmp_path / "in.flac", cover=png()), tmp_path / "prepared.wav"
+    prepare(path, prepared, start=100)
+    talk = Timeline((Turn(0.0, 0.2, "SPEAKER_0"),), 1.0)
+    options = {"output_format": "flac", "tags_from": path}
+    stem = separate(prepared, tmp_path / "out", stems=["vocals"], **options).stems["vocals"]
+    track = extract_speakers(prepared, tmp_path / "out", timeline=talk, **options)
+    for file, title in ((stem, "Vocals"), (track.tracks["SPEAKER_0"], "SPEAKER_0")):
+        found = read_tags(file)
+        assert found.values == SAID | {"title": f"Söng ({title})"}
+        assert found.cover is not None
+        assert found.cover.data == png()
+
+
+def test_a_converted_recording_says_the_same(tmp_path):
+    path = flac(tmp_path / "in.flac", values=SAID | UNSAID, cover=png())
+    result = convert(path, tmp_path / "out", output_formats=["mp3", "flac"])
+    for file in result.files.values():
+        found = read_tags(file)
+        assert found.values == SAID
+        assert found.cover is not None
 
 
 def test_tempo_and_key_have_each_containers_name(gain_engine, tmp_path):
