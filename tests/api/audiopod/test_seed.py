@@ -19,7 +19,7 @@ from billing.models import Price
 from billing.selectors import ledger_discrepancies, wallet_get
 from jobs.ingesting import run_next_ingest
 from jobs.models import Job, JobState
-from tests.api.audiopod.steps import talk
+from tests.api.audiopod.steps import TALK, talk
 from tests.api.real import real_engine
 from tests.fakes.http import Server, says
 from tests.fakes.receiver import LOOPBACK
@@ -200,6 +200,19 @@ def test_the_page_from_top_to_bottom(alice: Any, charlie: Any, live_server: Any,
         assert body["message"] == "Invalid file type. Must be audio or video file."
         assert body["details"]["extension"] == ".txt"
         assert ".mp3" in body["details"]["supported_extensions"]
+
+        # "422 Processing Error - Extraction Failed": most of the file is missing.
+        response = http.post(
+            "/api/v1/speaker/extract", files={"file": ("a.flac", TALK.read_bytes()[:100])}
+        )
+        assert response.status_code == 422
+        body = response.json()
+        assert list(body) == ["error_code", "message", "details"]
+        assert body["error_code"] == "PROCESSING_FAILED"
+        assert body["message"] == "Failed to extract speakers from audio"
+        assert body["details"] == {
+            "reason": "The recording is damaged: most of it cannot be decoded."
+        }
 
         # "402 Payment Required - Insufficient Credits": whole credits, 27.5 a second.
         Price.objects.create(
