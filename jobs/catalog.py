@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from jobs.models import Service
 from jobs.separating import DIARIZATION
 from separation import catalog
+from separation.enhance.steps import STEPS
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,15 @@ class ToolOffer:
 
 
 @dataclass(frozen=True)
+class StepOffer:
+    name: str
+    title: str
+    description: str
+    tools: list[str]
+    available: bool
+
+
+@dataclass(frozen=True)
 class ServiceOffer:
     name: str
     title: str
@@ -71,6 +81,20 @@ def service_offers() -> list[ServiceOffer]:
 
 def tool_offers() -> list[ToolOffer]:
     return [_tool_offer(tool) for tool in catalog.tools()]
+
+
+def step_offers() -> list[StepOffer]:
+    """What can be done to a recording before, or by the service `enhancement`."""
+    return [
+        StepOffer(
+            name=step.name,
+            title=step.title,
+            description=step.description,
+            tools=[tool.name for tool in step.tools],
+            available=step.is_available,
+        )
+        for step in STEPS
+    ]
 
 
 def model_offers() -> list[ModelOffer]:

@@ -54,6 +54,15 @@ def test_all_formats_hold_the_same_samples(tmp_path, read):
     assert (result.steps, result.tools, result.clipped_samples) == ((), (), 0)
 
 
+def test_24_bits_stay_as_they_are(tmp_path, read):
+    path = write_media(tmp_path / "in.flac", noise(N), codec="flac", sample_format="s32")
+    assert probe(path).bits_per_sample == 24
+    result = convert(path, tmp_path / "out", output_formats=["wav", "flac", "wav24", "wav32f"])
+    for file in result.files.values():
+        np.testing.assert_array_equal(read(file), read(path))
+    assert [probe(file).bits_per_sample for file in result.files.values()] == [24, 24, 24, None]
+
+
 def test_a_lossy_recording_becomes_whole_samples(tmp_path, read):
     path = wav(tmp_path / "in.mp3", noise(N), "mp3")
     result = convert(path, tmp_path / "out", output_formats=["wav", "wav16"])
