@@ -3,7 +3,7 @@ from django.db.models import F, Q, QuerySet, Sum
 from django.db.models.functions import Now
 
 from accounts.models import Workspace
-from billing.models import Account, AccountKind, Entry, Price, Reconciliation
+from billing.models import Account, AccountKind, Entry, Lot, Price, Reconciliation
 from billing.pricing import Rate
 from config.errors import Unavailable
 
@@ -21,6 +21,15 @@ def ledger_list(*, workspace: Workspace) -> QuerySet[Entry]:
         .select_related("transaction")
         .order_by("-pk")
     )
+
+
+def available_by_source(*, workspace: Workspace) -> dict[str, int]:
+    """What can be spent, in milli-credits, by where it came from: a kind of payment, or a grant."""
+    lots = Lot.objects.filter(
+        account__workspace=workspace, account__kind=AccountKind.WALLET, remaining_mcr__gt=0
+    )
+    sums = lots.values("source").annotate(sum_mcr=Sum("remaining_mcr")).order_by("source")
+    return {row["source"]: row["sum_mcr"] for row in sums}
 
 
 def debt_get(*, workspace: Workspace) -> int:

@@ -10,8 +10,9 @@ from typing import Any
 
 worker_class = "gthread"
 workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
-# A thread is taken for as long as a progress stream or a download lasts.
-threads = 16
+# A thread is taken for as long as a progress stream, a download or a call that waits for its result
+# lasts.
+threads = 20
 timeout = 60
 graceful_timeout = 10
 control_socket_disable = True

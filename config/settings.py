@@ -422,6 +422,11 @@ FAILED_AUTHENTICATIONS_PER_MINUTE = 600
 PROGRESS_STREAMS_PER_PROCESS = env.integer("STEMWRIGHT_PROGRESS_STREAMS_PER_PROCESS", 8)
 # Counted in each process too.
 PROGRESS_STREAMS_PER_WORKSPACE = env.integer("STEMWRIGHT_PROGRESS_STREAMS_PER_WORKSPACE", 4)
+# Some calls of outside APIs answer with what was made: each holds a thread until then, so long at
+# most. Proxies in front must allow a call a little more.
+SYNC_WAIT_SECONDS = env.integer("STEMWRIGHT_SYNC_WAIT_SECONDS", 60)
+SYNC_WAITS_PER_PROCESS = env.integer("STEMWRIGHT_SYNC_WAITS_PER_PROCESS", 4)
+SYNC_WAITS_PER_WORKSPACE = env.integer("STEMWRIGHT_SYNC_WAITS_PER_WORKSPACE", 3)
 SPECTACULAR_SETTINGS = {
     # What else there is differs from one API to the next: api/descriptions.py.
     "VERSION": "1",

@@ -35,6 +35,7 @@ OFFERED = {
 @pytest.fixture
 def world(db: None, tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch) -> World:
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    settings.SYNC_WAIT_SECONDS = 0
     # Nobody fetches what is ordered.
     monkeypatch.setattr("api.sunoapi.fetching._WAIT_S", 0.0)
     return make_world(tmp_path)
@@ -79,7 +80,7 @@ def ask(world: World, client: Client, route: Route, method: str) -> int:
     client.cookies = SimpleCookie() if is_api(route) else deepcopy(session)
     # Not `atomic`: some services insist on being the outermost transaction.
     savepoint = transaction.savepoint()
-    response = client.generic(
+    response: Any = client.generic(
         method,
         route.path({**world.ids, **world.ids_of_route.get(route.name, {})})
         + world.queries.get(route.name, ""),

@@ -200,6 +200,14 @@ def make_world(folder: Path) -> World:
         "native-upload-part": {"token": multipart.token},
         "invitation-accept": {"token": invitation_token},
     }
+    clip = {"clip_id": str(asset.uuid)}
+    bodies |= {
+        (f"musicapi-{name}", "POST"): clip
+        for name in ("vox", "wav", "bpm", "midi", "stems-basic", "stems-full")
+    }
+    bodies["musicapi-upload", "POST"] = {"url": "https://media.example.org/a.wav"}
+    music = make_dialect_job(workspace, asset, dialect="musicapi", dialect_data={"kind": "stems"})
+    ids_of_route["musicapi-task"] = {"task_id": music.uuid}
     neuralspace = make_dialect_job(workspace, asset, dialect="neuralspace")
     bodies |= {
         ("neuralspace-file-upload", "POST"): Form(

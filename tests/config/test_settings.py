@@ -21,11 +21,15 @@ def test_in_production_only_probes_are_answered_over_plain_http(
     assert Client().get(path).status_code == status
 
 
-def test_progress_streams_leave_threads_for_the_rest():
+def test_calls_that_last_leave_threads_for_the_rest():
     server = (Path(configured.BASE_DIR) / "config" / "gunicorn.py").read_text()
     (threads,) = re.findall(r"^threads = (\d+)$", server, re.MULTILINE)
-    bodies = configured.UPLOAD_BODIES_PER_PROCESS
-    assert configured.PROGRESS_STREAMS_PER_PROCESS + bodies < int(threads)
+    last = (
+        configured.PROGRESS_STREAMS_PER_PROCESS
+        + configured.UPLOAD_BODIES_PER_PROCESS
+        + configured.SYNC_WAITS_PER_PROCESS
+    )
+    assert last < int(threads)
 
 
 @pytest.mark.parametrize(
