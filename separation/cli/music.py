@@ -30,17 +30,17 @@ def _analyse(options: argparse.Namespace) -> None:
         echo(json.dumps({**result.to_json(), "seconds": round(result.seconds, 3)}))
         return
     tempo, key = result.tempo, result.key
-    if tempo.tempo_bpm is None:
+    if tempo.bpm is None:
         echo("tempo: none")
     else:
         echo(
-            f"tempo: {tempo.tempo_bpm:.1f} BPM ({tempo.min_bpm:.1f} to {tempo.max_bpm:.1f}, "
+            f"tempo: {tempo.bpm:.1f} BPM ({tempo.min_bpm:.1f} to {tempo.max_bpm:.1f}, "
             f"confidence {tempo.confidence:.2f}), {len(tempo.beats_s)} beats"
         )
-    if key.key is None:
+    if key.tonic is None:
         echo("key: none")
     else:
-        echo(f"key: {key.key} {key.scale} ({key.camelot}, confidence {key.confidence:.2f})")
+        echo(f"key: {key.tonic} {key.scale} ({key.camelot}, confidence {key.confidence:.2f})")
 
 
 def _transcribe(options: argparse.Namespace) -> None:

@@ -14,6 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from separation.music.notes import SOUNDING
 from separation.music.pitches import LOWEST_PITCH, N_PITCHES
@@ -40,14 +41,14 @@ _CLEAR_LEAD = 0.2
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """`key` is the tonic, such as `F#`, `scale` is `major` or `minor`.
+    """`tonic` is a note such as `F#`, `scale` is `major` or `minor`.
 
     `camelot` is the place on the wheel that DJs use, such as `8B` for C major. `confidence` is
     0..1: how well the notes fit, and how much better than in the next best key. All but that are
     None where no key is to be found.
     """
 
-    key: str | None = None
+    tonic: str | None = None
     scale: str | None = None
     camelot: str | None = None
     confidence: float = 0.0
@@ -72,17 +73,28 @@ class KeyFinder:
         is_clear = self._clear > _LEAST_CLEAR_SHARE * levels.sum()
         if not is_clear or levels.std() < _LEAST_DIFFERENCE * levels.mean():
             return Key()
-        keys = [(scale, tonic) for scale in _PROFILES for tonic in range(12)]
-        fits = [
-            float(np.corrcoef(np.roll(_PROFILES[scale], tonic), levels)[0, 1])
-            for scale, tonic in keys
-        ]
-        second, best = np.sort(fits)[-2:]
-        if not best >= _LEAST_CORRELATION:
+        scale, tonic, fit, lead = best_key(levels)
+        if not fit >= _LEAST_CORRELATION:
             return Key()
-        scale, tonic = keys[int(np.argmax(fits))]
-        confidence = best * min(1, (best - second) / _CLEAR_LEAD)
-        return Key(NOTES[tonic], scale, camelot(tonic, scale), round(float(confidence), 3))
+        confidence = round(fit * min(1, lead / _CLEAR_LEAD), 3)
+        return Key(NOTES[tonic], scale, camelot(tonic, scale), confidence)
+
+
+def best_key(levels: npt.NDArray[np.floating]) -> tuple[str, int, float, float]:
+    """Return the key that (12,) levels, from C on, fit best into.
+
+    Returns
+    -------
+    tuple
+        The scale, the tonic (0 is C), how well they fit (-1..1) and how much better than into the
+        next key.
+    """
+    keys = [(scale, tonic) for scale in _PROFILES for tonic in range(12)]
+    fits = [
+        float(np.corrcoef(np.roll(_PROFILES[scale], tonic), levels)[0, 1]) for scale, tonic in keys
+    ]
+    second, best = sorted(fits)[-2:]
+    return (*keys[fits.index(best)], best, best - second)
 
 
 def camelot(tonic: int, scale: str) -> str:

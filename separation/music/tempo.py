@@ -38,7 +38,7 @@ class Tempo:
     None, and there are no beats, where there is no beat to be heard.
     """
 
-    tempo_bpm: float | None = None
+    bpm: float | None = None
     min_bpm: float | None = None
     max_bpm: float | None = None
     beats_s: tuple[float, ...] = ()
@@ -130,7 +130,7 @@ def tempo_of(beats: list[Beat], second_sums: DoubleArray) -> Tempo:
     lasts_s = sum(float(times[run[-1]] - times[run[0]]) for run in rows)
     average = 60 * n_steps / lasts_s
     return Tempo(
-        tempo_bpm=round(average, 2),
+        bpm=round(average, 2),
         min_bpm=round(min(*local, average), 2),
         max_bpm=round(max(*local, average), 2),
         beats_s=tuple(round(float(time_s), 2) for run in rows for time_s in times[run]),

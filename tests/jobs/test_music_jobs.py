@@ -81,8 +81,8 @@ def test_an_analysis_says_tempo_and_key(asset: Asset, own_engine: EngineProcess,
     with storage_open(key=asset.storage_key) as handle:
         direct = analyse(handle.name).to_json()
     assert job.result == {"tempo": direct["tempo"], "key": direct["key"]}
-    assert job.result["tempo"]["tempo_bpm"] == pytest.approx(120, rel=0.01)
-    assert (job.result["key"]["key"], job.result["key"]["scale"]) == ("C", "major")
+    assert job.result["tempo"]["bpm"] == pytest.approx(120, rel=0.01)
+    assert (job.result["key"]["tonic"], job.result["key"]["scale"]) == ("C", "major")
     assert job.stem_assets.count() == 0
     assert stored() == [f"uploads/{asset.uuid}"]
 
@@ -131,8 +131,8 @@ def test_silence_is_no_error(alice: Any, tmp_path: Path, service: str, own_engin
         assert job.result == {"notes": 0, "instruments": []}
         assert midi_notes(job.stem_assets.get()) == []
     else:
-        empty_tempo = {"tempo_bpm": None, "min_bpm": None, "max_bpm": None, "beats_s": []}
-        empty_key = {"key": None, "scale": None, "camelot": None}
+        empty_tempo: dict[str, Any] = {"bpm": None, "min_bpm": None, "max_bpm": None, "beats_s": []}
+        empty_key = {"tonic": None, "scale": None, "camelot": None}
         assert job.result == {
             "tempo": {**empty_tempo, "confidence": 0},
             "key": {**empty_key, "confidence": 0},
@@ -247,4 +247,4 @@ def test_a_cancel_leaves_nothing_and_costs_nothing(
 def test_a_tone_of_the_maker_is_a_recording_too(alice: Any, tmp_path: Path):
     make_grant(alice, 900_000)
     job = done(ordered(make_asset(alice, tmp_path), "analysis"))
-    assert job.result["tempo"]["tempo_bpm"] is None
+    assert job.result["tempo"]["bpm"] is None

@@ -57,8 +57,8 @@ def tune(tmp_path):
 def test_tempo_and_key_are_found(recording):
     told = []
     found = analyse(recording, on_progress=lambda **values: told.append(values))
-    assert found.tempo.tempo_bpm == pytest.approx(120, rel=0.005)
-    assert (found.key.key, found.key.scale, found.key.camelot) == ("C", "major", "8B")
+    assert found.tempo.bpm == pytest.approx(120, rel=0.005)
+    assert (found.key.tonic, found.key.scale, found.key.camelot) == ("C", "major", "8B")
     assert found.models == ("beatnet", "basic-pitch")
     assert found.seconds > 0
     assert list(dict.fromkeys(step["step"] for step in told)) == ["probe", "load", "analyse"]
@@ -84,8 +84,8 @@ def test_other_rates_and_channels_say_the_same(tmp_path, name, codec, rate, chan
     # As the service keeps recordings.
     bare = path.rename(tmp_path / "bare")
     found = analyse(bare, info=info)
-    assert found.tempo.tempo_bpm == pytest.approx(120, rel=0.01)
-    assert (found.key.key, found.key.scale) == ("C", "major")
+    assert found.tempo.bpm == pytest.approx(120, rel=0.01)
+    assert (found.key.tonic, found.key.scale) == ("C", "major")
 
 
 def test_swapped_wires_do_not_silence_a_recording(tmp_path):
@@ -210,7 +210,7 @@ def test_the_command_tells_tempo_and_key(recording, capsys):
     assert lines[1].startswith("key: C major (8B, confidence ")
     assert cli.main(["analyse", str(recording), "--json"]) == 0
     values = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert values["tempo"]["tempo_bpm"] == pytest.approx(120, rel=0.005)
+    assert values["tempo"]["bpm"] == pytest.approx(120, rel=0.005)
     assert values["key"]["camelot"] == "8B"
 
 

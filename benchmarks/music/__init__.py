@@ -1,0 +1,1 @@
+"""How well tempo, key and notes are found, on music whose tempo, key and notes are known."""
