@@ -1,5 +1,6 @@
 from api.dialects import Dialect
 from api.sunoapi.errors import render
+from api.sunoapi.schema import ERROR
 
 NAME = "sunoapi"
 DIALECT = Dialect(
@@ -14,4 +15,5 @@ DIALECT = Dialect(
         "/api/file-",
     ),
     render=render,
+    error=ERROR,
 )

@@ -32,8 +32,9 @@ def _envelope(name: str, data: Any) -> Any:
     return type(f"Suno{name}AnswerSerializer", (serializers.Serializer,), fields)
 
 
+ERROR: type[Fields] = _envelope("Error", serializers.JSONField(allow_null=True))
 _ERROR = OpenApiResponse(
-    _envelope("Error", serializers.JSONField(allow_null=True)),
+    ERROR,
     examples=[
         OpenApiExample(
             "No key", value={"code": 401, "msg": "This API key is not valid.", "data": None}

@@ -61,6 +61,7 @@ def test_two_stems_are_the_default(
     }
     assert run_jobs() == 1
     job.refresh_from_db()
+    assert job.finished_at is not None
     record = info(client, "vocal-removal", task)
     assert record["successFlag"] == "SUCCESS"
     assert record["completeTime"] == round(job.finished_at.timestamp() * 1000)

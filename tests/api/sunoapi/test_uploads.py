@@ -44,7 +44,7 @@ def test_a_form(client: Client, stored: Any):
             "audioId": str(asset.uuid),
         },
     }
-    file = Client().get(link)
+    file: Any = Client().get(link)
     assert b"".join(file.streaming_content) == content
     file.close()
     # The same file once more is another one.
