@@ -15,7 +15,11 @@ IDEMPOTENCY_KEY = OpenApiParameter(
 
 def idempotency_key(request: Request) -> str | None:
     key = request.headers.get("Idempotency-Key")
-    if key is not None and not (0 < len(key) <= 200 and key.isprintable()):
+    if key is not None and not key_check(key):
         problem = "Send 1 to 200 printable characters."
         raise ValidationFailed(fields={"Idempotency-Key": [problem]})
     return key
+
+
+def key_check(key: str) -> bool:
+    return 0 < len(key) <= 200 and key.isprintable()

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from billing.pricing import credits_text
 from jobs.models import Asset, AssetState, Ingest, IngestKind, IngestState, Job, JobState
+from jobs.separating import format_name
 
 # That a job has started is not told: it would double the messages and nobody could act on it.
 EVENT_TYPES: Final[Mapping[str, str]] = {
@@ -59,6 +60,11 @@ def job_data(job: Job) -> dict[str, Any]:
         "stems": job.stems,
         "model": job.model,
         "format": job.output_format,
+        "formats": [job.output_format, *job.more_formats],
+        "range": job_range(job),
+        "steps": job.steps,
+        "metadata": job.metadata,
+        "retry_of": str(job.retry_of.uuid) if job.retry_of else None,
         "price_mcr": job.price_mcr,
         "charged_mcr": job.charged_mcr,
         "credits_charged": credits_text(job.charged_mcr),
@@ -68,6 +74,14 @@ def job_data(job: Job) -> dict[str, Any]:
         "started_at": _time(job.started_at),
         "finished_at": _time(job.finished_at),
     }
+
+
+def job_range(job: Job) -> dict[str, float] | None:
+    """What of the recording is worked on, in seconds; None: all of it."""
+    if job.asset is None or job.range_start is None or job.range_end is None:
+        return None
+    rate = job.asset.sample_rate
+    return {"start_s": job.range_start / rate, "end_s": job.range_end / rate}
 
 
 def ingest_data(ingest: Ingest) -> dict[str, Any]:
@@ -87,6 +101,7 @@ def _output(asset: Asset) -> dict[str, Any]:
         "id": str(asset.uuid),
         "stem": asset.stem,
         "kind": asset.kind,
+        "format": format_name(asset),
         "size_bytes": asset.size_bytes,
         "sha256": asset.sha256,
     }

@@ -18,7 +18,7 @@ from accounts.models import Workspace
 from accounts.scopes import JOBS_READ
 from api.authentication import is_still_allowed, workspace_of
 from api.native.base import NativeApi
-from api.native.jobs import job_body
+from api.native.job_bodies import job_body
 from config.errors import NotFound, TooManyRequests
 from jobs.models import ENDED
 from jobs.selectors import job_get_for_workspace

@@ -15,7 +15,7 @@ from api.authentication import principal_of, workspace_of
 from api.idempotency import IDEMPOTENCY_KEY, idempotency_key
 from api.links import timeline_url
 from api.native.base import OPEN, NativeApi, StrictSerializer, valid_body
-from api.native.jobs import JobSerializer, OutputSerializer, job_body
+from api.native.job_bodies import JobSerializer, OutputSerializer, job_body
 from jobs.models import OutputKind
 from jobs.speakers import (
     Speakers,

@@ -10,6 +10,7 @@ from api.native.auth import (
     TokenRefreshApi,
     TokenRevokeApi,
 )
+from api.native.batches import JobBatchApi
 from api.native.billing import (
     AutoTopUpApi,
     CheckoutApi,
@@ -25,7 +26,7 @@ from api.native.deletions import DeletionApi, DeletionsApi
 from api.native.downloads import DownloadApi
 from api.native.events import JobEventsApi
 from api.native.imports import ImportApi, ImportsApi
-from api.native.jobs import JobApi, JobCancelApi, JobEstimateApi, JobsApi
+from api.native.jobs import JobApi, JobCancelApi, JobEstimateApi, JobRetryApi, JobsApi
 from api.native.keys import KeyApi, KeyRollApi, KeysApi
 from api.native.multipart_uploads import (
     MultipartCompleteApi,
@@ -84,8 +85,10 @@ urlpatterns = [
     path("imports/<uuid:import_uuid>", ImportApi.as_view(), name="native-import-detail"),
     path("jobs", JobsApi.as_view(), name="native-job-list"),
     path("jobs/estimate", JobEstimateApi.as_view(), name="native-job-estimate"),
+    path("jobs/batch", JobBatchApi.as_view(), name="native-job-batch"),
     path("jobs/<uuid:job_uuid>", JobApi.as_view(), name="native-job-detail"),
     path("jobs/<uuid:job_uuid>/cancel", JobCancelApi.as_view(), name="native-job-cancel"),
+    path("jobs/<uuid:job_uuid>/retry", JobRetryApi.as_view(), name="native-job-retry"),
     path("jobs/<uuid:job_uuid>/events", JobEventsApi.as_view(), name="native-job-events"),
     path("jobs/<uuid:job_uuid>/speakers", JobSpeakersApi.as_view(), name="native-job-speakers"),
     path(

@@ -165,6 +165,7 @@ def make_world(folder: Path) -> World:
         ("native-import-list", "POST"): {"url": "https://media.example.org/a.wav"},
         ("native-job-list", "POST"): order,
         ("native-job-estimate", "POST"): order,
+        ("native-job-batch", "POST"): {"orders": [order]},
         ("native-job-speakers", "PATCH"): {"names": {"SPEAKER_0": "Alice"}},
         ("native-job-speakers-merge", "POST"): {"groups": [["SPEAKER_0", "SPEAKER_1"]]},
         ("native-auth-token", "POST"): {"email": owner.email, "password": PASSWORD},

@@ -81,6 +81,7 @@ def make_stem(job: Job, stem: str = "vocals") -> Asset:
         channels=asset.channels,
         n_samples=asset.n_samples,
         layout=asset.layout,
+        bits_per_sample=asset.bits_per_sample,
         is_float=False,
         is_lossy=False,
     )
@@ -116,6 +117,11 @@ def test_the_end_of_a_job_is_told_in_full_but_opens_nothing(alice: Workspace, tm
             "stems": ["vocals"],
             "model": "htdemucs",
             "format": "wav",
+            "formats": ["wav"],
+            "range": None,
+            "steps": [],
+            "metadata": {},
+            "retry_of": None,
             "price_mcr": 2_500,
             "charged_mcr": 2_500,
             "credits_charged": "2.5",
@@ -125,6 +131,7 @@ def test_the_end_of_a_job_is_told_in_full_but_opens_nothing(alice: Workspace, tm
                     "id": str(stem.uuid),
                     "stem": "vocals",
                     "kind": "stem",
+                    "format": "wav16",
                     "size_bytes": 123_456_789_012,
                     "sha256": "f" * 64,
                 }

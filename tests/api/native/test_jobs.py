@@ -107,6 +107,8 @@ def test_the_estimate_is_the_price_and_makes_nothing(alice_client: Client, asset
         "duration_s": 2.0,
         "credits": "5",
         "credits_mcr": 5_000,
+        # Nothing was measured here yet.
+        "eta_s": None,
     }
     assert Job.objects.count() == 0
     assert Hold.objects.count() == 0
