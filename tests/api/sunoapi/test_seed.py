@@ -4,6 +4,7 @@ Each assertion names the passage that it is about. What the page refers to but d
 way in, the details, the callback) is used on the way.
 """
 
+import base64
 import io
 import re
 from collections.abc import Iterator
@@ -188,6 +189,61 @@ def test_the_page_from_top_to_bottom(
             assert "secret" not in response.text
     assert Job.objects.filter(dialect="sunoapi").count() == 5
     assert wallet_get(workspace=alice).posted_mcr == 200_000 - 10_000 - 50_000
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_wav_and_the_notes_of_a_stem(
+    alice: Any, live_server: Any, callbacks: Receiver, settings: Any
+):
+    """What the page's family makes of its results: WAV, MIDI."""
+    settings.SITE_URL = live_server.url
+    with httpx.Client(
+        base_url=live_server.url,
+        headers={"Authorization": f"Bearer {make_key(alice)}"},
+        trust_env=False,
+    ) as http:
+        recording = music(seconds=SECONDS)
+        body = {"base64Data": base64.b64encode(recording).decode(), "fileName": "song.wav"}
+        response = http.post("/api/file-base64-upload", json=body).json()
+        assert (response["success"], response["msg"]) == (True, "File uploaded successfully")
+        told = {"callBackUrl": callbacks.url}
+        pair = {name: response["data"][name] for name in ("taskId", "audioId")}
+        separation = ok(http.post(GENERATE, json={**pair, **told}))["taskId"]
+        assert run_jobs() == 1
+        stems = ok(http.get(RECORD, params={"taskId": separation}))["response"]["originData"]
+        assert [stem["stem_type_group_name"] for stem in stems] == ["Vocals", "Instrumental"]
+        assert {stem["duration"] for stem in stems} == {SECONDS}
+        stem = {"taskId": separation, "audioId": stems[1]["id"]}
+        wav = ok(http.post("/api/v1/wav/generate", json={**stem, **told}))["taskId"]
+        midi = ok(http.post("/api/v1/midi/generate", json={**stem, **told}))["taskId"]
+        assert run_jobs() == 2
+        record = ok(http.get("/api/v1/wav/record-info", params={"taskId": wav}))
+        assert (record["successFlag"], record["musicId"]) == ("SUCCESS", stem["audioId"])
+        samples = read(record["response"]["audioWavUrl"])
+        assert (samples == read(stems[1]["audio_url"])).all()
+        record = ok(http.get("/api/v1/midi/record-info", params={"taskId": midi}))
+        assert (record["successFlag"], record["audioId"]) == (1, stem["audioId"])
+        data = record["midiData"]
+        notes = [note for one in data["instruments"] for note in one["notes"]]
+        assert len(notes) > 5
+        for note in notes:
+            assert isinstance(note["pitch"], int)
+            assert 21 <= note["pitch"] <= 108
+            assert 0 <= note["start"] < note["end"] <= SECONDS + 0.1
+            assert 0 < note["velocity"] <= 1
+        assert httpx.get(data["midiUrl"], trust_env=False).content[:4] == b"MThd"
+        messages_deliver()
+        bodies = {get_task(one.body): one.body for one in callbacks.received}
+        assert set(bodies) == {separation, wav, midi}
+        assert (read(bodies[wav]["data"]["audioWavUrl"]) == samples).all()
+        assert bodies[midi]["data"]["instruments"] == data["instruments"]
+        # 10 for the stems, and one for each of the others.
+        assert credits(http) == 100 - 10 - 1 - 1
+
+
+def get_task(body: Any) -> str:
+    task: str = body.get("task_id") or body["data"]["task_id"]
+    return task
 
 
 def ok(response: httpx.Response) -> Any:
