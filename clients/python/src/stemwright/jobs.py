@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
 from email.message import Message
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,20 +39,51 @@ class Jobs:
         order
             `asset`, `stems`, `model`, `format`, … as in `Order`.
         """
-        answer = self._http.charge("/v1/jobs", order, idempotency_key=idempotency_key)
+        answer = self._http.charge("/v1/jobs", _body(order), idempotency_key=idempotency_key)
+        return read(Job, json_of(answer))
+
+    def create_batch(
+        self, orders: Sequence[Order], *, idempotency_key: str | None = None
+    ) -> Sequence[Job]:
+        """Order several jobs: all, or none if anything is wrong with one."""
+        body = {"orders": [_body(order) for order in orders]}
+        answer = self._http.charge("/v1/jobs/batch", body, idempotency_key=idempotency_key)
+        return [read(Job, job) for job in json_of(answer)["jobs"]]
+
+    def retry(self, job_id: str, *, idempotency_key: str | None = None) -> Job:
+        """Order a job that failed or was cancelled anew, as it was ordered before."""
+        path = f"/v1/jobs/{job_id}/retry"
+        answer = self._http.charge(path, None, idempotency_key=idempotency_key)
         return read(Job, json_of(answer))
 
     def estimate(self, **order: Unpack[Order]) -> Quote:
         """What an order would cost. Nothing is made or held."""
-        answer = self._http.call("POST", "/v1/jobs/estimate", json=order, is_repeatable=True)
+        path = "/v1/jobs/estimate"
+        answer = self._http.call("POST", path, json=_body(order), is_repeatable=True)
         return read(Quote, json_of(answer))
 
     def get(self, job_id: str) -> Job:
         return self._http.get(Job, f"/v1/jobs/{job_id}")
 
-    def list(self, *, limit: int | None = None) -> Iterator[Job]:
-        """Newest first; reads page after page."""
-        return self._http.pages(Job, "/v1/jobs", limit=limit)
+    def list(
+        self,
+        *,
+        status: str | None = None,
+        service: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: int | None = None,
+    ) -> Iterator[Job]:
+        """Newest first, those made from `since` to before `until`; reads page after page."""
+        return self._http.pages(
+            Job,
+            "/v1/jobs",
+            limit=limit,
+            status=status,
+            service=service,
+            since=since.isoformat() if since else None,
+            until=until.isoformat() if until else None,
+        )
 
     def watch(self, job_id: str, *, timeout_s: float | None = None) -> Iterator[Job]:
         """The job at each change, until it has ended."""
@@ -168,6 +200,11 @@ class SpeakersOf:
     def _timeline(self, job_id: str, format: str) -> httpx.Response:
         path = f"/v1/jobs/{job_id}/timeline"
         return self._http.call("GET", path, params={"format": format})
+
+
+def _body(order: Order) -> dict[str, Any]:
+    """As JSON: `import` is no name in Python."""
+    return {"import" if name == "import_id" else name: value for name, value in order.items()}
 
 
 def _names(outputs: list[Output]) -> list[str]:

@@ -102,9 +102,17 @@ class Output(Told):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Range(Told):
+    """A part of a recording."""
+
+    start_s: float
+    end_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Job(Told):
     id: str
-    # queued, running; succeeded, failed, cancelled
+    # waiting (for its recording, which is fetched), queued, running; succeeded, failed, cancelled
     status: str
     service: str
     model: str
@@ -118,8 +126,21 @@ class Job(Told):
     created_at: datetime
     asset: str | None = None
     stems: list[str] = field(default_factory=list)
+    formats: list[str] = field(default_factory=list)
+    # None: all of the recording.
+    range: Range | None = None
+    steps: list[str] = field(default_factory=list)
     options: dict[str, Any] = field(default_factory=dict)
+    # Yours, as it was ordered.
+    metadata: dict[str, Any] = field(default_factory=dict)
+    # The first of the jobs that this one does anew.
+    retry_of: str | None = None
+    # Of a job that merged speakers: the one that was paid.
     source_job: str | None = None
+    # About how long it still takes; None: nobody knows.
+    eta_s: int | None = None
+    # What was found that is no file, such as tempo and key.
+    result: dict[str, Any] = field(default_factory=dict)
     outputs: list[Output] = field(default_factory=list)
     error: Failure | None = None
     cancel_requested_at: datetime | None = None
@@ -145,15 +166,23 @@ class SpeakerOptions(TypedDict, total=False):
 
 
 class Order(TypedDict, total=False):
-    """What is to be made of which recording. Only `asset` is needed."""
+    """What is to be made of which recording: of `asset`, `url` and `import_id`, one is needed."""
 
     asset: str
+    url: str
+    import_id: str
     service: str
     stems: list[str]
     model: str
     format: str
+    formats: list[str]
+    start_s: float
+    end_s: float
+    preview: bool
+    steps: list[str]
     options: SpeakerOptions
     callback_url: str
+    metadata: dict[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,6 +195,7 @@ class Quote(Told):
     duration_s: float
     credits: str
     credits_mcr: int
+    eta_s: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +29,14 @@ def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
         "-o", "--output", metavar="DIR", default=".", help="for what is made (here)"
     )
     ordering.add_argument("--model", help="of `stemwright catalog`; chosen if left out")
-    ordering.add_argument("--format", help="wav (if left out), flac, mp3, wav24, …")
+    ordering.add_argument(
+        "--format", metavar="A,B", help="wav (if left out), flac, mp3, wav24, …; one or several"
+    )
+    ordering.add_argument("--start", type=float, metavar="SECONDS", help="only from here on")
+    ordering.add_argument("--end", type=float, metavar="SECONDS", help="only up to here")
+    ordering.add_argument(
+        "--preview", action="store_true", help="only some seconds from --start; goes first"
+    )
     ordering.add_argument(
         "--estimate", action="store_true", help="upload, say what it would cost, and stop"
     )
@@ -44,7 +53,21 @@ def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
     separate.add_argument(
         "--stems", metavar="A,B", help="such as vocals,drums; all of the model if left out"
     )
+    separate.add_argument(
+        "--steps", metavar="A,B", help="what is done to the recording before, such as denoise"
+    )
     separate.set_defaults(run=_separate)
+
+    enhance = commands.add_parser("enhance", parents=[ordering], help="clean a recording")
+    enhance.add_argument("--steps", metavar="A,B", required=True, help="such as denoise")
+    enhance.set_defaults(run=_of_service("enhancement"))
+    for name, service, text in (
+        ("convert", "conversion", "a recording in other formats"),
+        ("analyse", "analysis", "tempo and key"),
+        ("transcribe", "transcription", "the notes, as a MIDI file"),
+    ):
+        command = commands.add_parser(name, parents=[ordering], help=text)
+        command.set_defaults(run=_of_service(service))
 
     speakers = commands.add_parser(
         "speakers", parents=[ordering], help="take a conversation apart into its speakers"
@@ -93,6 +116,15 @@ def _separate(client: Client, options: argparse.Namespace, screen: Screen) -> An
     return _ordered(client, options, screen, order)
 
 
+def _of_service(service: str) -> Callable[[Client, argparse.Namespace, Screen], Any]:
+    """A command that orders a service with nothing of its own."""
+
+    def run(client: Client, options: argparse.Namespace, screen: Screen) -> Any:
+        return _ordered(client, options, screen, Order(service=service))
+
+    return run
+
+
 def _speakers(client: Client, options: argparse.Namespace, screen: Screen) -> Any:
     names = ["num_speakers", "min_speakers", "max_speakers"]
     names += ["pauses", "loudness", "denoise", "overlap", "clips"]
@@ -122,15 +154,31 @@ def _ordered(
     client: Client, options: argparse.Namespace, screen: Screen, order: Order
 ) -> dict[str, Any]:
     order["asset"] = _asset_id(client, options.source, screen)
-    if options.model:
-        order["model"] = options.model
-    if options.format:
-        order["format"] = options.format
+    _add_common(order, options)
     if options.estimate:
         return _estimated(client, options, order)
     job = client.jobs.create(idempotency_key=options.idempotency_key, **order)
     screen.say(f"Job {job.id} ({job.price_mcr / 1000:g} credits)")
     return waited(client, job.id, options, screen)
+
+
+def _add_common(order: Order, options: argparse.Namespace) -> None:
+    """What is left out is not sent: an older service knows less."""
+    if options.model:
+        order["model"] = options.model
+    formats = words(options.format)
+    if len(formats) == 1:
+        order["format"] = formats[0]
+    elif formats:
+        order["formats"] = formats
+    if options.start is not None:
+        order["start_s"] = options.start
+    if options.end is not None:
+        order["end_s"] = options.end
+    if options.preview:
+        order["preview"] = True
+    if steps := words(getattr(options, "steps", None)):
+        order["steps"] = steps
 
 
 def _estimated(client: Client, options: argparse.Namespace, order: Order) -> dict[str, Any]:
@@ -167,12 +215,21 @@ def fetched(
     if not options.json:
         for path in paths.values():
             print(plain(str(path)))
+        if job.result:
+            print(json.dumps(job.result, ensure_ascii=False))
     files = [
         {"stem": one.stem, "kind": one.kind, "format": one.format, "path": str(paths[one.id])}
         for one in job.outputs
     ]
-    charged = {"credits_charged": job.credits_charged, "charged_mcr": job.charged_mcr}
-    return {"job": job.id, "status": job.status, "model": job.model, **charged, "files": files}
+    return {
+        "job": job.id,
+        "status": job.status,
+        "model": job.model,
+        "credits_charged": job.credits_charged,
+        "charged_mcr": job.charged_mcr,
+        "files": files,
+        **({"result": job.result} if job.result else {}),
+    }
 
 
 def _asset_id(client: Client, source: str, screen: Screen) -> str:

@@ -16,6 +16,8 @@ from stemwright.models import Job
 def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
     jobs = commands.add_parser("jobs", parents=[common], help="list jobs, newest first")
     jobs.add_argument("--limit", type=_count, default=20, metavar="N", help="at most (20)")
+    jobs.add_argument("--status", help="only queued, running, succeeded, failed, cancelled, …")
+    jobs.add_argument("--service", help="only of a service of the catalogue")
     jobs.set_defaults(run=_jobs)
 
     job = commands.add_parser("job", help="show a job, wait for it, fetch its files, end it")
@@ -25,6 +27,7 @@ def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
         ("wait", _wait, "until it has ended, and fetch its files"),
         ("download", _download, "fetch its files, or the rest of them"),
         ("cancel", _cancel, "stop it; nothing is charged"),
+        ("retry", _retry, "order one that failed or was cancelled anew"),
         ("delete", _delete, "delete it and all that it made"),
     ):
         action = actions.add_parser(name, parents=[common], help=text)
@@ -46,7 +49,8 @@ def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
 
 
 def _jobs(client: Client, options: argparse.Namespace, screen: Screen) -> Any:
-    jobs = list(client.jobs.list(limit=options.limit))
+    wanted = {"status": options.status, "service": options.service}
+    jobs = list(client.jobs.list(limit=options.limit, **wanted))
     if not options.json:
         rows = [_row(job) for job in jobs]
         _table(["job", "created", "status", "service", "what", "credits"], rows)
@@ -85,6 +89,13 @@ def _cancel(client: Client, options: argparse.Namespace, screen: Screen) -> Any:
     job = client.jobs.cancel(options.job)
     if not options.json:
         print(job.status if job.has_ended else "ends after the segment at hand")
+    return {"job": to_json(job)}
+
+
+def _retry(client: Client, options: argparse.Namespace, screen: Screen) -> Any:
+    job = client.jobs.retry(options.job)
+    if not options.json:
+        print(job.id)
     return {"job": to_json(job)}
 
 
