@@ -31,8 +31,10 @@ class ApiSchema(AutoSchema):
         if operation is not None:
             _, error = self.view.described()
             component: ResolvedComponent = self.resolve_serializer(error, "response")
+            # One without fields is no component.
+            schema = component.ref if component else {"type": "object"}
             operation["responses"]["default"] = {
                 "description": "Any error.",
-                "content": {"application/json": {"schema": component.ref}},
+                "content": {"application/json": {"schema": schema}},
             }
         return operation
