@@ -35,7 +35,8 @@ class Checkpoints:
     def __init__(self, job: Job, folder: Path) -> None:
         self._job = job
         self._folder = folder / "parts"
-        self._is_long = job.recording.duration_s > settings.JOB_PARTS_FROM_SECONDS
+        duration_s = job.n_samples / job.recording.sample_rate
+        self._is_long = duration_s > settings.JOB_PARTS_FROM_SECONDS
         self._waiting: list[Part] = []
         self._storing: Future[dict[str, str]] | None = None
         self._resume_at = 0.0

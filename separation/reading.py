@@ -10,9 +10,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import numpy as np
-
 from separation.apart import Apart, Pair
+from separation.audio.buffer import gathered
 from separation.audio.decode import AudioReader
 from separation.audio.info import AudioFormat, AudioInfo
 from separation.audio.overlap import Segment, Segmenter
@@ -154,7 +153,7 @@ class Reader:
     def _read_all(self) -> None:
         with AudioReader(self._path, guess=self._info.container) as reader:
             self._check_unchanged(reader.format)
-            for block in _gathered(reader.blocks()):
+            for block in gathered(reader.blocks(), _BLOCK_SAMPLES):
                 if self._is_stopped:
                     return
                 self._read.put(block)
@@ -176,17 +175,3 @@ class Reader:
         info = self._info
         if (form.sample_rate, form.channels) != (info.sample_rate, info.channels):
             raise BrokenMedia("The recording is not the one that was probed.")
-
-
-def _gathered(blocks: Iterator[FloatArray]) -> Iterator[FloatArray]:
-    """Join (channels, n) blocks to larger ones."""
-    parts: list[FloatArray] = []
-    n = 0
-    for block in blocks:
-        parts.append(block)
-        n += block.shape[1]
-        if n >= _BLOCK_SAMPLES:
-            yield np.concatenate(parts, axis=1)
-            parts, n = [], 0
-    if parts:
-        yield np.concatenate(parts, axis=1)

@@ -1,6 +1,8 @@
-"""A first-in, first-out buffer of samples in one array."""
+"""Samples put together: a first-in, first-out buffer, and larger blocks out of small ones."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -64,3 +66,17 @@ class SampleBuffer:
             grown[:, : kept.shape[1]] = kept
             self._array = grown
         self._start, self._end = 0, kept.shape[1]
+
+
+def gathered(blocks: Iterable[FloatArray], n_least: int) -> Iterator[FloatArray]:
+    """Join (channels, n) blocks to larger ones, of `n_least` samples or more but for the last."""
+    waiting: list[FloatArray] = []
+    n = 0
+    for block in blocks:
+        waiting.append(block)
+        n += block.shape[1]
+        if n >= n_least:
+            yield np.concatenate(waiting, axis=1)
+            waiting, n = [], 0
+    if waiting:
+        yield np.concatenate(waiting, axis=1)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from separation.audio.buffer import gathered
 from separation.audio.decode import AudioReader
 from separation.audio.info import AudioInfo
 from separation.errors import BrokenMedia, InvalidRequest
@@ -71,7 +72,7 @@ def stretch(
         form = reader.format
         if (form.sample_rate, form.channels) != (info.sample_rate, info.channels):
             raise BrokenMedia("The recording is not the one that was probed.")
-        for block in _gathered(reader.blocks()):
+        for block in gathered(reader.blocks(), _BLOCK_SAMPLES):
             inside = block[:, max(start - at, 0) : max(end - at, 0)]
             at += block.shape[1]
             on_samples(min(at, end))
@@ -80,17 +81,3 @@ def stretch(
             if at >= end:
                 return
     raise BrokenMedia("The recording is shorter than it was when probed.")
-
-
-def _gathered(blocks: Iterator[FloatArray]) -> Iterator[FloatArray]:
-    """Join (channels, n) blocks to larger ones."""
-    waiting: list[FloatArray] = []
-    n = 0
-    for block in blocks:
-        waiting.append(block)
-        n += block.shape[1]
-        if n >= _BLOCK_SAMPLES:
-            yield np.concatenate(waiting, axis=1)
-            waiting, n = [], 0
-    if waiting:
-        yield np.concatenate(waiting, axis=1)

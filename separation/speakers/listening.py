@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from separation.audio.buffer import gathered
 from separation.audio.decode import AudioReader
 from separation.audio.resample import Resampler
 from separation.speakers.networks import SAMPLE_RATE
@@ -164,14 +165,5 @@ def _powers(tenths: FloatArray) -> npt.NDArray[np.float64]:
 
 def _gathered(reader: AudioReader, n_least: int) -> Iterator[FloatArray]:
     """Yield a reader's blocks in bigger ones."""
-    waiting: list[FloatArray] = []
-    n = 0
-    for block in reader.blocks():
-        waiting.append(block)
-        n += block.shape[1]
-        if n >= n_least:
-            yield np.concatenate(waiting, axis=1)
-            waiting, n = [], 0
-    if waiting:
-        yield np.concatenate(waiting, axis=1)
+    yield from gathered(reader.blocks(), n_least)
     reader.check_health()

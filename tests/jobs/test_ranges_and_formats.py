@@ -244,6 +244,15 @@ def test_parts_of_a_range_are_gone_on_from(
         assert (ours.form, ours.sha256) == (theirs.form, theirs.sha256)
 
 
+def test_a_short_range_of_a_long_recording_is_not_kept_in_parts(
+    ordered: Callable[..., Job], engine: GainEngine, settings: Any
+):
+    settings.JOB_PARTS_FROM_SECONDS, settings.JOB_PART_SECONDS = 1.5, 0.5
+    short = done(ordered("separation", stems=("vocals",), range_s=RANGE_S))
+    long = done(ordered("separation", stems=("vocals",)))
+    assert (short.parts.count(), long.parts.count()) == (0, 4)
+
+
 # --- Cleaning and converting ---
 
 

@@ -119,12 +119,13 @@ def test_progress_is_told_in_the_callers_thread_and_while_nothing_comes(gate, tm
 
 def test_writing_starts_while_the_recording_is_still_being_read(gain_engine, tmp_path, monkeypatch):
     from separation import reading
+    from separation.audio import buffer
 
-    gathered = reading._gathered
+    gathered = buffer.gathered
     has_written = threading.Event()
 
-    def held(blocks):
-        for index, block in enumerate(gathered(blocks)):
+    def held(blocks, n_least):
+        for index, block in enumerate(gathered(blocks, n_least)):
             if index == 10 * SEGMENT // 4096:
                 assert has_written.wait(LIMIT_S)
             yield block
@@ -133,7 +134,7 @@ def test_writing_starts_while_the_recording_is_still_being_read(gain_engine, tmp
         if step == "separate" and completed:
             has_written.set()
 
-    monkeypatch.setattr(reading, "_gathered", held)
+    monkeypatch.setattr(reading, "gathered", held)
     result = separate(wav(tmp_path / "in.wav", 20), tmp_path / "out", on_progress=on_progress)
     assert result.n_samples == 20 * SEGMENT
 
@@ -182,17 +183,18 @@ def test_cancelling_does_not_wait_for_the_engine(gate, gain_engine, tmp_path):
 
 def test_an_error_of_the_reader_ends_the_work_at_once(gate, tmp_path, monkeypatch):
     from separation import reading
+    from separation.audio import buffer
 
-    gathered = reading._gathered
+    gathered = buffer.gathered
 
-    def broken(blocks):
-        for index, block in enumerate(gathered(blocks)):
+    def broken(blocks, n_least):
+        for index, block in enumerate(gathered(blocks, n_least)):
             if index == 3:  # the engine has the first segment and does not give it back
                 assert gate.entered.wait(LIMIT_S)
                 raise OSError(5, "Input/output error")
             yield block
 
-    monkeypatch.setattr(reading, "_gathered", broken)
+    monkeypatch.setattr(reading, "gathered", broken)
     with pytest.raises(OSError, match="Input/output error"):
         separate(wav(tmp_path / "in.wav", 10), tmp_path / "out")
     assert below(tmp_path) == ["in.wav"]
@@ -231,13 +233,14 @@ def test_an_error_of_the_writer_ends_the_reader_too(gain_engine, tmp_path, monke
 
 def test_a_slow_engine_keeps_the_reader_from_running_ahead(gate, tmp_path, monkeypatch):
     from separation import reading
+    from separation.audio import buffer
 
-    gathered = reading._gathered
+    gathered = buffer.gathered
     n_read = 0
 
-    def counted(blocks):
+    def counted(blocks, n_least):
         nonlocal n_read
-        for block in gathered(blocks):
+        for block in gathered(blocks, n_least):
             n_read += block.shape[1]
             yield block
 
@@ -249,7 +252,7 @@ def test_a_slow_engine_keeps_the_reader_from_running_ahead(gate, tmp_path, monke
             if len(seen) >= 3 and seen[-1] == seen[-3]:
                 gate.open()
 
-    monkeypatch.setattr(reading, "_gathered", counted)
+    monkeypatch.setattr(reading, "gathered", counted)
     started = time.monotonic()
     separate(wav(tmp_path / "in.wav", 40), tmp_path / "out", on_progress=on_progress)
     assert time.monotonic() - started < LIMIT_S
