@@ -8,11 +8,12 @@ from typing import Any, Final
 from api.musicgpt.ids import conversion_id_of
 from api.musicgpt.names import AUDIO_TO_MIDI, EXTRACTION, KEY_BPM, KINDS, STEMS_BY_OURS, Kind
 from billing.pricing import MCR_PER_CREDIT, credits_text
+from jobs.eta import Etas, job_eta_s
 from jobs.models import Asset, AssetState, Job, JobState
 
 # Over there, links last; here, as long as results are of use to whoever was told of them.
 LINK_DAYS: Final = 7
-# What is not known before a recording has been fetched.
+# A price, before the recording has been fetched. An eta that is unknown looks the same.
 UNKNOWN: Final = -1
 
 Link = Callable[[Asset], str]
@@ -44,13 +45,13 @@ def reply(job: Job) -> dict[str, Any]:
         "success": True,
         "message": "Message published to queue",
         **_ids(job),
-        "eta": _eta_s(job),
+        "eta": job_eta_s(job),
         "credit_estimate": _credits(job),
         "status": _status(job),
     }
 
 
-def conversion(job: Job, *, link: Link) -> dict[str, Any]:
+def conversion(job: Job, *, link: Link, etas: Etas) -> dict[str, Any]:
     """As `byId` and `byUser` show it; links open what it made without a key."""
     is_done = job.state == JobState.SUCCEEDED
     files = _files(job, link) if is_done else {"audio_url": None, "audio_url_wav": None}
@@ -59,7 +60,7 @@ def conversion(job: Job, *, link: Link) -> dict[str, Any]:
         "conversion_type": kind_of(job).type,
         "status": _status(job),
         "status_msg": _status_message(job),
-        "eta": 0 if job.finished_at else _eta_s(job),
+        "eta": etas.of(job),
         "credit_estimate": _credits(job),
         "conversion_cost": job.charged_mcr / MCR_PER_CREDIT,
         "conversion_duration": _duration_s(job),
@@ -74,6 +75,13 @@ def conversion(job: Job, *, link: Link) -> dict[str, Any]:
         "createdAt": _time(job.created_at),
         "updatedAt": _time(job.finished_at or job.started_at or job.created_at),
     }
+
+
+def whole_conversion(job: Job, *, link: Link, etas: Etas) -> dict[str, Any]:
+    """With its notes, of which there may be too many for a list of conversions or a message."""
+    told = conversion(job, link=link, etas=etas)
+    has_notes = job.state == JobState.SUCCEEDED and kind_of(job) == AUDIO_TO_MIDI
+    return {**told, "note_events": _note_events(job)} if has_notes else told
 
 
 def message(job: Job, *, link: Link) -> dict[str, Any]:
@@ -103,10 +111,6 @@ def _status_message(job: Job) -> str:
     if job.state == JobState.FAILED:
         return job.error_message or "The conversion failed"
     return _MESSAGES[JobState(job.state)]
-
-
-def _eta_s(job: Job) -> int:
-    return UNKNOWN
 
 
 def _credits(job: Job) -> float:
@@ -146,11 +150,7 @@ def _findings(job: Job, link: Link) -> dict[str, Any]:
     if kind_of(job) == KEY_BPM:
         return _key_and_tempo(job, link)
     if kind_of(job) == AUDIO_TO_MIDI:
-        instruments = job.result.get("instruments", [])
-        events = [
-            {**note, "instrument": one["name"]} for one in instruments for note in one["notes"]
-        ]
-        return {"midi_url": _files(job, link)["audio_url"], "note_events": events}
+        return {"midi_url": _files(job, link)["audio_url"]}
     return {}
 
 
@@ -169,7 +169,7 @@ def _key_and_tempo(job: Job, link: Link) -> dict[str, Any]:
     # Over there too, the address of the recording that was listened to.
     recording = link(asset) if asset is not None and is_kept else None
     return {
-        "dominant_key": f"{key['tonic']} {key['scale']}" if key else None,
+        "dominant_key": f"{key['tonic']} {key['scale']}" if key.get("tonic") else None,
         # One key is found, for all of the recording: nothing is known of changes.
         "key_changes": {},
         "bpm": tempo.get("bpm"),

@@ -84,7 +84,8 @@ class ConversionSerializer(serializers.Serializer[Any]):
     note_events = serializers.ListField(
         child=serializers.DictField(),
         required=False,
-        help_text="Of an AUDIO_TO_MIDI: pitch, start, end, velocity, instrument.",
+        help_text="Of an AUDIO_TO_MIDI, by `byId`: pitch, start, end (seconds), velocity, "
+        "instrument. The first 20,000.",
     )
     title = serializers.CharField(allow_null=True)
     lyrics = serializers.CharField(allow_null=True)

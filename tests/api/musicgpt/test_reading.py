@@ -10,9 +10,10 @@ from django.db.models.functions import Now
 from django.test import Client
 
 from api.musicgpt.ids import conversion_id_of, task_id_of
-from jobs.models import Asset, AssetState, Job, OutputKind
+from jobs.models import Asset, AssetState, Job, OutputKind, Tally
 from jobs.services import job_cancel
 from jobs.storage import download_token_read
+from jobs.tallies import FIT, fit_label
 from tests.api.musicgpt.steps import URL, by_id, by_user, extract, job_of, refused, send, wav
 from tests.makers import make_asset, make_job, run_jobs
 
@@ -176,6 +177,22 @@ def test_its_status_follows_the_job(client: Client, job: Job):
     assert conversion(client, job)["eta"] == 0
 
 
+def test_how_long_it_takes_is_told_once_it_was_measured(client: Client, job: Job):
+    assert conversion(client, job)["eta"] == -1
+    # Ten runs of a second of music, two seconds each.
+    labels = {"service": "separation", "stems": fit_label(2)}
+    sums = {"n": 10, "x": 10, "y": 20, "xx": 10, "xy": 20}
+    for term, value in sums.items():
+        Tally.objects.create(
+            name=FIT, labels=json.dumps({**labels, "term": term}, sort_keys=True), value=value
+        )
+    assert conversion(client, job)["eta"] == 2
+    # What comes before it is waited for.
+    response = extract(client, audio_file=wav(seconds=3), stems='["drums", "vocals"]')
+    assert response.json()["eta"] == 8
+    assert by_user(client).json()["conversions"][0]["eta"] == 8
+
+
 def test_of_an_address_nothing_is_known_yet(client: Client, alice: Any):
     job = job_of(extract(client, audio_url=URL, stems='["vocals"]'))
     body = conversion(client, job)
@@ -243,7 +260,8 @@ def test_key_and_tempo_are_told(client: Client):
     assert body["conversion_path"] == body["audio_url"]
     assert file_of(body["audio_url"]) == job.recording
     # Neither beats nor a key were found.
-    done(job, result={"tempo": {"bpm": None}, "key": None})
+    nothing = {"tonic": None, "scale": None, "camelot": None, "confidence": 0.0}
+    done(job, result={"tempo": {"bpm": None}, "key": nothing})
     body = conversion(client, job, conversionType="KEY_BPM_EXTRACTION")
     assert (body["dominant_key"], body["bpm"]) == (None, None)
 
@@ -258,6 +276,8 @@ def test_notes_are_told_with_the_midi_file(client: Client):
     assert file_of(body["midi_url"]) == file_of(body["audio_url"]) == midi
     assert body["audio_url_wav"] is None
     assert body["note_events"] == [{**note, "instrument": "Piano"}]
+    # There may be many thousands.
+    assert "note_events" not in by_user(client).json()["conversions"][0]
 
 
 def test_a_job_that_was_worked_on_is_complete(
