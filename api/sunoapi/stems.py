@@ -2,9 +2,7 @@
 
 from dataclasses import dataclass
 
-from config.errors import IncompatibleStems
-from jobs.catalog import model_offers, stem_offers
-from jobs.separating import separation_plan
+from api.stem_sets import stems_available
 
 
 @dataclass(frozen=True)
@@ -43,22 +41,6 @@ TARIFFS = {SEPARATE_VOCAL: "two_stem_separation", SPLIT_STEM: "full_split"}
 
 def stems_of_mode(mode: str) -> tuple[str, ...]:
     """Our names of what a mode makes here."""
-    return tuple(stem.ours for stem in TWO) if mode == SEPARATE_VOCAL else _split()
-
-
-def _split() -> tuple[str, ...]:
-    """As many of the twelve as there are models for; all of them where there are none."""
-    available = {offer.name for offer in stem_offers() if offer.available}
-    wanted = tuple(stem.ours for stem in TWELVE if stem.ours in available)
-    if not wanted:
-        return tuple(stem.ours for stem in TWELVE)
-    try:
-        separation_plan(stems=wanted, model=None)
-    except IncompatibleStems:
-        sets = [
-            tuple(name for name in wanted if name in offer.stems)
-            for offer in model_offers()
-            if offer.available
-        ]
-        return max(sets, key=len)
-    return wanted
+    if mode == SEPARATE_VOCAL:
+        return tuple(stem.ours for stem in TWO)
+    return stems_available([stem.ours for stem in TWELVE])

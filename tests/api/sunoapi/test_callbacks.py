@@ -178,3 +178,21 @@ def test_the_pauses_and_the_end(
     assert record["successFlag"] == "CALLBACK_EXCEPTION"
     # What was made can be had all the same.
     assert record["response"]["vocalUrl"]
+
+
+def test_the_example_of_the_guide_verifies_a_callback(
+    client: Client, pair: dict[str, str], callbacks: Receiver
+):
+    guide = Path(__file__).parents[3] / "docs" / "migrating" / "sunoapi.md"
+    code = guide.read_text().partition("```python\n")[2].partition("```")[0]
+    scope: dict[str, Any] = {}
+    exec(code, scope)
+    task = separated(client, {**pair, "callBackUrl": callbacks.url, "callBackSecret": SECRET})
+    Job.objects.update(state=JobState.FAILED, finished_at=Now(), error_code="internal")
+    job_ended(Job.objects.get())
+    messages_deliver()
+    (received,) = callbacks.received
+    headers = {name.title(): value for name, value in received.headers.items()}
+    assert scope["is_ours"](SECRET, task, headers) is True
+    assert scope["is_ours"](SECRET, f"{task}0", headers) is False
+    assert scope["is_ours"]("another secret", task, headers) is False

@@ -114,7 +114,7 @@ def test_a_split_that_no_single_model_makes_takes_the_one_that_makes_most(
         raise IncompatibleStems
 
     assert stems_of_mode("split_stem") == ("vocals", "drums", "bass", "other")
-    monkeypatch.setattr("api.sunoapi.stems.separation_plan", refuse)
+    monkeypatch.setattr("api.stem_sets.separation_plan", refuse)
     assert stems_of_mode("split_stem") == ("vocals", "drums", "bass", "other")
 
 
@@ -127,7 +127,7 @@ def test_without_any_model_it_is_refused_by_name(
         body = {**pair, "callBackUrl": NOWHERE, "type": mode}
         code, text = refused(post(client, GENERATE, body))
         assert code == 400
-        assert "not available" in text or "installed" in text
+        assert "not available" in text or "vocals, backing_vocals, drums" in text
     assert (Job.objects.count(), held(alice)) == (0, 0)
 
 

@@ -186,10 +186,10 @@ def test_an_address_that_may_not_be_fetched(client: Client):
 def test_an_address_that_takes_long(
     client: Client,
     media_server: Server,
-    monkeypatch: pytest.MonkeyPatch,
+    settings: Any,
     fake_separation: list[Any],
 ):
-    monkeypatch.setattr(fetching, "_WAIT_S", 0.0)
+    settings.SYNC_WAIT_SECONDS = 0
     response = post(client, BY_URL, {"fileUrl": f"{media_server.url}/a.wav"}).json()
     assert response["msg"] == "File is being fetched"
     data = response["data"]
@@ -210,10 +210,8 @@ def test_an_address_that_takes_long(
     ) == (400, "It was broken.")
 
 
-def test_nobody_waits_when_too_many_do(
-    client: Client, media_server: Server, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setattr(fetching._places, "acquire", lambda **_: False)
+def test_nobody_waits_when_too_many_do(client: Client, media_server: Server, settings: Any):
+    settings.SYNC_WAITS_PER_PROCESS = 0
     body = {"fileUrl": f"{media_server.url}/a.wav"}
     assert post(client, BY_URL, body).json()["msg"] == "File is being fetched"
 
