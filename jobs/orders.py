@@ -24,7 +24,11 @@ from jobs.separating import (
 from jobs.speaker_options import SpeakerOptions
 
 # What the tools of the catalogue that these services use are for.
-_TASKS = {Service.TRANSCRIPTION: "transcription"}
+_TASKS = {
+    Service.TRANSCRIPTION: ("transcription",),
+    # The key is found by what the transcription hears.
+    Service.ANALYSIS: ("beats", "transcription"),
+}
 _OF_SPEAKERS = (Service.SPEAKER_EXTRACTION, Service.SPEAKER_DIARIZATION)
 
 
@@ -159,7 +163,9 @@ def order_plan(order: Order) -> tuple[tuple[str, ...], str]:
     if order.service == Service.ENHANCEMENT:
         return (), enhancement_plan(order.steps)
     if order.service in _TASKS:
-        return (), tool_plan(task=_TASKS[Service(order.service)], model=order.model)
+        tasks = _TASKS[Service(order.service)]
+        model = order.model if len(tasks) == 1 else None
+        return (), "+".join(tool_plan(task=task, model=model) for task in tasks)
     return (), ""
 
 

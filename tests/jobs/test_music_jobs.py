@@ -11,6 +11,7 @@ import pytest
 import soundfile
 
 from billing.selectors import ledger_discrepancies, wallet_get
+from config.errors import ModelUnavailable, UnknownModel
 from jobs import engine
 from jobs.engine import EngineLost, EngineProcess
 from jobs.heartbeat import Heartbeat
@@ -18,6 +19,8 @@ from jobs.models import Asset, Job
 from jobs.services import Order, asset_create, job_cancel, job_create
 from jobs.storage import storage_open
 from jobs.work import analysis, transcription
+from separation import catalog
+from separation.catalog import AvailabilityStatus
 from separation.music import Note, Transcription, analyse, transcribe
 from tests.makers import make_asset, make_grant, run_jobs
 from tests.separation.music.sounds import RATE, clicks, played
@@ -137,6 +140,34 @@ def test_silence_is_no_error(alice: Any, tmp_path: Path, service: str, own_engin
             "tempo": {**empty_tempo, "confidence": 0},
             "key": {**empty_key, "confidence": 0},
         }
+
+
+@pytest.mark.parametrize(
+    ("service", "missing"),
+    [("analysis", "beatnet"), ("analysis", "basic-pitch"), ("transcription", "basic-pitch")],
+)
+def test_what_is_not_installed_is_refused_before_anything_is_held(
+    asset: Asset, monkeypatch: pytest.MonkeyPatch, service: str, missing: str
+):
+    real = catalog.availability
+
+    def availability(package: catalog.Package) -> catalog.Availability:
+        if package.name == missing:
+            return catalog.Availability(AvailabilityStatus.FETCHABLE, "It is not installed.")
+        return real(package)
+
+    monkeypatch.setattr(catalog, "availability", availability)
+    with pytest.raises(ModelUnavailable, match=missing):
+        ordered(asset, service)
+    assert not Job.objects.exists()
+    assert wallet_get(workspace=asset.workspace).held_mcr == 0
+
+
+def test_a_job_says_what_does_it(asset: Asset):
+    assert ordered(asset, "analysis").model == "beatnet+basic-pitch"
+    assert ordered(asset, "transcription", model="basic-pitch").model == "basic-pitch"
+    with pytest.raises(UnknownModel):
+        ordered(asset, "transcription", model="beatnet")
 
 
 def listening(work: Any) -> Callable[..., Any]:
