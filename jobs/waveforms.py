@@ -55,7 +55,8 @@ def _finest(blocks: Iterable[npt.NDArray[np.float32]], size: int) -> Peaks:
 def _peaks(stretches: npt.NDArray[np.float32]) -> Peaks:
     """(channels, stretches, samples) to (channels, stretches, 2)."""
     ends = np.stack([stretches.min(axis=2), stretches.max(axis=2)], axis=2)
-    return np.clip(np.rint(ends * 32768), -32768, 32767).astype(np.int16)
+    peaks: Peaks = np.clip(np.rint(ends * 32768), -32768, 32767).astype(np.int16)
+    return peaks
 
 
 def _coarser(peaks: Peaks) -> Peaks:

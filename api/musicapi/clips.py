@@ -1,6 +1,5 @@
 """Recordings by address, and what is told of a single clip: WAV, tempo, notes, other formats."""
 
-from collections.abc import Callable
 from typing import Any, ClassVar
 
 from drf_spectacular.utils import extend_schema
@@ -14,9 +13,9 @@ from api.idempotency import IDEMPOTENCY_KEY
 from api.links import asset_url
 from api.musicapi.dialect import MusicApi, errors, success
 from api.musicapi.ordering import OrderSerializer, clip_of, job_done, job_ordered, order_of
-from api.musicapi.results import bpm_data, midi_data, wav_data
+from api.musicapi.results import Link, bpm_data, midi_data, wav_data
 from api.musicapi.waiting import clip_now
-from jobs.models import Asset, Job, Service
+from jobs.models import Job, Service
 from jobs.outbound import URL_MAX_CHARS
 
 
@@ -81,7 +80,9 @@ class _ToolApi(MusicApi):
     kind: ClassVar[str]
     service: ClassVar[str]
     tariff: ClassVar[str]
-    data: ClassVar[Callable[[Job, Callable[[Asset], str]], dict[str, Any]]]
+
+    def data(self, job: Job, link: Link) -> dict[str, Any]:
+        raise NotImplementedError
 
     def make(self, request: Request) -> Response:
         body = OrderSerializer(data=request.data)
@@ -94,7 +95,7 @@ class _ToolApi(MusicApi):
         if order.callback_url:
             return Response(success(task_id=str(job_ordered(request, order).uuid)))
         job = job_done(request, order)
-        data = type(self).data(job, lambda asset: asset_url(asset, request=request))
+        data = self.data(job, lambda asset: asset_url(asset, request=request))
         return Response(success(data=data))
 
 
@@ -103,7 +104,9 @@ _ERRORS = errors(404, 409, 411, 413, 415, 422, 504)
 
 class WavApi(_ToolApi):
     kind, service, tariff = "wav", Service.CONVERSION, "wav_of_clip"
-    data = staticmethod(wav_data)
+
+    def data(self, job: Job, link: Link) -> dict[str, Any]:
+        return wav_data(job, link)
 
     class WavSerializer(serializers.Serializer[Any]):
         class DataSerializer(serializers.Serializer[Any]):
@@ -129,7 +132,9 @@ class WavApi(_ToolApi):
 
 class BpmApi(_ToolApi):
     kind, service, tariff = "bpm", Service.ANALYSIS, "tempo_of_clip"
-    data = staticmethod(bpm_data)
+
+    def data(self, job: Job, link: Link) -> dict[str, Any]:
+        return bpm_data(job, link)
 
     class BpmSerializer(serializers.Serializer[Any]):
         class DataSerializer(serializers.Serializer[Any]):
@@ -155,7 +160,9 @@ class BpmApi(_ToolApi):
 
 class MidiApi(_ToolApi):
     kind, service, tariff = "midi", Service.TRANSCRIPTION, "notes_of_clip"
-    data = staticmethod(midi_data)
+
+    def data(self, job: Job, link: Link) -> dict[str, Any]:
+        return midi_data(job, link)
 
     class MidiSerializer(serializers.Serializer[Any]):
         class DataSerializer(serializers.Serializer[Any]):

@@ -10,6 +10,7 @@ from jobs.models import Asset, AssetState, Ingest, Job, OutputKind
 from jobs.separating import asset_info
 from jobs.storage import storage_save
 from jobs.work import Made
+from tests.api.answers import content
 from tests.api.musicapi.calls import SONIC, call, post, refusal
 from tests.fakes.http import Server, says
 from tests.makers import run_jobs
@@ -20,7 +21,7 @@ INSTRUMENTS = [
     {"name": "piano", "notes": [{"pitch": 60, "start": 0.1, "end": 0.5, "velocity": 90}]}
 ]
 # What the call answers beside links, by its name; and what its job makes.
-TOOLS = {
+TOOLS: dict[str, tuple[str, str, OutputKind | None, dict[str, Any], set[str]]] = {
     "wav": ("conversion", "wav_of_clip", OutputKind.RECORDING, {}, {"wav_url"}),
     "bpm": (
         "analysis",
@@ -89,7 +90,7 @@ def test_it_answers_with_what_was_made(
     if name == "bpm":
         assert data == {"avg_bpm": 120.5, "max_bpm": 121.0, "min_bpm": 119.0}
     else:
-        assert b"".join(Client().get(data[f"{name}_url"]).streaming_content) == b"made"
+        assert content(Client().get(data[f"{name}_url"])) == b"made"
     assert data.get("instruments", INSTRUMENTS) == INSTRUMENTS
     job = Job.objects.get()
     assert (job.service, job.tariff, job.price_mcr) == (service, tariff, 1_000)

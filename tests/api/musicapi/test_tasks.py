@@ -8,6 +8,7 @@ from billing.selectors import wallet_get
 from jobs.catalog import model_offers
 from jobs.models import Asset, AssetState, Job
 from jobs.services import job_cancel
+from tests.api.answers import content
 from tests.api.musicapi.calls import SONIC, call, post, refusal
 from tests.makers import make_job, run_jobs
 
@@ -47,7 +48,7 @@ def test_two_stems(client: Client, clip: Asset, alice: Any, fake_separation: lis
     voice, rest = task(client, job.uuid).json()["data"]
     job.refresh_from_db()
     url = voice.pop("audio_url")
-    assert b"".join(Client().get(url).streaming_content)[:4] == b"RIFF"
+    assert content(Client().get(url))[:4] == b"RIFF"
     assert voice == {
         "clip_id": str(made["vocals"].uuid),
         "state": "succeeded",

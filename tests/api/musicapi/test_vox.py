@@ -8,6 +8,7 @@ from billing.models import Hold
 from billing.selectors import ledger_discrepancies, wallet_get
 from jobs.models import Asset, AssetState, Job
 from jobs.services import job_cancel
+from tests.api.answers import content
 from tests.api.musicapi.calls import call, post, refusal
 from tests.makers import make_asset, make_key, make_workspace, run_jobs
 
@@ -42,7 +43,7 @@ def test_it_answers_with_the_voice_of_the_range(
         },
         "message": "success",
     }
-    assert b"".join(Client().get(url).streaming_content)[:4] == b"RIFF"
+    assert content(Client().get(url))[:4] == b"RIFF"
     assert (job.dialect, job.service, job.stems) == ("musicapi", "separation", ["vocals"])
     assert (job.range_start, job.range_end, job.tariff) == (
         22_050,

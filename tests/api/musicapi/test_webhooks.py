@@ -10,6 +10,7 @@ from django.test import Client
 from jobs.delivering import messages_deliver
 from jobs.models import Asset, Job
 from jobs.services import job_cancel
+from tests.api.answers import content
 from tests.api.musicapi.calls import call, refusal
 from tests.fakes.receiver import DOWN, OK, receiver
 from tests.jobs.webhook_steps import make_due, only
@@ -68,7 +69,7 @@ def test_it_is_told_after_a_first_failure(
         ("succeeded", str(made["instrumental"].uuid)),
     ]
     path = body["data"][0]["audio_url"].removeprefix(settings.SITE_URL)
-    assert b"".join(Client().get(path).streaming_content)[:4] == b"RIFF"
+    assert content(Client().get(path))[:4] == b"RIFF"
 
 
 def test_a_failure_is_told_without_a_secret_unsigned(

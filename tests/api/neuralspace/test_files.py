@@ -7,6 +7,7 @@ import pytest
 from django.test import Client
 
 from jobs.models import Asset, AssetState
+from tests.api.answers import content
 from tests.makers import make_asset, make_job, make_key, make_member, make_token, make_wav
 
 pytestmark = pytest.mark.django_db
@@ -16,8 +17,8 @@ GONE = {"success": False, "message": "There is no such file.", "data": None}
 
 def upload(client: Client, *files: bytes, name: str = "My song.WAV") -> Any:
     parts = []
-    for content in files:
-        part = io.BytesIO(content)
+    for one in files:
+        part = io.BytesIO(one)
         part.name = name
         parts.append(part)
     return client.post("/api/file/upload", {"files": parts})
@@ -41,14 +42,14 @@ def test_an_uploaded_file_is_described_downloaded_and_deleted(client: Client):
     assert (data["fileName"], data["fileExt"], data["fileSize"]) == ("My song.WAV", "wav", len(wav))
     assert data["metadata"] == {"audioDuration": 0.5}
     assert data["reference"] == f"uploads/{file_id}"
-    assert b"".join(Client().get(data["downloadUrl"]).streaming_content) == wav
+    assert content(Client().get(data["downloadUrl"])) == wav
 
     download = client.get(f"/api/file/download?fileId={file_id}")
-    assert b"".join(download.streaming_content) == wav
+    assert content(download) == wav
     assert download.headers["Content-Type"] == "audio/wav"
     part = client.get(f"/api/file/download?fileId={file_id}", headers={"Range": "bytes=4-7"})
     assert part.status_code == 206
-    assert b"".join(part.streaming_content) == wav[4:8]
+    assert content(part) == wav[4:8]
 
     assert client.delete(path).json() == {
         "success": True,
@@ -75,7 +76,7 @@ def test_files_of_others_look_unknown(client: Client, stranger: Client, alice: A
     asset = make_asset(alice, tmp_path)
     for file_id in (asset.uuid, uuid4()):
         for path in ("/api/file", "/api/file/download"):
-            response = stranger.get(path, {"fileId": file_id})
+            response = stranger.get(path, {"fileId": str(file_id)})
             assert (response.status_code, response.json()) == (404, GONE)
         response = stranger.delete(f"/api/file?fileId={file_id}")
         assert (response.status_code, response.json()) == (404, GONE)

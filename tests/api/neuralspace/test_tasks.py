@@ -38,7 +38,7 @@ def extract(client: Client, body: Any, **headers: str) -> Any:
 
 
 def task(client: Client, task_id: object) -> Any:
-    return client.get("/api/voice-extractor/v1/task", {"taskId": task_id})
+    return client.get("/api/voice-extractor/v1/task", {"taskId": str(task_id)})
 
 
 def ordered(client: Client, asset: Asset) -> Job:
