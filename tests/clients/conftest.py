@@ -29,6 +29,12 @@ def _loopback_only(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
+@pytest.fixture(autouse=True)
+def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The worker of these tests needs no half second."""
+    monkeypatch.setattr("stemwright._polling._FIRST_PAUSE_S", _LOOK_EVERY_S)
+
+
 @pytest.fixture
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The pauses that the library wants to make; it makes none."""

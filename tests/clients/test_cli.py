@@ -122,6 +122,8 @@ def test_the_files_of_a_job_are_fetched_again(run: Run, worker: None, song: Path
     ran = run("job", "download", first["job"], "-o", tmp_path / "b")
     (path,) = ran.out.splitlines()
     assert Path(path).read_bytes() == Path(first["files"][0]["path"]).read_bytes()
+    zipped = run("job", "download", first["job"], "--zip", "-o", tmp_path, "--json")
+    assert zipped.json["path"] == str(tmp_path / "song.zip")
 
 
 def test_credits_and_catalogue(run: Run):

@@ -1,5 +1,6 @@
 """Files that arrive whole or not at all."""
 
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,24 @@ def test_an_expired_link_is_replaced(through: Client, proxy: Proxy, job: Job, tm
     proxy.will("GET", "/v1/downloads", refused, refused)
     with pytest.raises(NotFound):
         through.jobs.download(job.id, tmp_path / "out")
+
+
+def test_an_archive_that_breaks_begins_anew(
+    through: Client, proxy: Proxy, job: Job, tmp_path: Path, pauses: list[float]
+):
+    assert job.archive_url is not None
+    broken = Fault(cut_answer_after=500)
+    proxy.will("GET", f"/v1/jobs/{job.id}/archive", broken, Fault(status=502))
+    path = through.jobs.download_archive(job.id, tmp_path / "out")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["song.zip"]
+    with zipfile.ZipFile(path) as archive:
+        assert archive.testzip() is None
+        assert archive.namelist() == ["song (vocals).wav"]
+    assert len(pauses) == 2
+    proxy.will("GET", f"/v1/jobs/{job.id}/archive", *[broken] * 4)
+    with pytest.raises(ConnectionFailed):
+        through.jobs.download_archive(job.id, tmp_path / "none")
+    assert list((tmp_path / "none").iterdir()) == []
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ def test_each_field_of_the_service_is_known_and_none_is_made_up(schemas: Any):
         described = schemas[DESCRIBED.get(kind.__name__, kind.__name__)]["properties"]
         fields = {one.name: one for one in dataclasses.fields(kind) if one.name != "more"}
         needed = {name for name, one in fields.items() if is_needed(one)}
-        assert set(described) - set(fields) == set(), kind
+        assert set(described) - set(fields) == set(), f"{kind.__name__}: see {models.__file__}"
         assert needed - set(described) == set(), kind
 
 

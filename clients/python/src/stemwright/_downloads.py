@@ -5,7 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+from email.message import Message
 from pathlib import Path
+
+import httpx
 
 from stemwright._files import OnProgress
 from stemwright._http import Http
@@ -37,6 +40,47 @@ def download(
             return download(http, output, target, on_progress=on_progress)
         raise ChecksumMismatch(f"What arrived of {output.filename} is not what the service made.")
     os.replace(part, target)
+    return target
+
+
+def download_whole(http: Http, path: str, folder: Path, *, on_progress: OnProgress | None) -> Path:
+    """Fetch what is made while it is sent: under the service's name for it, and never in part.
+
+    It has no SHA-256 and is not the same twice, so a broken download begins anew.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    attempt = 1
+    while True:
+        try:
+            return _fetch_whole(http, path, folder, on_progress)
+        except StemwrightError as error:
+            if not _goes_on_after(error) or not http.pause(attempt, error):
+                raise
+        attempt += 1
+
+
+def named_by(response: httpx.Response, otherwise: str) -> str:
+    """The file name that comes with an answer."""
+    message = Message()
+    message["Content-Disposition"] = response.headers.get("Content-Disposition", "")
+    return safe_name(message.get_filename() or otherwise)
+
+
+def _fetch_whole(http: Http, path: str, folder: Path, on_progress: OnProgress | None) -> Path:
+    with http.stream(http.api, "GET", path) as response:
+        target = folder / named_by(response, "results.zip")
+        size_bytes = int(response.headers.get("Content-Length", 0))
+        part = target.with_name(f"{target.name}.{os.getpid()}.part")
+        try:
+            with part.open("wb") as file:
+                # Fewer bytes than were announced are an error of the connection.
+                for block in response.iter_bytes(_BLOCK_BYTES):
+                    file.write(block)
+                    if on_progress:
+                        on_progress(file.tell(), size_bytes)
+            os.replace(part, target)
+        finally:
+            part.unlink(missing_ok=True)
     return target
 
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
-from email.message import Message
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from stemwright._downloads import download, safe_name
+from stemwright._downloads import download, download_whole, named_by, safe_name
 from stemwright._files import OnProgress
 from stemwright._http import Http, json_of
 from stemwright._reading import read
@@ -146,6 +145,16 @@ class Jobs:
             paths[output.id] = self._download(job, output, Path(folder) / name, report)
         return paths
 
+    def download_archive(
+        self, job_id: str, folder: str | Path, *, on_progress: OnProgress | None = None
+    ) -> Path:
+        """Fetch all that a job made as one zip, named after its recording.
+
+        A broken download begins anew; for large results, `download` is the better way.
+        """
+        path = f"/v1/jobs/{job_id}/archive"
+        return download_whole(self._http, path, Path(folder), on_progress=on_progress)
+
     def _download(
         self, job: Job, output: Output, target: Path, on_progress: OnProgress | None
     ) -> Path:
@@ -190,9 +199,7 @@ class SpeakersOf:
     def save_timeline(self, job_id: str, folder: str | Path, *, format: str = "rttm") -> Path:
         """The same as a file, named after the recording."""
         answer = self._timeline(job_id, format)
-        message = Message()
-        message["Content-Disposition"] = answer.headers.get("Content-Disposition", "")
-        path = Path(folder) / safe_name(message.get_filename() or f"timeline.{format}")
+        path = Path(folder) / named_by(answer, f"timeline.{format}")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(answer.content)
         return path

@@ -142,6 +142,8 @@ class Job(Told):
     # What was found that is no file, such as tempo and key.
     result: dict[str, Any] = field(default_factory=dict)
     outputs: list[Output] = field(default_factory=list)
+    # All outputs as one zip, without a key until the link expires.
+    archive_url: str | None = None
     error: Failure | None = None
     cancel_requested_at: datetime | None = None
     started_at: datetime | None = None

@@ -37,6 +37,8 @@ def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
             action.add_argument("-o", "--output", metavar="DIR", default=".", help="(here)")
         if name == "wait":
             add_timeout(action)
+        if name == "download":
+            action.add_argument("--zip", action="store_true", help="all of them as one zip")
 
     credits = commands.add_parser("credits", parents=[common], help="the balance")
     credits.add_argument(
@@ -82,7 +84,16 @@ def _wait(client: Client, options: argparse.Namespace, screen: Screen) -> Any:
 
 
 def _download(client: Client, options: argparse.Namespace, screen: Screen) -> Any:
-    return fetched(client, client.jobs.get(options.job), options, screen)
+    if not options.zip:
+        return fetched(client, client.jobs.get(options.job), options, screen)
+
+    def report(done: int, total: int) -> None:
+        screen.progress("download", done, total, is_bytes=True)
+
+    path = client.jobs.download_archive(options.job, options.output, on_progress=report)
+    if not options.json:
+        print(plain(str(path)))
+    return {"job": options.job, "path": str(path)}
 
 
 def _cancel(client: Client, options: argparse.Namespace, screen: Screen) -> Any:
