@@ -437,6 +437,7 @@ SPECTACULAR_SETTINGS = {
         "DeliveryStateEnum": "jobs.models.MessageState",
         "UploadKindEnum": "api.native.uploads.KINDS",
         "UploadStateEnum": "api.native.uploads.STATES",
+        "AudioFormatEnum": "api.musicgpt.forms.EXTENSIONS",
     },
 }
 

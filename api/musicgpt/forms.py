@@ -14,7 +14,8 @@ from jobs.outbound import URL_MAX_CHARS
 
 _NO_RECORDING = "Both audio_url and audio_file cannot be None."
 _TWO_RECORDINGS = "Send audio_url or audio_file, not both."
-_EXTENSIONS = ("mp3", "wav", "flac", "ogg", "aac", "webm")
+# Of files, as they are asked for; some are refused by name.
+EXTENSIONS = ("mp3", "wav", "flac", "ogg", "aac", "webm")
 
 
 class ConversionForm(serializers.Serializer[Any]):
@@ -71,7 +72,7 @@ class MidiForm(ConversionForm):
 class FileConvertForm(ConversionForm):
     """Which recording is written in which format."""
 
-    target_format = serializers.ChoiceField(choices=_EXTENSIONS)
+    target_format = serializers.ChoiceField(choices=EXTENSIONS)
     target_sr = serializers.IntegerField(
         required=False,
         min_value=1,
@@ -94,7 +95,7 @@ class AudioCutterForm(ConversionForm):
 
     start_time = MillisecondsField(min_value=0, help_text="In milliseconds.")
     end_time = MillisecondsField(min_value=0, help_text="In milliseconds.")
-    output_extension = serializers.ChoiceField(choices=_EXTENSIONS, default="mp3")
+    output_extension = serializers.ChoiceField(choices=EXTENSIONS, default="mp3")
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         attrs = super().validate(attrs)
