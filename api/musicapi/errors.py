@@ -28,3 +28,8 @@ class TaskTimedOut(AppError):
 class TaskFailed(AppError):
     code, status = "task_failed", 500
     message = "Task failed. Credits were previously refunded."
+
+
+class NoLongerKept(ValidationFailed):
+    # Of a call that is repeated after its files were deleted.
+    code, message = "no_longer_kept", "What this call made is no longer kept; order it anew."

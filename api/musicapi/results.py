@@ -73,11 +73,21 @@ def vox_data(job: Job, link: Link) -> dict[str, Any]:
     }
 
 
+def download_data(job: Job, link: Link) -> dict[str, Any]:
+    return {"download_urls": {made.form: link(made) for made in _outputs(job)}}
+
+
+def is_all_kept(job: Job) -> bool:
+    """Whether no file of a job that succeeded is gone."""
+    return len(_outputs(job)) == 1 + len(job.more_formats)
+
+
 _RESULTS: Mapping[Any, Callable[[Job, Link], dict[str, Any]]] = {
     "wav": wav_data,
     "bpm": bpm_data,
     "midi": midi_data,
     "vox": vox_data,
+    "download": download_data,
 }
 
 

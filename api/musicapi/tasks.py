@@ -81,6 +81,13 @@ class TaskSerializer(serializers.Serializer[Any]):
         mv = serializers.CharField(required=False, help_text="The model.")
         gpt_description_prompt = serializers.CharField(required=False, allow_null=True)
         duration = serializers.FloatField(required=False, help_text="Seconds.")
+        wav_url = serializers.CharField(required=False, allow_null=True)
+        avg_bpm = serializers.FloatField(required=False, allow_null=True)
+        max_bpm = serializers.FloatField(required=False, allow_null=True)
+        min_bpm = serializers.FloatField(required=False, allow_null=True)
+        midi_url = serializers.CharField(required=False, allow_null=True)
+        instruments = serializers.ListField(child=serializers.DictField(), required=False)
+        download_urls = serializers.DictField(child=serializers.CharField(), required=False)
 
     code = serializers.IntegerField()
     data = EntrySerializer(many=True)  # type: ignore[assignment]

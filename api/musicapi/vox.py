@@ -13,9 +13,9 @@ from api.authentication import workspace_of
 from api.idempotency import IDEMPOTENCY_KEY
 from api.links import asset_url
 from api.musicapi.dialect import MusicApi, errors, success
+from api.musicapi.errors import NoLongerKept
 from api.musicapi.ordering import ClipSerializer, clip_of, job_done, order_of
 from api.musicapi.results import made_of, vox_data
-from config.errors import ValidationFailed
 from jobs.models import Job, OutputKind
 from jobs.waveforms import waveform_peaks
 
@@ -138,7 +138,7 @@ def _answer(job: Job, request: Request) -> dict[str, Any]:
     voice = made_of(job, OutputKind.STEM)
     if voice is None:
         # Under an idempotency key that was used long ago.
-        raise ValidationFailed("What this call made is no longer kept; order it anew.")
+        raise NoLongerKept
     data = vox_data(job, lambda asset: asset_url(asset, request=request))
     peaks = waveform_peaks(voice, levels=_LEVELS)
     aggregates = [

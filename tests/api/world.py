@@ -23,12 +23,14 @@ from accounts.models import ApiKey, Invitation, Role, User, Workspace
 from accounts.tokens import sign_in_create
 from api.outside import OUTSIDE
 from billing.ledger import hold_release
+from jobs.archives import archive_token
 from jobs.importing import import_create
 from jobs.models import Asset, Ingest, Job, JobState, WebhookEndpoint, WebhookMessage
 from jobs.services import Order, asset_delete, job_create
 from jobs.storage import download_token
 from jobs.timeline_texts import timeline_token
 from jobs.webhooks import endpoint_create, endpoint_test
+from tests.api.audiopod.world import audiopod_world
 from tests.makers import (
     PASSWORD,
     make_asset,
@@ -119,6 +121,8 @@ def make_world(folder: Path) -> World:
     Job.objects.filter(pk=ended.pk).update(state=JobState.FAILED, finished_at=Now())
     hold_release(job_uuid=ended.uuid)
     spoken = make_spoken_job(workspace, asset)
+    made = make_spoken_job(workspace, asset)
+    Asset.objects.filter(pk=make_asset(workspace, folder).pk).update(job=made, stem="SPEAKER_0")
     deleted = make_asset(workspace, folder)
     asset_delete(workspace=workspace, asset_uuid=deleted.uuid)
     invitation, invitation_token = _invitation(workspace, owner, people["stranger"].email)
@@ -195,17 +199,23 @@ def make_world(folder: Path) -> World:
         "native-job-speakers": {"job_uuid": spoken.uuid},
         "native-job-speakers-merge": {"job_uuid": spoken.uuid},
         "native-job-timeline": {"job_uuid": spoken.uuid},
+        "native-job-archive": {"job_uuid": made.uuid},
+        "native-archive-download": {"token": archive_token(made)},
         "native-timeline-download": {"token": timeline_token(spoken, format_name="rttm")},
         "native-multipart-parts": {"upload_uuid": multipart.uuid},
         "native-multipart-complete": {"upload_uuid": multipart.uuid},
         "native-upload-part": {"token": multipart.token},
         "invitation-accept": {"token": invitation_token},
     }
+    audiopod_ids, audiopod_bodies = audiopod_world(workspace, asset, owner)
+    ids_of_route |= audiopod_ids
+    bodies |= audiopod_bodies
     clip = {"clip_id": str(asset.uuid)}
     bodies |= {
         (f"musicapi-{name}", "POST"): clip
         for name in ("vox", "wav", "bpm", "midi", "stems-basic", "stems-full")
     }
+    bodies["musicapi-download", "POST"] = {**clip, "formats": ["wav"]}
     bodies["musicapi-upload", "POST"] = {"url": "https://media.example.org/a.wav"}
     music = make_dialect_job(workspace, asset, dialect="musicapi", dialect_data={"kind": "stems"})
     ids_of_route["musicapi-task"] = {"task_id": music.uuid}
