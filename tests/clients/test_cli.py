@@ -250,6 +250,10 @@ def test_a_part_is_converted(run: Run, real_worker: None, song: Path, tmp_path: 
     assert sorted(one["format"] for one in ran.json["files"]) == ["flac16", "wav16"]
     # 50 mcr a second, rounded up.
     assert ran.json["charged_mcr"] == 3
+    assert re.search(
+        r"^conversion +1 +0\.0 +0\.003\ntotal +1 +0\.0 ", run("usage", "--by", "service").out, re.M
+    )
+    assert run("usage", "--json").json["total"]["charged_mcr"] == 3
 
 
 def test_jobs_are_found_and_made_anew(run: Run, workspace: Any, tmp_path: Path):

@@ -34,6 +34,15 @@ def test_a_part_in_several_formats_with_what_is_ours(
     paths = client.jobs.download(client.jobs.wait(job.id), tmp_path / "out")
     assert sorted(path.suffix for path in paths.values()) == [".flac", ".wav"]
     assert {soundfile.info(path).frames for path in paths.values()} == {22_050}
+    usage = client.usage(group_by="service")
+    assert (usage.total.jobs, usage.total.charged_mcr, usage.total.audio_s) == (1, 25, 0.5)
+    assert [(one.service, one.charged_mcr, one.day) for one in usage.groups] == [
+        ("conversion", 25, None)
+    ]
+    (day,) = client.usage().groups
+    assert day.day is not None
+    assert client.usage(first=day.day, last=day.day).groups == [day]
+    assert client.usage(first=usage.first, last=usage.first).groups == []
 
 
 def test_a_recording_by_its_address_is_ordered_at_once(

@@ -49,6 +49,7 @@ from stemwright.models import (
     SpeakerOptions,
     Speakers,
     Upload,
+    UsageReport,
     Webhook,
 )
 from stemwright.webhooks import verify
@@ -90,6 +91,7 @@ __all__ = [
     "Unprocessable",
     "Upload",
     "UploadFailed",
+    "UsageReport",
     "WaitTimeout",
     "Webhook",
     "verify",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from datetime import datetime
+from datetime import date, datetime
 from functools import cache
 from types import NoneType, UnionType
 from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
@@ -19,27 +19,34 @@ def read(kind: type[Value], body: Any) -> Value:
         raise BadAnswer(f"The answer is no {kind.__name__}.")
     hints = _hints(cast(Any, kind))
     values: dict[str, Any] = {}
+    more = dict(body)
     for field in dataclasses.fields(kind):  # type: ignore[arg-type]
-        if field.name in body and field.name != "more":
-            values[field.name] = _value(hints[field.name], body[field.name])
-    values["more"] = {name: value for name, value in body.items() if name not in values}
+        name = name_of(field)
+        if name in more and field.name != "more":
+            values[field.name] = _value(hints[field.name], more.pop(name))
+    values["more"] = more
     try:
         return kind(**values)
     except TypeError as error:
         raise BadAnswer(f"The answer is no {kind.__name__}: {error}.") from None
 
 
+def name_of(field: dataclasses.Field[Any]) -> str:
+    """In JSON: that of some is none in Python."""
+    return str(field.metadata.get("name", field.name))
+
+
 def to_json(value: Any) -> Any:
     """What `json.dumps` takes."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        shown = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+        shown = {name_of(field): getattr(value, field.name) for field in dataclasses.fields(value)}
         more = shown.pop("more", {})
         return {name: to_json(one) for name, one in (shown | more).items()}
     if isinstance(value, dict):
         return {name: to_json(one) for name, one in value.items()}
     if isinstance(value, (list, tuple)):
         return [to_json(one) for one in value]
-    return value.isoformat() if isinstance(value, datetime) else value
+    return value.isoformat() if isinstance(value, date) else value
 
 
 @cache
@@ -62,4 +69,6 @@ def _value(hint: Any, value: Any) -> Any:
     if hint is datetime:
         # Python 3.10 does not know the "Z".
         return datetime.fromisoformat(str(value).replace("Z", "+00:00"))
+    if hint is date:
+        return date.fromisoformat(value)
     return value

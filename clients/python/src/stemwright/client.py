@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import ssl
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 from types import TracebackType
 from urllib.parse import urlsplit
@@ -14,7 +15,7 @@ from stemwright._files import OnProgress
 from stemwright._http import Http, Retries
 from stemwright.assets import Assets, Imports
 from stemwright.jobs import Jobs, SpeakersOf
-from stemwright.models import Catalog, Credits, LedgerEntry, Output
+from stemwright.models import Catalog, Credits, LedgerEntry, Output, UsageReport
 from stemwright.uploads import Uploads
 from stemwright.webhooks import Webhooks
 
@@ -103,6 +104,19 @@ class Client:
     def ledger(self, *, limit: int | None = None) -> Iterator[LedgerEntry]:
         """Every change of the balance, newest first; reads page after page."""
         return self._http.pages(LedgerEntry, "/v1/credits/ledger", limit=limit)
+
+    def usage(
+        self, *, group_by: str = "day", first: date | None = None, last: date | None = None
+    ) -> UsageReport:
+        """Credits charged and audio worked on, by `day` (of UTC), `service` or `key`.
+
+        Without days, of the latest thirty.
+        """
+        days = {
+            "from": first.isoformat() if first else None,
+            "to": last.isoformat() if last else None,
+        }
+        return self._http.get(UsageReport, "/v1/usage", group_by=group_by, **days)
 
     def download(
         self, output: Output, path: str | Path, *, on_progress: OnProgress | None = None

@@ -6,7 +6,7 @@ Money is in milli-credits (`…_mcr`), lengths in seconds (`…_s`).
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, TypedDict
 
 ENDED = frozenset({"succeeded", "failed", "cancelled"})
@@ -256,6 +256,34 @@ class LedgerEntry(Told):
     reason: str
     created_at: datetime
     job: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Usage(Told):
+    jobs: int
+    charged_mcr: int
+    credits_charged: str
+    audio_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class UsageGroup(Usage):
+    """Of one day, service or key, whichever was asked for."""
+
+    day: date | None = None
+    service: str | None = None
+    key: str | None = None
+    key_name: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class UsageReport(Told):
+    """What was worked and paid for from the first day to the last, both included."""
+
+    first: date = field(metadata={"name": "from"})
+    last: date = field(metadata={"name": "to"})
+    total: Usage
+    groups: list[UsageGroup]
 
 
 @dataclass(frozen=True, kw_only=True)

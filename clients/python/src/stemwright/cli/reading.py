@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable, Sequence
+from datetime import date
 from typing import Any
 
 from stemwright._reading import to_json
 from stemwright.cli.orders import add_timeout, fetched, waited
 from stemwright.cli.screen import Screen, plain
 from stemwright.client import Client
-from stemwright.models import Job
+from stemwright.models import Job, Usage
 
 
 def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
@@ -45,6 +46,12 @@ def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
         "--ledger", type=_count, metavar="N", help="also the latest N changes of it"
     )
     credits.set_defaults(run=_credits)
+
+    usage = commands.add_parser("usage", parents=[common], help="what was worked and paid for")
+    usage.add_argument("--by", choices=["day", "service", "key"], default="day", help="(day)")
+    usage.add_argument("--from", dest="first", type=date.fromisoformat, metavar="YYYY-MM-DD")
+    usage.add_argument("--to", dest="last", type=date.fromisoformat, metavar="YYYY-MM-DD")
+    usage.set_defaults(run=_usage)
 
     catalog = commands.add_parser("catalog", parents=[common], help="services, stems, models")
     catalog.set_defaults(run=_catalog)
@@ -129,6 +136,21 @@ def _credits(client: Client, options: argparse.Namespace, screen: Screen) -> Any
             _table(["when", "kind", "credits", "of"], rows)
     ledger = {"ledger": to_json(entries)} if options.ledger else {}
     return {**to_json(credits), **ledger}
+
+
+def _usage(client: Client, options: argparse.Namespace, screen: Screen) -> Any:
+    report = client.usage(group_by=options.by, first=options.first, last=options.last)
+    if not options.json:
+        rows = [
+            [str(one.day or one.service or one.key_name or one.key or "no key"), *_sums(one)]
+            for one in report.groups
+        ]
+        _table([options.by, "jobs", "minutes", "credits"], [*rows, ["total", *_sums(report.total)]])
+    return to_json(report)
+
+
+def _sums(usage: Usage) -> list[str]:
+    return [str(usage.jobs), f"{usage.audio_s / 60:.1f}", usage.credits_charged]
 
 
 def _catalog(client: Client, options: argparse.Namespace, screen: Screen) -> Any:
