@@ -9,6 +9,7 @@ from django.conf import settings
 from django.urls import reverse
 from rest_framework.request import Request
 
+from jobs.archives import archive_token
 from jobs.models import Asset, Job
 from jobs.storage import download_token
 from jobs.timeline_texts import timeline_token
@@ -32,6 +33,21 @@ def timeline_url(job: Job, *, format_name: str, request: Request, days: int | No
 def timeline_link(job: Job, *, format_name: str, days: int | None = None) -> str:
     """As `timeline_url`, for messages."""
     return _site(_timeline_path(job, format_name, days))
+
+
+def archive_url(job: Job, *, request: Request, days: int | None = None) -> str:
+    """Where all that a job made is downloaded as one zip."""
+    return str(request.build_absolute_uri(_archive_path(job, days)))
+
+
+def archive_link(job: Job, *, days: int | None = None) -> str:
+    """As `archive_url`, for messages."""
+    return _site(_archive_path(job, days))
+
+
+def _archive_path(job: Job, days: int | None) -> str:
+    token = archive_token(job, seconds=_seconds(days))
+    return reverse("native-archive-download", args=[token])
 
 
 def _asset_path(asset: Asset, days: int | None) -> str:

@@ -93,6 +93,14 @@ def job_get_for_workspace(*, workspace: Workspace, job_uuid: UUID) -> Job:
     return job
 
 
+def job_get_for_download(*, job_uuid: str) -> Job:
+    """For holders of a signed link, who need no key."""
+    job = Job.objects.filter(uuid=job_uuid, deleted_at=None).select_related("workspace").first()
+    if job is None:
+        raise NotFound("This job is no longer kept.")
+    return job_get_for_workspace(workspace=job.workspace, job_uuid=job.uuid)
+
+
 def deletion_list(*, workspace: Workspace) -> QuerySet[Deletion]:
     return Deletion.objects.filter(workspace=workspace).select_related("asset").order_by("-pk")
 

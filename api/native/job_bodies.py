@@ -9,7 +9,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.request import Request
 
-from api.links import asset_url
+from api.links import archive_url, asset_url
 from api.native.base import StrictSerializer
 from billing.pricing import credits_text
 from jobs.eta import UNKNOWN, Etas, order_eta_s
@@ -337,6 +337,9 @@ class JobSerializer(serializers.Serializer[Job]):
         help_text="What is still kept: files that expired or were deleted are not listed "
         "(`/v1/deletions` lists them).",
     )
+    archive_url = serializers.SerializerMethodField(
+        help_text="All outputs as one zip, without a key until the link expires; null: no files."
+    )
     cancel_requested_at = serializers.DateTimeField(allow_null=True)
     created_at = serializers.DateTimeField()
     started_at = serializers.DateTimeField(allow_null=True)
@@ -359,6 +362,12 @@ class JobSerializer(serializers.Serializer[Job]):
         etas: Etas = self.context.setdefault("etas", Etas())
         eta_s = etas.of(job)
         return None if eta_s == UNKNOWN else eta_s
+
+    @extend_schema_field(serializers.URLField(allow_null=True))
+    def get_archive_url(self, job: Job) -> str | None:
+        if job.state != JobState.SUCCEEDED or not job.outputs:  # type: ignore[attr-defined]
+            return None
+        return archive_url(job, request=self.context["request"])
 
     @extend_schema_field(JobErrorSerializer(allow_null=True))
     def get_error(self, job: Job) -> dict[str, Any] | None:

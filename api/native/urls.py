@@ -1,5 +1,6 @@
 from django.urls import path
 
+from api.native.archives import ArchiveDownloadApi, JobArchiveApi
 from api.native.assets import AssetApi, AssetsApi
 from api.native.audit import AuditApi
 from api.native.auth import (
@@ -41,6 +42,7 @@ from api.native.speakers import (
     TimelineDownloadApi,
 )
 from api.native.uploads import UploadApi, UploadsApi
+from api.native.usage import UsageApi
 from api.native.webhooks import (
     CallbackSecretApi,
     CallbackSecretRollApi,
@@ -89,6 +91,7 @@ urlpatterns = [
     path("jobs/<uuid:job_uuid>", JobApi.as_view(), name="native-job-detail"),
     path("jobs/<uuid:job_uuid>/cancel", JobCancelApi.as_view(), name="native-job-cancel"),
     path("jobs/<uuid:job_uuid>/retry", JobRetryApi.as_view(), name="native-job-retry"),
+    path("jobs/<uuid:job_uuid>/archive", JobArchiveApi.as_view(), name="native-job-archive"),
     path("jobs/<uuid:job_uuid>/events", JobEventsApi.as_view(), name="native-job-events"),
     path("jobs/<uuid:job_uuid>/speakers", JobSpeakersApi.as_view(), name="native-job-speakers"),
     path(
@@ -108,8 +111,10 @@ urlpatterns = [
     path("keys/<uuid:key_uuid>/roll", KeyRollApi.as_view(), name="native-key-roll"),
     path("audit", AuditApi.as_view(), name="native-audit"),
     path("downloads/<str:token>", DownloadApi.as_view(), name="native-download"),
+    path("archives/<str:token>", ArchiveDownloadApi.as_view(), name="native-archive-download"),
     path("timelines/<str:token>", TimelineDownloadApi.as_view(), name="native-timeline-download"),
     path("credits", CreditsApi.as_view(), name="native-credits"),
+    path("usage", UsageApi.as_view(), name="native-usage"),
     path("credits/ledger", LedgerApi.as_view(), name="native-ledger"),
     path("webhooks", WebhooksApi.as_view(), name="native-webhook-list"),
     path("webhooks/events", EventTypesApi.as_view(), name="native-webhook-events"),

@@ -14,6 +14,7 @@ OPEN = {
     "native-auth-revoke",
     "native-download",
     "native-timeline-download",
+    "native-archive-download",
     "native-upload-part",
     "native-billing-packs",
     "native-catalog",

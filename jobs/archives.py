@@ -1,0 +1,96 @@
+"""All that a job made as one zip, put together while it is sent: in constant memory, no file of it.
+
+Nothing is compressed: what is in it is compressed already, or does not become much smaller. So its
+length is known before.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import PurePath
+from uuid import UUID
+
+from zipstream import ZipStream
+
+from accounts.models import Workspace
+from config.errors import NotFound, WrongState
+from jobs.link_tokens import token_make, token_read
+from jobs.models import Asset, Job, JobState
+from jobs.selectors import job_get_for_download, job_get_for_workspace
+from jobs.storage import storage_open
+
+_SALT = "jobs.archives"
+_BLOCK_BYTES = 256 * 1024
+
+
+@dataclass(frozen=True)
+class Archive:
+    """A zip that has not been read yet; read all of `content`, or close it."""
+
+    filename: str
+    size_bytes: int
+    content: "ArchiveContent"
+
+
+class ArchiveContent:
+    """The bytes. Not a generator: one that never started could not be told from one that has."""
+
+    def __init__(self, stream: ZipStream) -> None:
+        self._blocks = iter(stream)
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self._blocks
+
+    def close(self) -> None:
+        self._blocks.close()
+
+
+def archive_token(job: Job, *, seconds: int | None = None) -> str:
+    """A secret that allows to download all that a job made for a while, at most 14 days."""
+    return token_make(str(job.uuid), salt=_SALT, seconds=seconds)
+
+
+def archive_of_token(token: str) -> Archive:
+    job_uuid, _ = token_read(token, salt=_SALT)
+    return _archive(job_get_for_download(job_uuid=job_uuid))
+
+
+def archive_get_for_workspace(*, workspace: Workspace, job_uuid: UUID) -> Archive:
+    return _archive(job_get_for_workspace(workspace=workspace, job_uuid=job_uuid))
+
+
+def _archive(job: Job) -> Archive:
+    if job.state != JobState.SUCCEEDED:
+        raise WrongState("The job has not succeeded; there is nothing to download.")
+    outputs: list[Asset] = job.outputs  # type: ignore[attr-defined]
+    if not outputs:
+        raise NotFound("No file of this job is kept any more.")
+    stream = ZipStream(sized=True)
+    taken: set[str] = set()
+    for asset in outputs:
+        name = _free(_safe(asset.filename), taken)
+        taken.add(name.casefold())
+        stream.add(_blocks(asset), name, size=asset.size_bytes)
+    name = PurePath(_safe(job.recording.filename)).stem[:150] or "results"
+    return Archive(f"{name}.zip", len(stream), ArchiveContent(stream))
+
+
+def _blocks(asset: Asset) -> Iterator[bytes]:
+    """Opens the file when its turn comes."""
+    with storage_open(key=asset.storage_key) as handle:
+        while block := handle.read(_BLOCK_BYTES):
+            yield block
+
+
+def _safe(name: str) -> str:
+    """Whoever unpacks it gets a file beside the others, on any system."""
+    return re.sub(r'[\\/:*?"<>|\x00-\x1f\x7f]', "_", name).strip(" .") or "file"
+
+
+def _free(name: str, taken: set[str]) -> str:
+    """Not the name of another, also where systems do not tell capitals apart."""
+    path, number, free = PurePath(name), 1, name
+    while free.casefold() in taken:
+        number += 1
+        free = f"{path.stem} ({number}){path.suffix}"
+    return free

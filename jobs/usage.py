@@ -1,0 +1,86 @@
+"""What was worked and paid for, summed up by day, service or key.
+
+A job counts on the day on which it succeeded, by the clock of UTC. What was deleted since counts
+too; the ledger says the same of the credits.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any, Final
+from uuid import UUID
+
+from django.db.models import Count, F, FloatField, QuerySet, Sum
+from django.db.models.functions import Cast, Coalesce, TruncDate
+
+from accounts.models import Workspace
+from config.errors import ValidationFailed
+from jobs.models import Job, JobState
+
+GROUPS: Final = ("day", "service", "key")
+DAYS_AT_MOST: Final = 366
+
+_AUDIO_S = Cast(
+    Coalesce(F("range_end") - F("range_start"), F("asset__n_samples")), FloatField()
+) / Cast(F("asset__sample_rate"), FloatField())
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Of one day, service or key, or in all."""
+
+    jobs: int
+    charged_mcr: int
+    audio_s: float
+    day: date | None = None
+    service: str | None = None
+    # None: ordered by a person who signed in, or with a key that is no more.
+    key: UUID | None = None
+    key_name: str | None = None
+
+
+@dataclass(frozen=True)
+class UsageReport:
+    first: date
+    last: date
+    total: Usage
+    groups: Sequence[Usage]
+
+
+def usage_get(*, workspace: Workspace, group_by: str, first: date, last: date) -> UsageReport:
+    """From the first day to the last, both included; days without any are left out."""
+    if last < first:
+        raise ValidationFailed(fields={"to": ["This must not be before `from`."]})
+    if (last - first).days >= DAYS_AT_MOST:
+        raise ValidationFailed(fields={"from": [f"At most {DAYS_AT_MOST} days at once."]})
+    jobs = Job.objects.filter(
+        workspace=workspace,
+        state=JobState.SUCCEEDED,
+        finished_at__gte=_midnight(first),
+        finished_at__lt=_midnight(last + timedelta(days=1)),
+    )
+    groups = [Usage(**row) for row in _grouped(jobs, group_by)]
+    total = Usage(
+        jobs=sum(one.jobs for one in groups),
+        charged_mcr=sum(one.charged_mcr for one in groups),
+        audio_s=sum(one.audio_s for one in groups),
+    )
+    return UsageReport(first, last, total, groups)
+
+
+def _grouped(jobs: QuerySet[Job], group_by: str) -> QuerySet[Job, dict[str, Any]]:
+    # Named apart from the fields of the rows that they are made of.
+    names: dict[str, dict[str, Any]] = {
+        "day": {"day": TruncDate("finished_at", tzinfo=UTC)},
+        "service": {},
+        "key": {"key": F("api_key__uuid"), "key_name": F("api_key__name")},
+    }
+    by = names[group_by]
+    grouped = jobs.order_by().values(*(() if by else ("service",)), **by)
+    return grouped.annotate(
+        jobs=Count("pk"), charged_mcr=Sum("charged_mcr"), audio_s=Sum(_AUDIO_S)
+    ).order_by("day" if group_by == "day" else "-charged_mcr", *(() if by else ("service",)))
+
+
+def _midnight(day: date) -> datetime:
+    return datetime.combine(day, time(), UTC)
