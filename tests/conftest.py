@@ -137,7 +137,7 @@ def fake_separation(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
             model=options["model"],
             seconds=0.0,
             clipped_samples=dict.fromkeys(stems, 0),
-            more_stems={form: written(f".{form}.wav") for form in options["more_formats"]},
+            more_stems={form: written(f".{form}.wav") for form in options.get("more_formats", ())},
         )
 
     monkeypatch.setattr(separation, "separate", separate)
