@@ -83,7 +83,7 @@ class WavRecordApi(SunoApi):
         summary="Details of a WAV",
         parameters=[TASK_ID],
         responses=answers(
-            SunoWavSerializer(allow_null=True),
+            SunoWavSerializer(),
             "Wav",
             {**RECORD, "response": {"audioWavUrl": "https://api.example.com/wav"}},
         ),

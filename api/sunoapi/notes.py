@@ -90,7 +90,7 @@ class MidiRecordApi(SunoApi):
         summary="Details of notes",
         parameters=[TASK_ID],
         responses=answers(
-            SunoMidiSerializer(allow_null=True),
+            SunoMidiSerializer(),
             "Midi",
             {
                 **{name: RECORD[name] for name in ("taskId", "audioId", "callbackUrl")},

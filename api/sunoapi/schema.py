@@ -2,7 +2,12 @@
 
 from typing import Any
 
-from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse
+from drf_spectacular.utils import (
+    OpenApiExample,
+    OpenApiParameter,
+    OpenApiResponse,
+    PolymorphicProxySerializer,
+)
 from rest_framework import serializers
 
 from api.sunoapi.errors import CODES
@@ -15,16 +20,16 @@ Fields = serializers.Serializer[Any]
 
 
 _CODES_HELP = (
-    "200, or 400 invalid parameters, 401 unauthorized, 404 no such address or method, 405 rate "
-    "limit exceeded, 409 the WAV exists, 413 too large, 429 insufficient credits, 430 called too "
-    "often, 455 maintenance, 500 our fault."
+    "400 invalid parameters, 401 unauthorized, 404 no such address or method, 405 rate limit "
+    "exceeded, 409 the WAV exists, 413 too large, 429 insufficient credits, 430 called too often, "
+    "455 maintenance, 500 our fault."
 )
 
 
-def _envelope(name: str, data: Any) -> Any:
+def _envelope(name: str, *, code: Any, data: Any) -> Any:
     # Not written as a class: `data` is a name that serializers have themselves.
     fields = {
-        "code": serializers.ChoiceField(choices=CODES, help_text=_CODES_HELP),
+        "code": code,
         "msg": serializers.CharField(),
         "data": data,
         "success": serializers.BooleanField(required=False, help_text="Of uploads only."),
@@ -32,7 +37,11 @@ def _envelope(name: str, data: Any) -> Any:
     return type(f"Suno{name}AnswerSerializer", (serializers.Serializer,), fields)
 
 
-ERROR: type[Fields] = _envelope("Error", serializers.JSONField(allow_null=True))
+ERROR: type[Fields] = _envelope(
+    "Error",
+    code=serializers.ChoiceField(choices=CODES[1:], help_text=_CODES_HELP),
+    data=serializers.DictField(allow_null=True, help_text="Null."),
+)
 _ERROR = OpenApiResponse(
     ERROR,
     examples=[
@@ -45,13 +54,19 @@ _ERROR = OpenApiResponse(
 
 def answers(data: Any, name: str, example: Any) -> dict[int, Any]:
     """All statuses of an endpoint. Errors have 200 too, and another `code`."""
+    done = _envelope(name, code=serializers.IntegerField(min_value=200, max_value=200), data=data)
+    either = PolymorphicProxySerializer(
+        component_name=f"Suno{name}OrError",
+        serializers=[done, ERROR],
+        resource_type_field_name=None,
+    )
     examples = [
         OpenApiExample("Done", value={"code": 200, "msg": "success", "data": example}),
         OpenApiExample(
             "Refused", value={"code": 400, "msg": "The request is not valid.", "data": None}
         ),
     ]
-    return {200: OpenApiResponse(_envelope(name, data), examples=examples), 401: _ERROR}
+    return {200: OpenApiResponse(either, examples=examples), 401: _ERROR}
 
 
 class SunoTaskSerializer(Fields):
@@ -178,6 +193,6 @@ FILE: dict[str, Any] = {
     "audioId": "e2310f6a-57a4-4a2b-9f0e-6c9d8cadc7dc",
 }
 # Of several endpoints.
-TASK_ANSWERS = answers(SunoTaskSerializer(allow_null=True), "Task", {"taskId": RECORD["taskId"]})
-FILE_ANSWERS = answers(SunoFileSerializer(allow_null=True), "File", FILE)
-CREDIT_ANSWERS = answers(serializers.IntegerField(allow_null=True), "Credit", 100)
+TASK_ANSWERS = answers(SunoTaskSerializer(), "Task", {"taskId": RECORD["taskId"]})
+FILE_ANSWERS = answers(SunoFileSerializer(), "File", FILE)
+CREDIT_ANSWERS = answers(serializers.IntegerField(), "Credit", 100)

@@ -138,7 +138,7 @@ class SeparationRecordApi(SunoApi):
         summary="Details of a separation",
         parameters=[TASK_ID],
         responses=answers(
-            SunoSeparationSerializer(allow_null=True),
+            SunoSeparationSerializer(),
             "Separation",
             {
                 **RECORD,

@@ -55,10 +55,13 @@ def task_asked_for(request: Request, *, service: str) -> Job:
     text = request.query_params.get("taskId", "").strip()
     if not text:
         raise ValidationFailed(fields={"taskId": ["This field is required."]})
-    tasks = task_list(workspace=workspace_of(request)).filter(service=service)
+    workspace = workspace_of(request)
+    tasks = task_list(workspace=workspace).filter(service=service)
     job = tasks.filter(uuid=uuid_of(text)).first()
     if job is None:
         raise UnknownTask
+    # Known already: it need not be read once more.
+    job.workspace = workspace
     return job
 
 

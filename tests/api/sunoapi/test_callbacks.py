@@ -12,11 +12,13 @@ from django.test import Client
 
 from api.sunoapi.stems import ALL, TWELVE
 from jobs.delivering import messages_deliver
+from jobs.ingesting import run_next_ingest
 from jobs.models import Job, JobState, MessageState, WebhookMessage
 from jobs.outbox import job_ended
 from jobs.services import job_cancel
 from jobs.storage import download_token_read
 from tests.api.sunoapi.steps import info, ordered, pair_of, separated, signature
+from tests.fakes.http import Server, says
 from tests.fakes.receiver import DOWN, OK, Receiver
 from tests.jobs.webhook_steps import make_due, only
 from tests.makers import run_jobs
@@ -128,6 +130,18 @@ def test_a_task_that_was_cancelled(
     assert told(callbacks) == {
         "code": 400,
         "msg": "The task was cancelled.",
+        "data": {"task_id": task},
+    }
+
+
+def test_a_file_that_does_not_come(client: Client, media_server: Server, callbacks: Receiver):
+    media_server.answer = says("404 Not Found")
+    body = {"audioUrl": f"{media_server.url}/a.wav", "callBackUrl": callbacks.url}
+    task = separated(client, body)
+    assert run_next_ingest()
+    assert told(callbacks) == {
+        "code": 400,
+        "msg": "The server of this address answered 404 instead of a file.",
         "data": {"task_id": task},
     }
 

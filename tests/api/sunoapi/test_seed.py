@@ -165,6 +165,7 @@ def test_the_page_from_top_to_bottom(
         refusal(http.post("/api/v1/vocal-removal/generates", json=order), 404)
         # "405 - Rate limit exceeded"
         settings.RATE_LIMIT_PER_MINUTE = 1
+        http.get(RECORD, params={"taskId": two})
         refusal(http.get(RECORD, params={"taskId": two}), 405)
         # "413 - Theme or prompt too long"; here: a file too large.
         settings.RATE_LIMIT_PER_MINUTE = 100
@@ -178,8 +179,9 @@ def test_the_page_from_top_to_bottom(
         refusal(http.post(GENERATE, json={**order, "type": "split_stem"}), 429)
         assert credits(http) == left
         # "430 - Your call frequency is too high. Please try again later."
-        codes = [http.post(GENERATE, json={}).json()["code"] for _ in range(21)]
-        assert codes[-1] == 430
+        # A window may end meanwhile, not two.
+        codes = (http.post(GENERATE, json={}).json()["code"] for _ in range(41))
+        assert next((code for code in codes if code != 400), None) == 430
         # "455 - System maintenance", "500 - Server error"
         for error, code in ((Unavailable(), 455), (ValueError("a secret"), 500)):
             failing = create_autospec(wallet_get, side_effect=error)

@@ -79,6 +79,20 @@ def test_two_stems_are_the_default(
     assert wallet_get(workspace=alice).posted_mcr == 90_000
 
 
+def test_reading_a_record_asks_little(
+    client: Client,
+    pair: dict[str, str],
+    fake_separation: list[Any],
+    django_assert_max_num_queries: Any,
+):
+    task = separated(client, {**pair, "type": "split_stem"})
+    run_jobs()
+    info(client, "vocal-removal", task)
+    # Who asks and how often, the task, its files, and whether its callback was given up.
+    with django_assert_max_num_queries(5):
+        info(client, "vocal-removal", task)
+
+
 def test_links_hold_for_fourteen_days(
     client: Client, pair: dict[str, str], fake_separation: list[Any]
 ):
