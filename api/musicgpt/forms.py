@@ -17,6 +17,9 @@ _TWO_RECORDINGS = "Send audio_url or audio_file, not both."
 # Of files, as they are asked for; some are refused by name.
 EXTENSIONS = ("mp3", "wav", "flac", "ogg", "aac", "webm")
 
+# What one client calls the file, and what the address was called before.
+_ALIASES = {"audio": "audio_file", "audio_path": "audio_url"}
+
 
 class ConversionForm(serializers.Serializer[Any]):
     """The recording, as a file or by its address, and who is told when it is done."""
@@ -127,11 +130,10 @@ def form_read(form: type[ConversionForm], request: Request) -> dict[str, Any]:
     data = request.data
     if not isinstance(data, Mapping):
         raise ValidationFailed("The body must be an object.")
-    values = {name: _value(data, name) for name in [*form().fields, "audio"]}
+    values = {name: _value(data, name) for name in [*form().fields, *_ALIASES]}
     given = {name: value for name, value in values.items() if value not in ("", None, [])}
-    # What one client calls the file.
-    if "audio" in given:
-        given.setdefault("audio_file", given.pop("audio"))
+    for alias in _ALIASES.keys() & given.keys():
+        given.setdefault(_ALIASES[alias], given.pop(alias))
     serializer = form(data=given)
     serializer.is_valid(raise_exception=True)
     return dict(serializer.validated_data)

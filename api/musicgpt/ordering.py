@@ -13,6 +13,7 @@ from api.musicgpt.dialect import NO_FIELD
 from api.musicgpt.names import STEMS_BY_OURS, STEPS
 from config.errors import (
     AppError,
+    IdempotencyConflict,
     IncompatibleStems,
     ModelUnavailable,
     UnknownModel,
@@ -59,17 +60,27 @@ def _of_upload(
     key: str | None,
 ) -> Job:
     workspace, path = principal.workspace, Path(upload.temporary_file_path())
-    known = _known(workspace, path, key)
-    asset = known or asset_create(workspace=workspace, filename=upload.name or "", path=path)
+    if asset := _known(workspace, path, key):
+        return _of_asset(principal, order, asset, sample_rate, key)
+    asset = asset_create(workspace=workspace, filename=upload.name or "", path=path)
     try:
-        _check_rate(asset, sample_rate)
-        with _named(order):
-            return _job(principal, _fitting(order, asset), key)
-    except BaseException:
+        return _of_asset(principal, order, asset, sample_rate, key)
+    except BaseException as error:
+        # Nobody would ever order anything else of it: it has no name in this API.
+        asset_delete(workspace=workspace, asset_uuid=asset.uuid)
+        # The same call beside this one may have been first.
+        known = _known(workspace, path, key) if isinstance(error, IdempotencyConflict) else None
         if known is None:
-            # Nobody would ever order anything else of it: it has no name in this API.
-            asset_delete(workspace=workspace, asset_uuid=asset.uuid)
-        raise
+            raise
+    return _of_asset(principal, order, known, sample_rate, key)
+
+
+def _of_asset(
+    principal: Principal, order: Order, asset: Asset, sample_rate: int | None, key: str | None
+) -> Job:
+    _check_rate(asset, sample_rate)
+    with _named(order):
+        return _job(principal, _fitting(order, asset), key)
 
 
 def _job(principal: Principal, order: Order, key: str | None) -> Job:

@@ -4,13 +4,14 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from api.musicgpt import ordering
 from api.musicgpt.names import STEMS
 from billing.selectors import wallet_get
 from config.errors import IncompatibleStems
 from jobs.catalog import stem_offers
 from jobs.models import Asset, Ingest, Job
 from jobs.separating import format_check
-from jobs.services import Order
+from jobs.services import Order, asset_create
 from tests.api.musicgpt.steps import JSON, ROOT, URL, extract, job_of, refused, wav
 from tests.makers import make_key, make_workspace
 
@@ -74,6 +75,11 @@ def test_an_empty_address_beside_a_file_counts_as_none(client: Client):
 def test_a_client_calls_the_file_audio(client: Client):
     response = extract(client, audio=wav(name="wild.wav"), stems="vocals,drums")
     assert job_of(response).recording.filename == "wild.wav"
+
+
+def test_the_address_was_called_a_path_before(client: Client):
+    body = {"audio_path": URL, "stems": '["vocals"]'}
+    assert job_of(extract(client, **body)).state == "waiting"
 
 
 def test_of_an_address_the_price_is_unknown_until_it_was_fetched(client: Client, alice: Any):
@@ -188,6 +194,26 @@ def test_the_same_file_under_the_same_key_is_one_order(client: Client, alice: An
     extract(client, audio_file=wav(), stems='["vocals"]')
     extract(client, audio_file=wav(), stems='["vocals"]')
     assert Job.objects.count() == 3
+
+
+def test_two_calls_at_once_under_one_key_are_one_order(
+    client: Client, alice: Any, monkeypatch: pytest.MonkeyPatch
+):
+    key = {"Idempotency-Key": "once"}
+    replies = []
+
+    def create(**values: Any) -> Asset:
+        monkeypatch.setattr(ordering, "asset_create", asset_create)
+        # The other call is done while this one still reads its recording.
+        replies.append(extract(client, headers=key, audio_file=wav(), stems='["vocals"]'))
+        return asset_create(**values)
+
+    monkeypatch.setattr(ordering, "asset_create", create)
+    replies.append(extract(client, headers=key, audio_file=wav(), stems='["vocals"]'))
+    first, second = map(job_of, replies)
+    assert first == second
+    assert (Job.objects.count(), Asset.objects.filter(state="ready").count()) == (1, 1)
+    assert wallet_get(workspace=alice).held_mcr == 14
 
 
 def test_the_same_address_under_the_same_key_is_one_order(client: Client):
