@@ -17,6 +17,7 @@ DESCRIBED = {
     "ModelOffer": "Model",
     "ToolOffer": "Tool",
     "ServiceOffer": "Service",
+    "StepOffer": "Step",
     "Webhook": "WebhookShown",
     "Delivery": "DeliveryDetail",
 }

@@ -326,15 +326,6 @@ class ModelOffer(Told):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ServiceOffer(Told):
-    name: str
-    title: str
-    description: str
-    models: list[str]
-    available: bool
-
-
-@dataclass(frozen=True, kw_only=True)
 class Price(Told):
     """`amount_mcr` buys `quantity` units."""
 
@@ -345,8 +336,30 @@ class Price(Told):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ServiceOffer(Told):
+    name: str
+    title: str
+    description: str
+    models: list[str]
+    available: bool
+    price: Price | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepOffer(Told):
+    """What can be done to a recording before, or by the service `enhancement`."""
+
+    name: str
+    title: str
+    description: str
+    tools: list[str]
+    available: bool
+
+
+@dataclass(frozen=True, kw_only=True)
 class Catalog(Told):
     services: list[ServiceOffer]
+    steps: list[StepOffer] = field(default_factory=list)
     stems: list[StemOffer]
     models: list[ModelOffer]
     tools: list[ToolOffer]

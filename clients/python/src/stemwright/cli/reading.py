@@ -158,6 +158,7 @@ def _catalog(client: Client, options: argparse.Namespace, screen: Screen) -> Any
     if not options.json:
         for title, offers in (
             ("service", catalog.services),
+            ("step", catalog.steps),
             ("stem", catalog.stems),
             ("model", catalog.models),
             ("tool", catalog.tools),
