@@ -30,6 +30,7 @@ from jobs.services import Order, asset_delete, job_create
 from jobs.storage import download_token
 from jobs.timeline_texts import timeline_token
 from jobs.webhooks import endpoint_create, endpoint_test
+from tests.api.audiopod.world import audiopod_world
 from tests.makers import (
     PASSWORD,
     make_asset,
@@ -206,11 +207,15 @@ def make_world(folder: Path) -> World:
         "native-upload-part": {"token": multipart.token},
         "invitation-accept": {"token": invitation_token},
     }
+    audiopod_ids, audiopod_bodies = audiopod_world(workspace, asset, owner)
+    ids_of_route |= audiopod_ids
+    bodies |= audiopod_bodies
     clip = {"clip_id": str(asset.uuid)}
     bodies |= {
         (f"musicapi-{name}", "POST"): clip
         for name in ("vox", "wav", "bpm", "midi", "stems-basic", "stems-full")
     }
+    bodies["musicapi-download", "POST"] = {**clip, "formats": ["wav"]}
     bodies["musicapi-upload", "POST"] = {"url": "https://media.example.org/a.wav"}
     music = make_dialect_job(workspace, asset, dialect="musicapi", dialect_data={"kind": "stems"})
     ids_of_route["musicapi-task"] = {"task_id": music.uuid}
