@@ -158,7 +158,7 @@ def api_key_authenticate(text: str) -> ApiKey:
     key = key_parse(text)
     if key is None:
         raise InvalidKey
-    row = _find(key.key_id)
+    row: ApiKey | None = _find(key.key_id)
     expected = bytes(row.secret_hash) if row else b""
     found = secret_hash(key.secret, pepper=settings.API_KEY_PEPPER)
     if row is None or not hmac.compare_digest(expected, found):
@@ -166,9 +166,10 @@ def api_key_authenticate(text: str) -> ApiKey:
     # Only who has the secret learns what became of the key.
     if row.revoked_at is not None:
         raise KeyRevoked
-    if any(end is not None and end <= row.now for end in (row.expires_at, row.grace_until)):
+    now: datetime = row.now  # type: ignore[attr-defined]
+    if any(end is not None and end <= now for end in (row.expires_at, row.grace_until)):
         raise KeyExpired
-    if row.last_used_at is None or row.now - row.last_used_at > _LAST_USED_PRECISION:
+    if row.last_used_at is None or now - row.last_used_at > _LAST_USED_PRECISION:
         ApiKey.objects.filter(pk=row.pk).update(last_used_at=Now())
     return row
 

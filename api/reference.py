@@ -16,7 +16,7 @@ from config.errors import NotFound
 class _Reference(ApiView):
     scopes = {"GET": OPEN}
     authentication_classes = []
-    schema = None
+    schema = None  # type: ignore[assignment]
     # Of the native API, whose reference has an address of its own.
     of: ClassVar[str | None] = None
 

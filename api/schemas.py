@@ -14,6 +14,8 @@ class ApiSchema(AutoSchema):
     A view says by `described()` which API it is of, and which serializer shows its errors.
     """
 
+    view: Any
+
     def get_summary(self) -> str:
         return self.get_description().partition("\n")[0]
 

@@ -35,6 +35,9 @@ FEW = settings(
     suppress_health_check=list(HealthCheck),
 )
 
+# What tus calls its pieces.
+schemathesis.serializer.alias("application/offset+octet-stream", "application/octet-stream")
+
 
 def described(api: str) -> Any:
     schema = schemathesis.openapi.from_dict(description(api))
