@@ -3,7 +3,9 @@
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import count
 from typing import Any
+from uuid import UUID, uuid4, uuid5
 
 from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
@@ -22,6 +24,7 @@ from billing.stripe_objects import Invoice, Json
 from billing.subscriptions import ENDED
 from config.errors import (
     AppError,
+    IdempotencyConflict,
     PaymentProviderRefused,
     PaymentsUnavailable,
     WrongState,
@@ -51,12 +54,17 @@ def invoices_list(*, workspace: Workspace) -> list[Invoice]:
     return stripe_client.invoices_of_customer(customer=row.stripe_id, limit=_INVOICES_SHOWN)
 
 
-def checkout_pack(*, workspace: Workspace, code: str) -> Checkout:
-    """Where to pay for a pack. What it costs and brings is fixed from here on."""
+def checkout_pack(
+    *, workspace: Workspace, code: str, idempotency_key: str | None = None
+) -> Checkout:
+    """Where to pay for a pack. What it costs and brings is fixed from here on.
+
+    Called again under the same key, it is the same page and payment.
+    """
     _require_stripe()
     pack = pack_get(code=code)
     customer = customer_ensure(workspace=workspace)
-    payment = pack_payment_create(workspace=workspace, pack=pack, kind=PaymentKind.PACK)
+    payment = _pack_payment(workspace, pack, idempotency_key)
     metadata = payment_metadata(payment)
     params = {
         "mode": "payment",
@@ -68,9 +76,12 @@ def checkout_pack(*, workspace: Workspace, code: str) -> Checkout:
     return _open(payment, customer, params)
 
 
-def pack_payment_create(*, workspace: Workspace, pack: Pack, kind: PaymentKind) -> Payment:
+def pack_payment_create(
+    *, workspace: Workspace, pack: Pack, kind: PaymentKind, payment_uuid: UUID | None = None
+) -> Payment:
     """What a pack costs and brings is copied: later changes of it do not touch the payment."""
     return Payment.objects.create(
+        uuid=payment_uuid or uuid4(),
         workspace=workspace,
         kind=kind,
         pack=pack,
@@ -81,15 +92,22 @@ def pack_payment_create(*, workspace: Workspace, pack: Pack, kind: PaymentKind) 
     )
 
 
-def checkout_plan(*, workspace: Workspace, code: str) -> Checkout:
-    """Where to subscribe to a plan; a workspace has one subscription at a time."""
+def checkout_plan(
+    *, workspace: Workspace, code: str, idempotency_key: str | None = None
+) -> Checkout:
+    """Where to subscribe to a plan; a workspace has one subscription at a time.
+
+    Called again under the same key, it is the same page and payment.
+    """
     _require_stripe()
     plan = plan_get(code=code)
     customer = customer_ensure(workspace=workspace)
-    _close_open_plans(workspace)
-    if workspace.subscriptions.exclude(status__in=ENDED).exists():
-        raise WrongState("There is a subscription already; change it in the customer portal.")
-    payment = _plan_payment(workspace, plan)
+    payment, payment_uuid = _of_key(workspace, idempotency_key, plan=plan)
+    if payment is None:
+        _close_open_plans(workspace)
+        if workspace.subscriptions.exclude(status__in=ENDED).exists():
+            raise WrongState("There is a subscription already; change it in the customer portal.")
+        payment = _plan_payment(workspace, plan, payment_uuid)
     params = {
         "mode": "subscription",
         "line_items": [_line_item(payment, plan.name, recurring={"interval": "month"})],
@@ -121,10 +139,51 @@ def _require_stripe() -> None:
         raise PaymentsUnavailable
 
 
-def _plan_payment(workspace: Workspace, plan: Plan) -> Payment:
+def _of_key(
+    workspace: Workspace,
+    idempotency_key: str | None,
+    *,
+    pack: Pack | None = None,
+    plan: Plan | None = None,
+) -> tuple[Payment | None, UUID]:
+    """The payment that was made under this key, or else the id that the next one has to have.
+
+    The id follows from the key, so that no two can be made. One that came to nothing is passed
+    over: whoever asks again wants a page that works.
+    """
+    if idempotency_key is None:
+        return None, uuid4()
+    for number in count():
+        uuid = uuid5(workspace.uuid, f"{number}:{idempotency_key}")
+        payment = Payment.objects.filter(workspace=workspace, uuid=uuid).first()
+        if payment is None:
+            return None, uuid
+        if (payment.pack, payment.plan) != (pack, plan):
+            raise IdempotencyConflict
+        if payment.state != PaymentState.FAILED:
+            return payment, uuid
+    raise AssertionError("There is always a next number.")
+
+
+def _pack_payment(workspace: Workspace, pack: Pack, idempotency_key: str | None) -> Payment:
+    payment, uuid = _of_key(workspace, idempotency_key, pack=pack)
+    if payment is not None:
+        return payment
+    try:
+        with transaction.atomic():
+            return pack_payment_create(
+                workspace=workspace, pack=pack, kind=PaymentKind.PACK, payment_uuid=uuid
+            )
+    except IntegrityError:
+        # The same call beside this one was first.
+        return Payment.objects.get(workspace=workspace, uuid=uuid, pack=pack)
+
+
+def _plan_payment(workspace: Workspace, plan: Plan, payment_uuid: UUID) -> Payment:
     try:
         with transaction.atomic():
             return Payment.objects.create(
+                uuid=payment_uuid,
                 workspace=workspace,
                 kind=PaymentKind.PLAN,
                 plan=plan,

@@ -4,9 +4,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from jobs.models import Service
+from jobs.orders import TASKS
 from jobs.separating import DIARIZATION
 from separation import catalog
 from separation.enhance.steps import STEPS
+
+_SERVICES = {
+    Service.SEPARATION: ("Separation", "A recording into stems."),
+    Service.SPEAKER_EXTRACTION: (
+        "Speaker extraction",
+        "Who speaks when, and one track for each speaker.",
+    ),
+    Service.SPEAKER_DIARIZATION: ("Speaker diarization", "Who speaks when, without tracks."),
+    Service.ENHANCEMENT: ("Enhancement", "A recording cleaned by the steps that you name."),
+    Service.ANALYSIS: ("Analysis", "Tempo, beats and key of music."),
+    Service.TRANSCRIPTION: ("Transcription", "The notes of music, as MIDI."),
+    Service.CONVERSION: ("Conversion", "A recording, or a range of it, in other formats."),
+}
 
 
 @dataclass(frozen=True)
@@ -65,18 +79,28 @@ class ServiceOffer:
 
 
 def service_offers() -> list[ServiceOffer]:
-    """What can be ordered; a service is available if one of its models is."""
-    separating = catalog.models()
-    finding = [tool for tool in catalog.tools() if tool.task == DIARIZATION]
+    """What can be ordered, and whether it can be here and now."""
     return [
-        _service_offer(Service.SEPARATION, "Separation", "A recording into stems.", separating),
-        _service_offer(
-            Service.SPEAKER_EXTRACTION,
-            "Speaker extraction",
-            "Who speaks when, and one track for each speaker.",
-            finding,
-        ),
+        ServiceOffer(service, title, description, *_makers(service))
+        for service, (title, description) in _SERVICES.items()
     ]
+
+
+def _makers(service: Service) -> tuple[list[str], bool]:
+    """What does the work, and whether enough of it is installed."""
+    if service == Service.SEPARATION:
+        return _one_of(catalog.models())
+    if service == Service.ENHANCEMENT:
+        return _one_of([tool for step in STEPS for tool in step.tools])
+    # All that one of these tasks needs is needed; a conversion needs none.
+    tasks = TASKS.get(service, () if service == Service.CONVERSION else (DIARIZATION,))
+    found = [_one_of([tool for tool in catalog.tools() if tool.task == task]) for task in tasks]
+    return [name for names, _ in found for name in names], all(able for _, able in found)
+
+
+def _one_of(packages: Sequence[catalog.Package]) -> tuple[list[str], bool]:
+    installed = any(catalog.availability(package).is_installed for package in packages)
+    return [package.name for package in packages], installed
 
 
 def tool_offers() -> list[ToolOffer]:
@@ -117,18 +141,6 @@ def stem_offers() -> list[StemOffer]:
             )
         )
     return offers
-
-
-def _service_offer(
-    service: Service, title: str, description: str, models: Sequence[catalog.Package]
-) -> ServiceOffer:
-    return ServiceOffer(
-        name=service,
-        title=title,
-        description=description,
-        models=[model.name for model in models],
-        available=any(catalog.availability(model).is_installed for model in models),
-    )
 
 
 def _tool_offer(tool: catalog.Tool) -> ToolOffer:

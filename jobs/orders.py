@@ -24,7 +24,7 @@ from jobs.separating import (
 from jobs.speaker_options import SpeakerOptions
 
 # What the tools of the catalogue that these services use are for.
-_TASKS = {
+TASKS = {
     Service.TRANSCRIPTION: ("transcription",),
     # The key is found by what the transcription hears.
     Service.ANALYSIS: ("beats", "transcription"),
@@ -162,8 +162,8 @@ def order_plan(order: Order) -> tuple[tuple[str, ...], str]:
         return plan.stems, plan.model.name
     if order.service == Service.ENHANCEMENT:
         return (), enhancement_plan(order.steps)
-    if order.service in _TASKS:
-        tasks = _TASKS[Service(order.service)]
+    if order.service in TASKS:
+        tasks = TASKS[Service(order.service)]
         model = order.model if len(tasks) == 1 else None
         return (), "+".join(tool_plan(task=task, model=model) for task in tasks)
     return (), ""

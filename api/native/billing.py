@@ -7,6 +7,7 @@ from rest_framework.response import Response
 
 from accounts.scopes import BILLING_READ, BILLING_WRITE
 from api.authentication import principal_of, workspace_of
+from api.idempotency import IDEMPOTENCY_KEY, idempotency_key
 from api.native.base import OPEN, NativeApi, StrictSerializer, page_response, valid_body
 from billing import stripe_client
 from billing.auto_top_ups import TopUpWish, auto_top_up_get, auto_top_up_put
@@ -84,16 +85,18 @@ class CheckoutApi(NativeApi):
 
     @extend_schema(
         operation_id="billing_checkout",
+        parameters=[IDEMPOTENCY_KEY],
         request=CheckoutRequestSerializer,
         responses={201: CheckoutSerializer},
     )
     def post(self, request: Request) -> Response:
         """Open a page to pay for a pack or to subscribe to a plan. Credits come once it is paid."""
         wish, workspace = valid_body(CheckoutRequestSerializer, request), workspace_of(request)
+        key = idempotency_key(request)
         if "pack" in wish:
-            checkout = checkout_pack(workspace=workspace, code=wish["pack"])
+            checkout = checkout_pack(workspace=workspace, code=wish["pack"], idempotency_key=key)
         else:
-            checkout = checkout_plan(workspace=workspace, code=wish["plan"])
+            checkout = checkout_plan(workspace=workspace, code=wish["plan"], idempotency_key=key)
         return Response(CheckoutSerializer(checkout).data, status=201)
 
 

@@ -1,7 +1,7 @@
 from typing import Any
 
 from django.conf import settings
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -14,10 +14,12 @@ from jobs.catalog import (
     ModelOffer,
     ServiceOffer,
     StemOffer,
+    StepOffer,
     ToolOffer,
     model_offers,
     service_offers,
     stem_offers,
+    step_offers,
     tool_offers,
 )
 
@@ -58,6 +60,23 @@ class ToolSerializer(serializers.Serializer[ToolOffer]):
     source = serializers.CharField()  # type: ignore[assignment]
 
 
+class PriceSerializer(serializers.Serializer[Price]):
+    service = serializers.CharField()
+    unit = serializers.CharField(help_text="`per_second`, `per_second_and_stem` or `per_call`.")
+    amount_mcr = serializers.IntegerField()
+    quantity = serializers.IntegerField(help_text="How many units `amount_mcr` buys.")
+
+
+class StepSerializer(serializers.Serializer[StepOffer]):
+    """What can be done to a recording before, or by the service `enhancement`."""
+
+    name = serializers.CharField(help_text="One of the `steps` of an order.")
+    title = serializers.CharField()
+    description = serializers.CharField()
+    tools = serializers.ListField(child=serializers.CharField())
+    available = serializers.BooleanField()
+
+
 class ServiceSerializer(serializers.Serializer[ServiceOffer]):
     name = serializers.CharField(help_text="The `service` of an order, and of a price.")
     title = serializers.CharField()
@@ -66,21 +85,22 @@ class ServiceSerializer(serializers.Serializer[ServiceOffer]):
         child=serializers.CharField(), help_text="Names of `models` or `tools`."
     )
     available = serializers.BooleanField()
+    price = serializers.SerializerMethodField()
 
-
-class PriceSerializer(serializers.Serializer[Price]):
-    service = serializers.CharField()
-    unit = serializers.CharField()
-    amount_mcr = serializers.IntegerField()
-    quantity = serializers.IntegerField(help_text="How many units `amount_mcr` buys.")
+    @extend_schema_field(PriceSerializer(allow_null=True))
+    def get_price(self, offer: ServiceOffer) -> dict[str, Any] | None:
+        prices: list[Price] = self.context["prices"]
+        price = next((price for price in prices if price.service == offer.name), None)
+        return dict(PriceSerializer(price).data) if price else None
 
 
 class CatalogSerializer(serializers.Serializer[Any]):
     services = ServiceSerializer(many=True)
+    steps = StepSerializer(many=True)
     stems = StemSerializer(many=True)
     models = ModelSerializer(many=True)
     tools = ToolSerializer(many=True)
-    prices = PriceSerializer(many=True)
+    prices = PriceSerializer(many=True, help_text="Also of what other APIs sell here.")
     max_upload_bytes = serializers.IntegerField()
     max_duration_s = serializers.IntegerField()
 
@@ -92,15 +112,17 @@ class CatalogApi(NativeApi):
 
     @extend_schema(operation_id="catalog_read", responses=CatalogSerializer)
     def get(self, request: Request) -> Response:
-        """Services, stems, models with their licences and measured quality, prices, limits."""
+        """Services, steps, stems, models with licences and measured quality, prices, limits."""
         workspace = workspace_of(request) if request.auth else None
+        prices = prices_list(workspace=workspace)
         body = {
             "services": service_offers(),
+            "steps": step_offers(),
             "stems": stem_offers(),
             "models": model_offers(),
             "tools": tool_offers(),
-            "prices": prices_list(workspace=workspace),
+            "prices": prices,
             "max_upload_bytes": settings.UPLOAD_MAX_BYTES,
             "max_duration_s": settings.RECORDING_MAX_SECONDS,
         }
-        return Response(CatalogSerializer(body).data)
+        return Response(CatalogSerializer(body, context={"prices": prices}).data)

@@ -35,8 +35,13 @@ def owner(alice: Any) -> Client:
     return person(alice)
 
 
-def send(client: Client, method: str, path: str, body: Any = None) -> tuple[int, Any]:
-    response = getattr(client, method)(f"/v1/billing/{path}", body, "application/json")
+def send(
+    client: Client, method: str, path: str, body: Any = None, *, key: str | None = None
+) -> tuple[int, Any]:
+    headers = {} if key is None else {"Idempotency-Key": key}
+    response = getattr(client, method)(
+        f"/v1/billing/{path}", body, "application/json", headers=headers
+    )
     return response.status_code, response.json()
 
 
@@ -154,6 +159,32 @@ class TestCheckout:
         # Stripe would repeat that answer under the same key.
         assert send(owner, "post", "checkout", {"pack": "starter"})[0] == 201
         assert len(fake_stripe.rows["customers"]) == 1
+
+    @pytest.mark.parametrize("wish", [{"pack": "starter"}, {"plan": "pro"}])
+    def test_a_repeated_call_under_one_key_is_one_payment(
+        self, owner: Client, charlie: Any, fake_stripe: FakeStripe, wish: dict[str, str]
+    ):
+        first, second = (send(owner, "post", "checkout", wish, key="k") for _ in range(2))
+        assert first[0] == 201
+        assert first == second
+        assert (Payment.objects.count(), len(fake_stripe.rows["checkout/sessions"])) == (1, 1)
+        other = send(owner, "post", "checkout", {"pack": "studio"}, key="k")
+        assert (other[0], other[1]["error"]["code"]) == (422, "idempotency_conflict")
+        assert send(owner, "post", "checkout", wish, key="x" * 201)[0] == 400
+        # Keys are each workspace's own; without one, each call is another payment.
+        assert send(person(charlie), "post", "checkout", wish, key="k")[1] != first[1]
+        assert send(owner, "post", "checkout", {"pack": "starter"})[1] != first[1]
+        assert Payment.objects.count() == 3
+
+    def test_what_failed_under_a_key_can_be_repeated(self, owner: Client, fake_stripe: FakeStripe):
+        wish = {"pack": "starter"}
+        fake_stripe.fail("POST checkout/sessions")
+        assert send(owner, "post", "checkout", wish, key="k")[0] == 503
+        first, second = (send(owner, "post", "checkout", wish, key="k") for _ in range(2))
+        assert first == second
+        assert first[0] == 201
+        states = list(Payment.objects.order_by("pk").values_list("state", flat=True))
+        assert states == ["failed", "pending"]
 
     def test_the_portal(self, owner: Client, fake_stripe: FakeStripe):
         status, answer = send(owner, "post", "portal")
