@@ -27,17 +27,21 @@ class Places:
     @contextmanager
     def place(self, owner: Hashable) -> Iterator[None]:
         """Held for as long as the block runs."""
-        self._take(owner)
+        self.take(owner)
         try:
             yield
         finally:
-            with self._lock:
-                self._taken[owner] -= 1
-                # Forgets owners without calls, which would add up.
-                self._taken = +self._taken
+            self.give_back(owner)
 
-    def _take(self, owner: Hashable) -> None:
+    def take(self, owner: Hashable) -> None:
+        """For who cannot use `place`; whoever took one gives it back."""
         with self._lock:
             if self._taken.total() >= self._most() or self._taken[owner] >= self._most_of_owner():
                 raise self._refuse()
             self._taken[owner] += 1
+
+    def give_back(self, owner: Hashable) -> None:
+        with self._lock:
+            self._taken[owner] -= 1
+            # Forgets owners without calls, which would add up.
+            self._taken = +self._taken

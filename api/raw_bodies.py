@@ -1,8 +1,6 @@
 """Bodies that are read as they come, never as a whole."""
 
 import re
-import threading
-from collections import Counter
 from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -10,6 +8,7 @@ from typing import Any
 from django.conf import settings
 from rest_framework.request import Request
 
+from api.places import Places
 from config.errors import NoRoom, ValidationFailed
 
 
@@ -27,8 +26,7 @@ def body_source(request: Request, *, owner: Hashable) -> Iterator[Any]:
     if not body_length(request):
         yield request._request
         return
-    _places.take(owner)
-    try:
+    with _places.place(owner):
         # Of config/gunicorn.py.
         arrival = getattr(request.META["wsgi.input"], "arrival", None)
         if arrival is not None:
@@ -36,8 +34,6 @@ def body_source(request: Request, *, owner: Hashable) -> Iterator[Any]:
                 idle_s=settings.UPLOAD_IDLE_SECONDS, total_s=settings.UPLOAD_REQUEST_SECONDS
             )
         yield _Source(request._request)
-    finally:
-        _places.give_back(owner)
 
 
 class _Source:
@@ -54,31 +50,15 @@ class _Source:
             return bytes(self._stream.read(size))
 
 
-class _Places:
-    """How many bodies are being read in this process, for each owner."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._taken: Counter[Hashable] = Counter()
-
-    def take(self, owner: Hashable) -> None:
-        with self._lock:
-            if (
-                self._taken.total() >= settings.UPLOAD_BODIES_PER_PROCESS
-                or self._taken[owner] >= settings.UPLOAD_BODIES_PER_OWNER
-            ):
-                # Not 429, which clients of tus take for final.
-                raise NoRoom(
-                    "Too many bodies are being received; try again shortly.",
-                    headers={"Retry-After": "2"},
-                )
-            self._taken[owner] += 1
-
-    def give_back(self, owner: Hashable) -> None:
-        with self._lock:
-            self._taken[owner] -= 1
-            # Forgets owners without bodies, which would add up.
-            self._taken = +self._taken
+def _refusal() -> NoRoom:
+    # Not 429, which clients of tus take for final.
+    return NoRoom(
+        "Too many bodies are being received; try again shortly.", headers={"Retry-After": "2"}
+    )
 
 
-_places = _Places()
+_places = Places(
+    most=lambda: int(settings.UPLOAD_BODIES_PER_PROCESS),
+    most_of_owner=lambda: int(settings.UPLOAD_BODIES_PER_OWNER),
+    refuse=_refusal,
+)

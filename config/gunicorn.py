@@ -12,7 +12,7 @@ worker_class = "gthread"
 workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
 # A thread is taken for as long as a progress stream, a download or a call that waits for its result
 # lasts.
-threads = 20
+threads = 24
 timeout = 60
 graceful_timeout = 10
 control_socket_disable = True

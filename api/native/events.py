@@ -2,9 +2,7 @@
 
 import json
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from threading import Lock
 from typing import Any
 from uuid import UUID
 
@@ -19,6 +17,7 @@ from accounts.scopes import JOBS_READ
 from api.authentication import is_still_allowed, workspace_of
 from api.native.base import NativeApi
 from api.native.job_bodies import job_body
+from api.places import Places
 from config.errors import NotFound, TooManyRequests
 from jobs.models import ENDED
 from jobs.selectors import job_get_for_workspace
@@ -66,33 +65,18 @@ class JobEventsApi(NativeApi):
         return response
 
 
-class _Places:
-    """How many streams are open in this process, for each workspace."""
-
-    def __init__(self) -> None:
-        self._lock = Lock()
-        self._taken: Counter[int] = Counter()
-
-    def take(self, workspace: Workspace) -> None:
-        with self._lock:
-            if (
-                self._taken.total() >= settings.PROGRESS_STREAMS_PER_PROCESS
-                or self._taken[workspace.pk] >= settings.PROGRESS_STREAMS_PER_WORKSPACE
-            ):
-                raise TooManyRequests(
-                    "Too many progress streams are open; read the job itself meanwhile.",
-                    headers={"Retry-After": "5"},
-                )
-            self._taken[workspace.pk] += 1
-
-    def give_back(self, workspace: Workspace) -> None:
-        with self._lock:
-            self._taken[workspace.pk] -= 1
-            # Forgets workspaces without streams, which would add up.
-            self._taken = +self._taken
+def _refusal() -> TooManyRequests:
+    return TooManyRequests(
+        "Too many progress streams are open; read the job itself meanwhile.",
+        headers={"Retry-After": "5"},
+    )
 
 
-_places = _Places()
+_places = Places(
+    most=lambda: int(settings.PROGRESS_STREAMS_PER_PROCESS),
+    most_of_owner=lambda: int(settings.PROGRESS_STREAMS_PER_WORKSPACE),
+    refuse=_refusal,
+)
 
 
 class _Stream:
@@ -102,7 +86,7 @@ class _Stream:
     def __init__(
         self, workspace: Workspace, look: Callable[[], tuple[dict[str, Any], bool]]
     ) -> None:
-        _places.take(workspace)
+        _places.take(workspace.pk)
         self._workspace = workspace
         self._look = look
         self._is_open = True
@@ -113,7 +97,7 @@ class _Stream:
     def close(self) -> None:
         if self._is_open:
             self._is_open = False
-            _places.give_back(self._workspace)
+            _places.give_back(self._workspace.pk)
 
 
 def _events(look: Callable[[], tuple[dict[str, Any], bool]]) -> Iterator[bytes]:

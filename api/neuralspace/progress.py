@@ -15,8 +15,9 @@ COMPLETED: Final = "Completed"
 FAILED: Final = "Failed"
 
 WORDS: Final = (QUEUED, STARTED, LOADING, LOADED, SPLITTING, SPLIT, ENDED, COMPLETED)
-# What the library calls it when no model is loaded yet.
-_LOADING_STEP = "load"
+# As the library calls them.
+_LOADING_STEP: Final = "load"
+_SPLITTING_STEPS: Final = ("separate", "join")
 
 
 def progress_words(job: Job) -> list[str]:
@@ -36,7 +37,7 @@ def _begun(job: Job) -> list[str]:
     if job.progress >= 1:
         return list(WORDS[: WORDS.index(SPLIT) + 1])
     # An ended job has no step any more; that it had come on tells as much.
-    if job.progress > 0 or job.step not in ("", _LOADING_STEP):
+    if job.progress > 0 or job.step in _SPLITTING_STEPS:
         return list(WORDS[: WORDS.index(SPLITTING) + 1])
     if job.step == _LOADING_STEP:
         return list(WORDS[: WORDS.index(LOADING) + 1])

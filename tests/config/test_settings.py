@@ -29,7 +29,8 @@ def test_calls_that_last_leave_threads_for_the_rest():
         + configured.UPLOAD_BODIES_PER_PROCESS
         + configured.SYNC_WAITS_PER_PROCESS
     )
-    assert last < int(threads)
+    # Some are for calls that wait a little without being told no (api/sunoapi/fetching.py).
+    assert last + 4 <= int(threads)
 
 
 @pytest.mark.parametrize(
