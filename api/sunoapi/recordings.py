@@ -9,7 +9,7 @@ from typing import Any
 
 from accounts.models import Workspace
 from api.sunoapi.errors import UnknownTask
-from api.sunoapi.tasks import task_list, uuid_of
+from api.sunoapi.tasks import task_get_for_workspace, uuid_of
 from config.errors import ValidationFailed
 from jobs.importing import import_list
 from jobs.models import Ingest, IngestState, Job
@@ -22,19 +22,17 @@ def recording_named(
     """The fields of an Order that say which; without an audio, what the task is about."""
     task_uuid = uuid_of(task_id)
     audio_uuid = None if audio_id is None else uuid_of(audio_id)
-    job = task_list(workspace=workspace).filter(uuid=task_uuid).first()
-    if job is not None:
-        known = {asset.uuid for asset in _audios(job)}
-        wanted = audio_uuid or (job.asset.uuid if job.asset is not None else None)
-        if wanted in known:
-            return {"asset_uuid": wanted}
-    elif audio_uuid in (None, task_uuid):
+    if audio_uuid in (None, task_uuid):
         if asset_list(workspace=workspace).filter(uuid=task_uuid).exists():
             return {"asset_uuid": task_uuid}
         ingest = import_list(workspace=workspace).filter(uuid=task_uuid).first()
         if ingest is not None:
             return _fetched(ingest)
-    raise UnknownTask
+    job = task_get_for_workspace(workspace=workspace, task_uuid=task_uuid)
+    wanted = audio_uuid or (job.asset.uuid if job.asset is not None else None)
+    if wanted not in {asset.uuid for asset in _audios(job)}:
+        raise UnknownTask
+    return {"asset_uuid": wanted}
 
 
 def _audios(job: Job) -> list[Any]:

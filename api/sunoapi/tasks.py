@@ -14,7 +14,7 @@ from api.sunoapi.dialect import NAME
 from api.sunoapi.errors import UnknownTask, failure_code
 from config.errors import ValidationFailed
 from jobs.models import Job, JobState, MessageState
-from jobs.selectors import job_list
+from jobs.selectors import job_get_for_workspace, job_list
 from jobs.services import Order, job_create
 from jobs.webhooks import message_list
 
@@ -50,18 +50,22 @@ def task_list(*, workspace: Workspace) -> QuerySet[Job]:
     return job_list(workspace=workspace).filter(dialect=NAME)
 
 
+def task_get_for_workspace(*, workspace: Workspace, task_uuid: UUID) -> Job:
+    """Raises NotFound, as for any job that there is not."""
+    job = job_get_for_workspace(workspace=workspace, job_uuid=task_uuid)
+    if job.dialect != NAME:
+        raise UnknownTask
+    return job
+
+
 def task_asked_for(request: Request, *, service: str) -> Job:
     """The one that the query names, if it is of this service."""
     text = request.query_params.get("taskId", "").strip()
     if not text:
         raise ValidationFailed(fields={"taskId": ["This field is required."]})
-    workspace = workspace_of(request)
-    tasks = task_list(workspace=workspace).filter(service=service)
-    job = tasks.filter(uuid=uuid_of(text)).first()
-    if job is None:
+    job = task_get_for_workspace(workspace=workspace_of(request), task_uuid=uuid_of(text))
+    if job.service != service:
         raise UnknownTask
-    # Known already: it need not be read once more.
-    job.workspace = workspace
     return job
 
 
