@@ -77,8 +77,12 @@ def _made(name: str) -> dict[str, Any]:
     }
     urls = import_module(f"api.{name}.urls")
     with patched_settings(patches):
-        generator = SchemaGenerator(patterns=[path(described.prefix, include(urls))])
-        schema: dict[str, Any] = generator.get_schema(request=None, public=True)
+        generator = SchemaGenerator(  # type: ignore[no-untyped-call]
+            patterns=[path(described.prefix, include(urls))]
+        )
+        schema: dict[str, Any] = generator.get_schema(  # type: ignore[no-untyped-call]
+            request=None, public=True
+        )
     return schema
 
 
