@@ -24,8 +24,11 @@ def talk(*, seconds: float | None = None) -> bytes:
     return buffer.getvalue()
 
 
-def wav(name: str = "song.wav", *, seconds: float = 0.2) -> SimpleUploadedFile:
-    return SimpleUploadedFile(name, make_wav(seconds=seconds), content_type="audio/wav")
+def wav(
+    name: str = "song.wav", *, seconds: float = 0.2, content: bytes | None = None
+) -> SimpleUploadedFile:
+    data = make_wav(seconds=seconds) if content is None else content
+    return SimpleUploadedFile(name, data, content_type="audio/wav")
 
 
 def ordered(client: Client, path: str = EXTRACT, **fields: Any) -> dict[str, Any]:

@@ -141,12 +141,7 @@ def test_a_body_that_is_too_large_is_refused(client: Client, settings: Any):
 
 
 def test_a_file_that_is_no_recording_is_refused_with_what_would_do(client: Client):
-    text = wav("notes.TXT")
-    text.file.truncate(0)
-    text.file.seek(0)
-    text.file.write(b"no audio")
-    text.file.seek(0)
-    response = client.post(EXTRACT, {"file": text})
+    response = client.post(EXTRACT, {"file": wav("notes.TXT", content=b"no audio")})
     assert response.status_code == 400
     body = response.json()
     assert (body["error_code"], body["message"]) == (
@@ -168,12 +163,7 @@ def test_a_file_that_is_no_recording_is_refused_with_what_would_do(client: Clien
     ],
 )
 def test_a_damaged_recording_says_what_failed(client: Client, path: str, message: str):
-    file = wav("a.flac")
-    file.file.seek(0)
-    file.file.truncate(0)
-    file.file.write(TALK.read_bytes()[:100])
-    file.file.seek(0)
-    response = client.post(path, {"file": file})
+    response = client.post(path, {"file": wav("a.flac", content=TALK.read_bytes()[:100])})
     assert response.status_code == 422
     assert response.json()["error_code"] == "PROCESSING_FAILED"
     assert response.json()["message"] == message

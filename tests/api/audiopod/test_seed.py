@@ -157,7 +157,7 @@ def test_the_page_from_top_to_bottom(alice: Any, charlie: Any, live_server: Any,
         assert item["outputFiles"] == [
             {name: file[name] for name in ("type", "speaker", "path")} for file in tracks
         ]
-        params = {"job_type": "extraction", "limit": 1}
+        params: dict[str, str | int] = {"job_type": "extraction", "limit": 1}
         page = http.get("/api/v1/speaker/jobs", params=params).json()
         assert (page["hasMore"], page["total"], len(page["items"])) == (True, 2, 1)
 
