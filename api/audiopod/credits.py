@@ -2,12 +2,13 @@
 
 from typing import Any
 
-from django.db.models import Sum
+from django.db.models import QuerySet, Sum
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from accounts.models import Workspace
 from accounts.scopes import BILLING_WRITE, CREDITS_READ
 from api.audiopod.base import LIST_PARAMETERS, AudiopodApi, PageSerializer, body_of, query_of
 from api.audiopod.money import CREDITS_PER_USD
@@ -18,7 +19,7 @@ from api.audiopod.wallet import checkout_body, pack_checkout
 from api.authentication import workspace_of
 from billing.models import Lot, PaymentKind, Subscription
 from billing.pricing import MCR_PER_CREDIT
-from billing.selectors import wallet_get
+from billing.selectors import available_by_source, wallet_get
 from billing.shop import packs_list
 
 _ENDED = ("canceled", "incomplete_expired")
@@ -71,10 +72,9 @@ class CreditsApi(AudiopodApi):
         """The balance, in whole credits."""
         workspace = workspace_of(request)
         wallet = wallet_get(workspace=workspace)
+        of_plan = available_by_source(workspace=workspace).get(PaymentKind.PLAN, 0)
         lots = Lot.objects.filter(account__workspace=workspace)
-        plan_lots = lots.filter(source=PaymentKind.PLAN)
-        of_plan = _total(plan_lots, "remaining_mcr")
-        newest = plan_lots.order_by("-pk").first()
+        newest = lots.filter(source=PaymentKind.PLAN).order_by("-pk").first()
         subscription = _subscription(workspace)
         body = {
             "credits_balance": of_plan // MCR_PER_CREDIT,
@@ -82,10 +82,7 @@ class CreditsApi(AudiopodApi):
             "total_available_credits": wallet.available_mcr // MCR_PER_CREDIT,
             "last_reset_at": time_text(newest.created_at) if newest else None,
             "total_credits_used": sums(workspace=workspace).spent_mcr // MCR_PER_CREDIT,
-            "total_payg_credits_purchased": _total(
-                lots.filter(source__in=[PaymentKind.PACK, PaymentKind.TOP_UP]), "amount_mcr"
-            )
-            // MCR_PER_CREDIT,
+            "total_payg_credits_purchased": _bought_mcr(lots) // MCR_PER_CREDIT,
             "next_reset_date": time_text(subscription.current_period_end) if subscription else None,
             "credits_per_month": (
                 subscription.plan.monthly_mcr // MCR_PER_CREDIT if subscription else 0
@@ -173,10 +170,11 @@ class PaygCheckoutApi(AudiopodApi):
         return Response({**body, "amount_usd": amount / 100})
 
 
-def _total(lots: Any, column: str) -> int:
-    return int(lots.aggregate(total=Sum(column, default=0))["total"])
+def _bought_mcr(lots: QuerySet[Lot]) -> int:
+    bought = lots.filter(source__in=[PaymentKind.PACK, PaymentKind.TOP_UP])
+    return int(bought.aggregate(total=Sum("amount_mcr", default=0))["total"])
 
 
-def _subscription(workspace: Any) -> Subscription | None:
+def _subscription(workspace: Workspace) -> Subscription | None:
     current = Subscription.objects.filter(workspace=workspace).exclude(status__in=_ENDED)
     return current.select_related("plan").order_by("-pk").first()

@@ -23,12 +23,14 @@ from api.authentication import principal_of
 from api.idempotency import idempotency_key
 from api.raw_bodies import body_source
 from config.errors import IdempotencyConflict, MediaError, ValidationFailed
-from jobs.models import Asset, Job
+from jobs.models import Asset, Job, JobState
 from jobs.ordering import Repeat
 from jobs.selectors import job_list
 from jobs.services import Order, asset_create, asset_delete, job_create
 
 REPEATED_WITHIN_S: Final = 120
+# Whoever orders the same after that means it.
+_CAME_TO_NOTHING: Final = (JobState.FAILED, JobState.CANCELLED)
 Values = dict[str, Any]
 
 
@@ -62,13 +64,7 @@ def job_order(
             raise ValidationFailed(fields={"file": [problem]})
         asked = replace(order(values), dialect=NAME, url=url)
         if file is None:
-            return job_create(
-                workspace=principal.workspace,
-                api_key=principal.api_key,
-                order=asked,
-                idempotency_key=key,
-                repeat=_repeat(asked),
-            )
+            return _once(asked, asked.sha256, principal=principal, key=key)
         asset = _received(file, workspace=principal.workspace, failed=failed)
     return _of_upload(asked, asset, principal=principal, key=key)
 
@@ -94,12 +90,11 @@ def _of_upload(order: Order, asset: Asset, *, principal: Principal, key: str | N
     job: Job | None = None
     try:
         known = _known_asset(workspace, asset, key)
-        job = job_create(
-            workspace=workspace,
-            api_key=principal.api_key,
-            order=replace(order, asset_uuid=(known or asset).uuid),
-            idempotency_key=key,
-            repeat=_repeat(order, asset),
+        job = _once(
+            replace(order, asset_uuid=(known or asset).uuid),
+            f"{order.sha256} {asset.sha256} {asset.filename}",
+            principal=principal,
+            key=key,
         )
     finally:
         if job is None or job.asset_id != asset.pk:
@@ -119,7 +114,19 @@ def _known_asset(workspace: Workspace, asset: Asset, key: str | None) -> Asset |
     return job.asset
 
 
-def _repeat(order: Order, asset: Asset | None = None) -> Repeat:
-    recording = f"{asset.sha256} {asset.filename}" if asset else ""
-    sent = f"{order.sha256} {recording}".encode()
-    return Repeat(hashlib.sha256(sent).hexdigest(), REPEATED_WITHIN_S)
+def _once(order: Order, sent: str, *, principal: Principal, key: str | None) -> Job:
+    """The job of this order, or of the same one a moment ago unless that came to nothing.
+
+    `sent` is what tells orders apart; an upload has another id each time.
+    """
+    while True:
+        job = job_create(
+            workspace=principal.workspace,
+            api_key=principal.api_key,
+            order=order,
+            idempotency_key=key,
+            repeat=Repeat(hashlib.sha256(sent.encode()).hexdigest(), REPEATED_WITHIN_S),
+        )
+        if key is not None or job.state not in _CAME_TO_NOTHING:
+            return job
+        sent += f" after {job.pk}"

@@ -9,6 +9,7 @@ from django.test import Client
 
 from billing.selectors import wallet_get
 from jobs.models import Asset, AssetState, Job
+from jobs.services import job_cancel
 from tests.api.audiopod.steps import EXTRACT, STEMS, ordered, wav
 
 pytestmark = pytest.mark.django_db
@@ -49,6 +50,16 @@ def test_after_two_minutes_it_is_another_order(client: Client):
     first = ordered(client)
     Job.objects.update(created_at=F("created_at") - timedelta(seconds=121))
     assert ordered(client)["id"] != first["id"]
+
+
+def test_after_a_failure_it_is_another_order(client: Client, alice: Any):
+    first = ordered(client)
+    job_cancel(workspace=alice, job_uuid=Job.objects.get().uuid)
+    second = ordered(client)
+    assert second["id"] != first["id"]
+    # Which is made once, too.
+    assert ordered(client) == second
+    assert Job.objects.count() == 2
 
 
 def test_an_address_that_is_sent_again_is_one_job(client: Client, media_server: Any):

@@ -4,6 +4,7 @@ Nothing but the pauses that it makes between looks is replaced: meanwhile the wo
 """
 
 import asyncio
+import io
 import threading
 import time
 from collections.abc import Iterator
@@ -12,7 +13,9 @@ from typing import Any
 
 import audiopod
 import httpx
+import numpy as np
 import pytest
+import soundfile
 from audiopod.exceptions import (
     APIError,
     AuthenticationError,
@@ -142,6 +145,37 @@ def test_stems_are_separated_while_it_waits(sdk: audiopod.Client, song: str):
         for package in sdk.stems.available_packages()["packages"]
         if package["allowed"]
     ]
+
+
+def test_it_is_told_who_speaks_when(sdk: audiopod.Client, conversation: str):
+    # The count goes in the query.
+    job = sdk.speaker.diarize(audio_file=conversation, num_speakers=2, wait_for_completion=True)
+    assert (job["job_type"], job["status"]) == ("diarization", "COMPLETED")
+    assert Job.objects.get().options["num_speakers"] == 2
+    result = job["result"]
+    assert [speaker["label"] for speaker in result["speakers"]] == ["SPEAKER_0", "SPEAKER_1"]
+    assert {segment["speaker"] for segment in result["segments"]} == {"SPEAKER_0", "SPEAKER_1"}
+    for segment in result["segments"]:
+        assert 0 <= segment["start"] < segment["end"] <= 30.637
+    (rttm,) = result["files"]
+    lines = httpx.get(rttm["download_url"], trust_env=False).text.splitlines()
+    assert len(lines) == len(result["segments"])
+
+
+def test_noise_is_reduced_while_it_waits(sdk: audiopod.Client, conversation: str):
+    job = sdk.denoiser.denoise(file=conversation, mode="studio")
+    assert (job["status"], job["quality_mode"]) == ("COMPLETED", "studio")
+    cleaned, rate = soundfile.read(
+        io.BytesIO(httpx.get(job["output_url"], trust_env=False).content)
+    )
+    given, _ = soundfile.read(conversation)
+    assert (rate, len(cleaned)) == (16_000, len(given))
+    assert not np.array_equal(cleaned, given)
+    # 5.5 credits a second.
+    assert Job.objects.get().charged_mcr == -(-5_500 * len(given) // rate)
+    listed: Any = sdk.denoiser.list_jobs()
+    assert listed["items"][0]["id"] == job["id"]
+    assert sdk.denoiser.delete_job(job["id"]) == {}
 
 
 def test_it_learns_of_its_money(sdk: audiopod.Client, song: str, alice: Any):
