@@ -193,6 +193,17 @@ def test_few_may_wait_at_a_time(
     assert (Job.objects.count(), Hold.objects.count()) == (0, 0)
 
 
+def test_a_call_holds_its_place_while_it_waits(
+    client: Client, clip: Asset, settings: Any, pauses: list[Any], fake_separation: list[Any]
+):
+    settings.SYNC_WAITS_PER_WORKSPACE = 1
+    meanwhile = []
+    pauses.append(lambda: meanwhile.append(call(client, "vox", clip).status_code))
+    pauses.append(run_jobs)
+    assert call(client, "vox", clip).status_code == 200
+    assert (meanwhile, Job.objects.count()) == ([429], 1)
+
+
 def test_a_place_is_given_back_however_it_ends(
     client: Client, clip: Asset, settings: Any, pauses: list[Any]
 ):
