@@ -299,6 +299,13 @@ class TooManyAttempts(TooManyRequests):
 
 class Unavailable(AppError):
     code, status, message = "unavailable", 503, "This is not available at the moment."
+    # None: it does not help to try again, until the operator has done something.
+    retry_after_s: ClassVar[int | None] = 5
+
+    def __init__(self, message: str | None = None, **values: Any) -> None:
+        super().__init__(message, **values)
+        if self.retry_after_s is not None:
+            self.headers.setdefault("Retry-After", str(self.retry_after_s))
 
 
 class NoRoom(Unavailable):
@@ -308,13 +315,16 @@ class NoRoom(Unavailable):
 class UploadInterrupted(Unavailable):
     code = "upload_interrupted"
     message = "The body ended early or came too slowly; go on from the present Upload-Offset."
+    retry_after_s = 1
 
 
 class ModelUnavailable(Unavailable):
     code, message = "model_unavailable", "This model is not installed here."
+    retry_after_s = None
 
 
 class PaymentsUnavailable(Unavailable):
+    retry_after_s = None
     code, message = "payments_unavailable", "Nothing can be bought here: Stripe is not set up."
 
 

@@ -5,7 +5,7 @@ length is known before.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import PurePath
 from uuid import UUID
@@ -36,7 +36,7 @@ class ArchiveContent:
     """The bytes. Not a generator: one that never started could not be told from one that has."""
 
     def __init__(self, stream: ZipStream) -> None:
-        self._blocks = iter(stream)
+        self._blocks: Generator[bytes] = iter(stream)
 
     def __iter__(self) -> Iterator[bytes]:
         return self._blocks

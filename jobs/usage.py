@@ -23,6 +23,12 @@ DAYS_AT_MOST: Final = 366
 _AUDIO_S = Cast(
     Coalesce(F("range_end") - F("range_start"), F("asset__n_samples")), FloatField()
 ) / Cast(F("asset__sample_rate"), FloatField())
+# Fields of jobs, and what is put together of them.
+_BY: Final[dict[str, tuple[tuple[str, ...], dict[str, Any]]]] = {
+    "day": ((), {"day": TruncDate("finished_at", tzinfo=UTC)}),
+    "service": (("service",), {}),
+    "key": ((), {"key": F("api_key__uuid"), "key_name": F("api_key__name")}),
+}
 
 
 @dataclass(frozen=True)
@@ -69,17 +75,14 @@ def usage_get(*, workspace: Workspace, group_by: str, first: date, last: date) -
 
 
 def _grouped(jobs: QuerySet[Job], group_by: str) -> QuerySet[Job, dict[str, Any]]:
-    # Named apart from the fields of the rows that they are made of.
-    names: dict[str, dict[str, Any]] = {
-        "day": {"day": TruncDate("finished_at", tzinfo=UTC)},
-        "service": {},
-        "key": {"key": F("api_key__uuid"), "key_name": F("api_key__name")},
-    }
-    by = names[group_by]
-    grouped = jobs.order_by().values(*(() if by else ("service",)), **by)
-    return grouped.annotate(
-        jobs=Count("pk"), charged_mcr=Sum("charged_mcr"), audio_s=Sum(_AUDIO_S)
-    ).order_by("day" if group_by == "day" else "-charged_mcr", *(() if by else ("service",)))
+    fields, named = _BY[group_by]
+    grouped: QuerySet[Job, dict[str, Any]] = (
+        jobs.order_by()
+        .values(*fields, **named)
+        .annotate(jobs=Count("pk"), charged_mcr=Sum("charged_mcr"), audio_s=Sum(_AUDIO_S))
+    )
+    by_cost = () if group_by == "day" else ("-charged_mcr",)
+    return grouped.order_by(*by_cost, *fields, *named)
 
 
 def _midnight(day: date) -> datetime:

@@ -358,9 +358,7 @@ class JobSerializer(serializers.Serializer[Job]):
 
     @extend_schema_field(serializers.IntegerField(allow_null=True))
     def get_eta_s(self, job: Job) -> int | None:
-        # One look at the queue for all jobs of a page.
-        etas: Etas = self.context.setdefault("etas", Etas())
-        eta_s = etas.of(job)
+        eta_s = job_eta_s(job)
         return None if eta_s == UNKNOWN else eta_s
 
     @extend_schema_field(serializers.URLField(allow_null=True))

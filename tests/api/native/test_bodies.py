@@ -118,8 +118,9 @@ def test_fields_that_there_are_not_are_named(alice_client: Client):
 
 
 def test_a_misspelt_field_is_named_beside_other_problems(alice_client: Client):
-    response = alice_client.post("/v1/jobs", {"aset": NO_ID}, content_type="application/json")
+    body = {"aset": NO_ID, "stems": []}
+    response = alice_client.post("/v1/jobs", body, content_type="application/json")
     assert response.json()["error"]["fields"] == {
-        "asset": ["This field is required."],
+        "stems": ["This list may not be empty."],
         "aset": ["There is no such field."],
     }

@@ -385,6 +385,12 @@ def test_each_order_of_a_batch_may_have_a_key_of_its_own(alice_client: Client, m
     assert single.json()["id"] == first[0]["id"]
 
 
+def test_a_batch_of_others_recordings_is_refused(charlie_client: Client, make_order: Any):
+    response = batch(charlie_client, make_order())
+    assert (response.status_code, response.json()["error"]["data"]) == (404, {"order": 0})
+    assert Job.objects.count() == 0
+
+
 @pytest.mark.parametrize("orders", [[], [{}] * 51, None, {}, [1]])
 def test_a_batch_of_none_or_too_many_is_refused(alice_client: Client, orders: Any):
     response = alice_client.post("/v1/jobs/batch", {"orders": orders}, JSON)

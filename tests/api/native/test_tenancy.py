@@ -21,6 +21,8 @@ OF_THE_WORKSPACE = {
     "native-credits",
     "native-ledger",
 }
+# Their tests are in test_orders.py and test_usage.py.
+OF_JOBS = {"native-job-batch", "native-usage"}
 # Their tests are in test_uploads.py and test_multipart_uploads.py.
 OF_UPLOADS = {"native-upload-list", "native-multipart-list"}
 # Their tests are in tests/jobs/test_ingesting.py.
@@ -82,6 +84,7 @@ def test_every_route_is_covered():
     plain = {route.name for route in native_routes() if not route.ids}
     assert plain == (
         {name for name in OPEN if name.startswith("native-")}
+        | OF_JOBS
         | OF_UPLOADS
         | OF_IMPORTS
         | OF_DELETIONS
@@ -94,6 +97,8 @@ def test_every_route_is_covered():
     assert {(route.name, method) for route, method in WITH_AN_ID} >= {
         ("native-asset-detail", "delete"),
         ("native-job-cancel", "post"),
+        ("native-job-retry", "post"),
+        ("native-job-archive", "get"),
         ("native-job-events", "head"),
         ("native-job-speakers", "patch"),
         ("native-job-speakers-merge", "post"),
