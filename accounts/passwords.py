@@ -16,8 +16,9 @@ from accounts.rate_limits import rate_count
 from config.errors import TooManyAttempts, ValidationFailed
 
 # Each is a mail to somebody who may not have asked for it.
-_MAILS_AN_HOUR: Final = 5
-_HOUR_S: Final = 3600
+_MAILS_MAX: Final = 5
+# No longer than counts are kept (rate_windows_clean).
+_MAILS_WINDOW_S: Final = 600
 # The longest of allauth's windows for failed attempts.
 _WAIT_S: Final = 300
 
@@ -76,6 +77,6 @@ def password_reset_finish(*, request: HttpRequest, token: str, new_password: str
 def mail_count(email: str, *, what: str) -> None:
     """Count a mail to an address, whoever asks for it. Outside of any transaction."""
     subject = "mail:" + hashlib.sha256(email.encode()).hexdigest()[:48]
-    rate = rate_count(subject=subject, endpoint=what, limit=_MAILS_AN_HOUR, window_s=_HOUR_S)
+    rate = rate_count(subject=subject, endpoint=what, limit=_MAILS_MAX, window_s=_MAILS_WINDOW_S)
     if rate.is_exceeded:
         raise TooManyAttempts(headers={"Retry-After": str(rate.reset_s)})

@@ -86,20 +86,33 @@ def _received(file: TemporaryUploadedFile, *, workspace: Workspace, failed: str)
 
 def _of_upload(order: Order, asset: Asset, *, principal: Principal, key: str | None) -> Job:
     """Order with this upload; unless a new job uses it, it goes again."""
-    workspace = principal.workspace
     job: Job | None = None
     try:
-        known = _known_asset(workspace, asset, key)
-        job = _once(
-            replace(order, asset_uuid=(known or asset).uuid),
+        job = _with_asset(order, asset, principal=principal, key=key)
+    finally:
+        if job is None or job.asset_id != asset.pk:
+            asset_delete(workspace=principal.workspace, asset_uuid=asset.uuid)
+    return job
+
+
+def _with_asset(order: Order, asset: Asset, *, principal: Principal, key: str | None) -> Job:
+    def once(used: Asset) -> Job:
+        return _once(
+            replace(order, asset_uuid=used.uuid),
             f"{order.sha256} {asset.sha256} {asset.filename}",
             principal=principal,
             key=key,
         )
-    finally:
-        if job is None or job.asset_id != asset.pk:
-            asset_delete(workspace=workspace, asset_uuid=asset.uuid)
-    return job
+
+    known = _known_asset(principal.workspace, asset, key)
+    try:
+        return once(known or asset)
+    except IdempotencyConflict:
+        # Perhaps the same call beside this one was first, with an upload of its own.
+        first = _known_asset(principal.workspace, asset, key)
+        if first is None or first == known:
+            raise
+        return once(first)
 
 
 def _known_asset(workspace: Workspace, asset: Asset, key: str | None) -> Asset | None:

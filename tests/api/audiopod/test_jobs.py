@@ -228,3 +228,14 @@ def test_pages_of_a_list(client: Client):
 def test_uploads_stay_with_their_jobs(client: Client):
     ordered(client)
     assert Asset.objects.filter(state=AssetState.READY).count() == 1
+
+
+def test_reading_a_job_asks_the_database_little(
+    client: Client, fake_diarization: Any, django_assert_max_num_queries: Any
+):
+    body = ordered(client)
+    assert run_jobs() == 1
+    client.get(f"/api/v1/jobs/{body['id']}")
+    # The key, the count of calls, the job, its files, and whose it is.
+    with django_assert_max_num_queries(5):
+        assert client.get(f"/api/v1/jobs/{body['id']}").json()["status"] == "COMPLETED"
