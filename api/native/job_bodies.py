@@ -358,7 +358,10 @@ class JobSerializer(serializers.Serializer[Job]):
 
     @extend_schema_field(serializers.IntegerField(allow_null=True))
     def get_eta_s(self, job: Job) -> int | None:
-        eta_s = job_eta_s(job)
+        # One look at the queue for all jobs of a page.
+        context: dict[str, Any] = self.context  # type: ignore[assignment]
+        etas: Etas = context.setdefault("etas", Etas())
+        eta_s = etas.of(job)
         return None if eta_s == UNKNOWN else eta_s
 
     @extend_schema_field(serializers.URLField(allow_null=True))
