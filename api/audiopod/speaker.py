@@ -2,7 +2,7 @@
 
 from typing import Any, ClassVar
 
-from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -15,6 +15,7 @@ from api.audiopod.answers import (
 )
 from api.audiopod.base import LIST_PARAMETERS, AudiopodApi, page_of, query_of
 from api.audiopod.chains import STATUSES, chain_delete, chain_retry, chains_list, job_get
+from api.audiopod.examples import COMPLETED, LISTED, ORDERED, RETRIED
 from api.audiopod.ordering import RecordingSerializer, Values, job_order
 from api.audiopod.rendering import JOB_TYPES, job_body, job_head, list_item, user_id
 from api.authentication import principal_of, workspace_of
@@ -29,18 +30,6 @@ _FAILED = {
     Service.SPEAKER_EXTRACTION: "Failed to extract speakers from audio",
     Service.SPEAKER_DIARIZATION: "Failed to diarize audio",
 }
-_MADE = OpenApiExample(
-    "A new job",
-    response_only=True,
-    value={
-        "id": 123,
-        "job_type": "extraction",
-        "status": "PENDING",
-        "created_at": "2024-01-15T10:30:00Z",
-        "user_id": "550e8400-e29b-41d4-a716-446655440000",
-        "task_id": "0d5ab5e4-6f0e-4d0e-9d2e-3b6f0f1f7f55",
-    },
-)
 
 
 class CountSerializer(serializers.Serializer[Any]):
@@ -84,7 +73,7 @@ _ORDERED = extend_schema(
         "application/x-www-form-urlencoded": AudiopodSpeakerOrderSerializer,
     },
     responses=AudiopodJobSerializer,
-    examples=[_MADE],
+    examples=[ORDERED],
 )
 
 
@@ -119,6 +108,7 @@ class SpeakerJobsApi(AudiopodApi):
         operation_id="audiopod_speaker_jobs",
         parameters=[FilterSerializer, *LIST_PARAMETERS],
         responses=AudiopodJobsSerializer,
+        examples=[LISTED],
     )
     def get(self, request: Request) -> Response:
         """Speaker jobs, newest first."""
@@ -136,7 +126,11 @@ class SpeakerJobsApi(AudiopodApi):
 class SpeakerJobApi(AudiopodApi):
     scopes = {"GET": JOBS_READ, "DELETE": JOBS_WRITE}
 
-    @extend_schema(operation_id="audiopod_speaker_job_read", responses=AudiopodSpeakerJobSerializer)
+    @extend_schema(
+        operation_id="audiopod_speaker_job_read",
+        responses=AudiopodSpeakerJobSerializer,
+        examples=[COMPLETED],
+    )
     def get(self, request: Request, job_id: int) -> Response:
         """A job and, once it is completed, its speakers, tracks and RTTM."""
         workspace = workspace_of(request)
@@ -154,7 +148,10 @@ class SpeakerRetryApi(AudiopodApi):
     scopes = {"POST": JOBS_WRITE}
 
     @extend_schema(
-        operation_id="audiopod_speaker_job_retry", request=None, responses=AudiopodJobSerializer
+        operation_id="audiopod_speaker_job_retry",
+        request=None,
+        responses=AudiopodJobSerializer,
+        examples=[RETRIED],
     )
     def post(self, request: Request, job_id: int) -> Response:
         """Do a failed job anew, at the price of today. It keeps its id; its task is another."""

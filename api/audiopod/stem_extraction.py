@@ -12,6 +12,7 @@ from accounts.scopes import JOBS_READ, JOBS_WRITE
 from api.audiopod.answers import AudiopodJobsSerializer, AudiopodStemJobSerializer
 from api.audiopod.base import LIST_PARAMETERS, AudiopodApi, page_of, parameter_error
 from api.audiopod.chains import chain_delete, chains_list, job_get
+from api.audiopod.examples import STEMS
 from api.audiopod.ordering import RecordingSerializer, Values, job_order
 from api.audiopod.rendering import job_body, list_item, user_id
 from api.audiopod.stems import (
@@ -186,7 +187,11 @@ class StemJobsApi(AudiopodApi):
 class StemStatusApi(AudiopodApi):
     scopes = {"GET": JOBS_READ}
 
-    @extend_schema(operation_id="audiopod_stem_status", responses=AudiopodStemJobSerializer)
+    @extend_schema(
+        operation_id="audiopod_stem_status",
+        responses=AudiopodStemJobSerializer,
+        examples=[STEMS],
+    )
     def get(self, request: Request, job_id: int) -> Response:
         """A job and, once it is completed, links to its stems."""
         workspace = workspace_of(request)
