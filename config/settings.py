@@ -427,6 +427,8 @@ PROGRESS_STREAMS_PER_WORKSPACE = env.integer("STEMWRIGHT_PROGRESS_STREAMS_PER_WO
 SYNC_WAIT_SECONDS = env.integer("STEMWRIGHT_SYNC_WAIT_SECONDS", 60)
 SYNC_WAITS_PER_PROCESS = env.integer("STEMWRIGHT_SYNC_WAITS_PER_PROCESS", 4)
 SYNC_WAITS_PER_WORKSPACE = env.integer("STEMWRIGHT_SYNC_WAITS_PER_WORKSPACE", 3)
+# A look at the queue tells when jobs will end to all who ask within so many seconds.
+ETA_LOOK_SECONDS = 2.0
 SPECTACULAR_SETTINGS = {
     # What else there is differs from one API to the next: api/descriptions.py.
     "VERSION": "1",

@@ -9,6 +9,7 @@ places of their plans are not looked at: who has few jobs waiting is often serve
 
 import json
 import math
+import time
 from collections import defaultdict
 from dataclasses import dataclass
 from typing import Final
@@ -48,12 +49,28 @@ ORDER BY q.state DESC, q.is_preview DESC, q.queued_at, q.id
 
 def order_eta_s(*, service: str, duration_s: float, n_stems: int = 0) -> int:
     """Seconds until such an order would end, were it made now."""
-    return Etas().of_order(service=service, duration_s=duration_s, n_stems=n_stems)
+    return etas_now().of_order(service=service, duration_s=duration_s, n_stems=n_stems)
 
 
 def job_eta_s(job: Job) -> int:
     """Seconds until this job ends; 0 once it has."""
-    return Etas().of(job)
+    if job.state in ENDED:
+        return 0
+    if job.state == JobState.WAITING:
+        # Nobody knows how long its recording will be.
+        return UNKNOWN
+    return etas_now().of(job)
+
+
+def etas_now() -> "Etas":
+    """Shared by all calls of this process for a while: a long queue is not read for each."""
+    global _latest
+    looked_at, etas = _latest
+    now = time.monotonic()
+    if etas is None or now - looked_at >= settings.ETA_LOOK_SECONDS:
+        etas = Etas()
+        _latest = now, etas
+    return etas
 
 
 @dataclass(frozen=True)
@@ -70,32 +87,36 @@ class Etas:
     """Looks at the queue and at what was measured once, for any number of jobs."""
 
     def __init__(self) -> None:
-        self._measured: dict[str, dict[str, _Sums]] | None = None
-        self._queue: list[_Ahead] | None = None
+        self._measured = _measured()
+        self._queue = self._queue_now()
+        self._places = {one.pk: place for place, one in enumerate(self._queue)}
 
     def of(self, job: Job) -> int:
-        if job.state in ENDED:
-            return 0
-        if job.state == JobState.WAITING:
-            # Nobody knows how long its recording will be.
-            return UNKNOWN
-        queue = self._queue_now()
-        places = [place for place, one in enumerate(queue) if one.pk == job.pk]
-        if not places:
-            return UNKNOWN
-        mine = queue[places[0]]
+        """Of one that waits or runs."""
+        place = self._places.get(job.pk)
+        if place is None:
+            # It came since, or so many are before it that nobody counted them.
+            duration_s = job.n_samples / job.recording.sample_rate
+            return self._after_all(
+                self._run_s(job.service, len(job.stems), duration_s), is_preview=job.is_preview
+            )
+        mine = self._queue[place]
         if mine.left_s is None:
             return UNKNOWN
         if mine.state == JobState.RUNNING:
             return _whole(mine.left_s)
-        return _sum(self._wait_s(queue[: places[0]]), mine.left_s)
+        return _sum(self._wait_s(self._queue[:place]), mine.left_s)
 
     def of_order(self, *, service: str, duration_s: float, n_stems: int) -> int:
-        run_s = self._run_s(service, n_stems, duration_s)
-        is_preview = duration_s <= settings.PREVIEW_MAX_SECONDS
+        return self._after_all(
+            self._run_s(service, n_stems, duration_s),
+            is_preview=duration_s <= settings.PREVIEW_MAX_SECONDS,
+        )
+
+    def _after_all(self, run_s: float | None, *, is_preview: bool) -> int:
         before = [
             one
-            for one in self._queue_now()
+            for one in self._queue
             if one.state == JobState.RUNNING or one.is_preview or not is_preview
         ]
         return _sum(self._wait_s(before), run_s)
@@ -112,15 +133,13 @@ class Etas:
         return total / max(1, running)
 
     def _queue_now(self) -> list[_Ahead]:
-        if self._queue is None:
-            with connection.cursor() as cursor:
-                cursor.execute(_QUEUE)
-                rows = cursor.fetchall()
-            self._queue = [
-                _Ahead(pk, state, self._left_s(state, *rest), is_preview)
-                for pk, state, *rest, is_preview in rows
-            ]
-        return self._queue
+        with connection.cursor() as cursor:
+            cursor.execute(_QUEUE)
+            rows = cursor.fetchall()
+        return [
+            _Ahead(pk, state, self._left_s(state, *rest), is_preview)
+            for pk, state, *rest, is_preview in rows
+        ]
 
     def _left_s(
         self,
@@ -139,8 +158,6 @@ class Etas:
         return max(0.0, run_s - max(0.0, elapsed_s or 0.0))
 
     def _run_s(self, service: str, n_stems: int, audio_s: float) -> float | None:
-        if self._measured is None:
-            self._measured = _measured()
         by_stems = self._measured.get(service, {})
         # As many stems are the best guide, any number of them is better than nothing.
         exact = by_stems.get(fit_label(n_stems))
@@ -198,3 +215,6 @@ def _sum(wait_s: float | None, run_s: float | None) -> int:
 
 def _whole(seconds: float) -> int:
     return max(1, math.ceil(seconds))
+
+
+_latest: tuple[float, Etas | None] = 0.0, None

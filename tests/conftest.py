@@ -66,6 +66,12 @@ def _quick_passwords(settings: Any) -> None:
 
 
 @pytest.fixture(autouse=True)
+def _fresh_estimates(settings: Any) -> None:
+    """A test has a queue of its own."""
+    settings.ETA_LOOK_SECONDS = 0
+
+
+@pytest.fixture(autouse=True)
 def _quick_probes(monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:
     """A process for each recording takes a quarter of a second; tests/jobs/test_probing.py does."""
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 from api.musicgpt.ids import conversion_id_of
 from api.musicgpt.names import AUDIO_TO_MIDI, EXTRACTION, KEY_BPM, KINDS, STEMS_BY_OURS, Kind
 from billing.pricing import MCR_PER_CREDIT, credits_text
-from jobs.eta import Etas, job_eta_s
+from jobs.eta import job_eta_s
 from jobs.models import Asset, AssetState, Job, JobState
 
 # Over there, links last; here, as long as results are of use to whoever was told of them.
@@ -51,7 +51,7 @@ def reply(job: Job) -> dict[str, Any]:
     }
 
 
-def conversion(job: Job, *, link: Link, etas: Etas) -> dict[str, Any]:
+def conversion(job: Job, *, link: Link) -> dict[str, Any]:
     """As `byId` and `byUser` show it; links open what it made without a key."""
     is_done = job.state == JobState.SUCCEEDED
     files = _files(job, link) if is_done else {"audio_url": None, "audio_url_wav": None}
@@ -60,7 +60,7 @@ def conversion(job: Job, *, link: Link, etas: Etas) -> dict[str, Any]:
         "conversion_type": kind_of(job).type,
         "status": _status(job),
         "status_msg": _status_message(job),
-        "eta": etas.of(job),
+        "eta": job_eta_s(job),
         "credit_estimate": _credits(job),
         "conversion_cost": job.charged_mcr / MCR_PER_CREDIT,
         "conversion_duration": _duration_s(job),
@@ -77,9 +77,9 @@ def conversion(job: Job, *, link: Link, etas: Etas) -> dict[str, Any]:
     }
 
 
-def whole_conversion(job: Job, *, link: Link, etas: Etas) -> dict[str, Any]:
+def whole_conversion(job: Job, *, link: Link) -> dict[str, Any]:
     """With its notes, of which there may be too many for a list of conversions or a message."""
-    told = conversion(job, link=link, etas=etas)
+    told = conversion(job, link=link)
     has_notes = job.state == JobState.SUCCEEDED and kind_of(job) == AUDIO_TO_MIDI
     return {**told, "note_events": _note_events(job)} if has_notes else told
 

@@ -20,7 +20,6 @@ from api.musicgpt.reading import (
     conversions_page,
 )
 from api.musicgpt.schema import ByIdSerializer, ByUserSerializer
-from jobs.eta import Etas
 
 _TYPES = f"{', '.join(KINDS)}, in any case."
 
@@ -46,7 +45,7 @@ class ByIdApi(MusicGptApi):
         """A conversion: how far it is, and once it is done, what came of it."""
         type, task_id = by_id_read(request)
         job = conversion_get(workspace=workspace_of(request), type=type, task_id=task_id)
-        told = bodies.whole_conversion(job, link=_link(request), etas=Etas())
+        told = bodies.whole_conversion(job, link=_link(request))
         return Response({"success": True, "conversion": told})
 
 
@@ -72,6 +71,6 @@ class ByUserApi(MusicGptApi):
         """The conversions of the workspace, page by page."""
         wanted = by_user_read(request)
         jobs, key = conversions_page(workspace=workspace_of(request), wanted=wanted)
-        link, etas = _link(request), Etas()
-        conversions = [bodies.conversion(job, link=link, etas=etas) for job in jobs]
+        link = _link(request)
+        conversions = [bodies.conversion(job, link=link) for job in jobs]
         return Response({"success": True, "conversions": conversions, "LastEvaluatedKey": key})

@@ -1,6 +1,7 @@
 """What orders and jobs look like in the native API."""
 
 import json
+import threading
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -12,7 +13,7 @@ from rest_framework.request import Request
 from api.links import archive_url, asset_url
 from api.native.base import StrictSerializer
 from billing.pricing import credits_text
-from jobs.eta import UNKNOWN, Etas, order_eta_s
+from jobs.eta import UNKNOWN, job_eta_s, order_eta_s
 from jobs.models import Asset, Job, JobState, OutputKind, Service
 from jobs.separating import format_name
 from jobs.services import Order, Quote
@@ -358,10 +359,7 @@ class JobSerializer(serializers.Serializer[Job]):
 
     @extend_schema_field(serializers.IntegerField(allow_null=True))
     def get_eta_s(self, job: Job) -> int | None:
-        # One look at the queue for all jobs of a page.
-        context: dict[str, Any] = self.context  # type: ignore[assignment]
-        etas: Etas = context.setdefault("etas", Etas())
-        eta_s = etas.of(job)
+        eta_s = job_eta_s(job)
         return None if eta_s == UNKNOWN else eta_s
 
     @extend_schema_field(serializers.URLField(allow_null=True))
@@ -375,8 +373,16 @@ class JobSerializer(serializers.Serializer[Job]):
         return dict(JobErrorSerializer(job).data) if job.error_code else None
 
 
+# One for each thread: to make a serializer, DRF copies all of its fields.
+_of_thread = threading.local()
+
+
 def job_body(job: Job, request: Request) -> dict[str, Any]:
-    return dict(JobSerializer(job, context={"request": request}).data)
+    serializer: JobSerializer | None = getattr(_of_thread, "serializer", None)
+    if serializer is None:
+        serializer = _of_thread.serializer = JobSerializer()
+    serializer._context = {"request": request}
+    return dict(serializer.to_representation(job))
 
 
 class JobFilterSerializer(StrictSerializer):

@@ -168,6 +168,6 @@ def test_behind_a_long_queue_nobody_knows(asset: Asset, monkeypatch: pytest.Monk
 def test_many_jobs_cost_two_queries(asset: Asset, django_assert_num_queries: Any):
     measure([(1, 10)])
     jobs = [queue(asset) for _ in range(5)]
-    etas = Etas()
     with django_assert_num_queries(2):
+        etas = Etas()
         assert [etas.of(job) for job in jobs] == [20, 40, 60, 80, 100]
