@@ -209,14 +209,14 @@ def test_the_time_that_it_takes_is_told_where_it_is_known(alice_client: Client, 
 def test_a_page_of_jobs_looks_at_the_queue_once(
     alice: Any,
     alice_client: Client,
-    asset: Asset,
+    tmp_path: Path,
     settings: Any,
     monkeypatch: pytest.MonkeyPatch,
     django_assert_max_num_queries: Any,
 ):
     settings.ETA_LOOK_SECONDS = 60
     for _ in range(3):
-        make_job(alice, make_asset(alice, Path(asset.filename).parent, seconds=0.1))
+        make_job(alice, make_asset(alice, tmp_path, seconds=0.1))
     alice_client.get("/v1/jobs")
     monkeypatch.setattr(eta, "_latest", (0.0, None))
     with django_assert_max_num_queries(10) as few:
