@@ -4,6 +4,7 @@ Nothing but the pauses that it makes between looks is replaced: meanwhile the wo
 """
 
 import asyncio
+import gc
 import io
 import threading
 import time
@@ -66,6 +67,8 @@ def _worker(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(asyncio, "sleep", pause_async)
     with real_engine(monkeypatch):
         yield
+    # What it left open, while that is no error.
+    gc.collect()
 
 
 @pytest.fixture
