@@ -50,6 +50,7 @@ def _begin(job: Job, asset: Asset) -> None:
         state=JobState.QUEUED,
         stems=list(quote.stems),
         model=quote.model,
+        more_formats=list(quote.more_formats),
         price_mcr=quote.price_mcr,
         is_preview=is_preview(asset, quote.samples),
         queued_at=Now(),

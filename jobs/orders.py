@@ -16,6 +16,7 @@ from jobs.selectors import asset_get_for_workspace
 from jobs.separating import (
     enhancement_plan,
     format_check,
+    format_fits,
     separation_plan,
     speakers_plan,
     steps_check,
@@ -52,6 +53,8 @@ class Order:
     import_uuid: UUID | None = None
     # Everything in these formats too.
     more_formats: Sequence[str] = ()
+    # And in these, unless they cannot hold the recording.
+    formats_if_possible: Sequence[str] = ()
     # From the first second to before the other; the end may lie beyond that of the recording.
     range_s: tuple[float, float] | None = None
     # Pre-processing, or what is done by the service `enhancement`.
@@ -80,6 +83,7 @@ class Order:
             "stems": None if self.stems is None else list(self.stems),
             "model": self.model,
             "range_s": self.range_s,
+            "formats_if_possible": list(self.formats_if_possible),
         }
 
     @classmethod
@@ -89,6 +93,7 @@ class Order:
             stems=values["stems"],
             model=values["model"],
             range_s=None if range_s is None else (range_s[0], range_s[1]),
+            formats_if_possible=tuple(values["formats_if_possible"]),
             **known,
         )
 
@@ -115,6 +120,7 @@ class Quote:
     price_mcr: int
     # Samples of the recording; None: all of it.
     samples: tuple[int, int] | None = None
+    more_formats: tuple[str, ...] = ()
 
     @property
     def duration_s(self) -> float:
@@ -144,14 +150,16 @@ def order_quote(*, workspace: Workspace, order: Order, asset: Asset) -> Quote:
         # How many tracks there will be, nobody knows.
         n_stems=max(1, len(stems)),
     )
-    return Quote(asset, stems, model, price, samples)
+    possible = [name for name in order.formats_if_possible if format_fits(name, asset)]
+    more_formats = (*order.more_formats, *possible)
+    return Quote(asset, stems, model, price, samples, more_formats)
 
 
 def order_plan(order: Order) -> tuple[tuple[str, ...], str]:
     """The stems and the model, once all is checked that is known without the recording."""
     _check_fields(order)
     steps_check(order.steps)
-    for name in (order.output_format, *order.more_formats):
+    for name in (order.output_format, *order.more_formats, *order.formats_if_possible):
         format_check(name, None)
     if order.service in _OF_SPEAKERS:
         options = order.speakers or SpeakerOptions()
@@ -179,7 +187,8 @@ def _check_fields(order: Order) -> None:
         problems["options"] = [problem]
     if order.service == Service.ENHANCEMENT and not order.steps:
         problems["steps"] = ["Name at least one step."]
-    if len({order.output_format, *order.more_formats}) <= len(order.more_formats):
+    names = [order.output_format, *order.more_formats, *order.formats_if_possible]
+    if len(set(names)) < len(names):
         problems["formats"] = ["Name each format once."]
     if problems:
         raise ValidationFailed(fields=problems)

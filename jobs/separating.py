@@ -120,6 +120,15 @@ def _step_tool(step: str) -> str:
     return tool.name
 
 
+def format_fits(name: str, asset: Asset) -> bool:
+    """Whether a format that exists can hold this recording."""
+    try:
+        format_check(name, asset)
+    except errors.UnsupportedFormat:
+        return False
+    return True
+
+
 def format_check(name: str, asset: Asset | None) -> None:
     """Refuse a format that does not exist or, of a known recording, that cannot hold it."""
     with translated_errors():

@@ -189,7 +189,7 @@ def _job_create(
             price_mcr=quote.price_mcr,
             stems=list(quote.stems),
             model=quote.model,
-            **values,
+            **values | {"more_formats": list(quote.more_formats)},
         )
     else:
         job = job_wait(workspace=workspace, api_key=api_key, order=order, values=values)

@@ -17,19 +17,15 @@ from config.errors import (
     IncompatibleStems,
     ModelUnavailable,
     UnknownModel,
-    UnsupportedFormat,
     ValidationFailed,
 )
 from jobs.catalog import stem_offers
 from jobs.models import Asset, Job, Service
 from jobs.orders import order_plan
 from jobs.selectors import job_list
-from jobs.separating import format_check, steps_check
+from jobs.separating import steps_check
 from jobs.services import Order, asset_create, asset_delete, job_create
 from jobs.storage import sha256_of
-
-# Besides WAV, wherever it can hold the recording.
-_SMALL = "mp3"
 
 
 def conversion_create(
@@ -80,7 +76,7 @@ def _of_asset(
 ) -> Job:
     _check_rate(asset, sample_rate)
     with _named(order):
-        return _job(principal, _fitting(order, asset), key)
+        return _job(principal, replace(order, asset_uuid=asset.uuid), key)
 
 
 def _job(principal: Principal, order: Order, key: str | None) -> Job:
@@ -106,17 +102,6 @@ def _check_rate(asset: Asset, sample_rate: int | None) -> None:
     if sample_rate not in (None, asset.sample_rate):
         problem = f"The recording has {asset.sample_rate} Hz, which are kept; rates do not change."
         raise ValidationFailed(fields={"target_sr": [problem]})
-
-
-def _fitting(order: Order, asset: Asset) -> Order:
-    """The order of this recording, without MP3 where that cannot hold it."""
-    order = replace(order, asset_uuid=asset.uuid)
-    try:
-        if order.more_formats:
-            format_check(_SMALL, asset)
-    except UnsupportedFormat:
-        return replace(order, more_formats=())
-    return order
 
 
 @contextmanager

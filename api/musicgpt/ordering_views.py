@@ -33,7 +33,7 @@ _OFFERED: Final = (
     "audio_cutter, byId and byUser"
 )
 # Each file as WAV, and as MP3 wherever that can hold the recording.
-_BOTH: Final = {"output_format": "wav16", "more_formats": ("mp3",)}
+_BOTH: Final = {"output_format": "wav16", "formats_if_possible": ("mp3",)}
 
 
 def _described(

@@ -1,5 +1,6 @@
 """Orders by address, of a range, repeated and retried."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -31,7 +32,7 @@ from jobs.services import (
     jobs_create,
 )
 from tests.fakes.http import Server, says
-from tests.makers import make_asset, make_grant, make_job, make_workspace, run_jobs
+from tests.makers import make_asset, make_grant, make_job, make_wav, make_workspace, run_jobs
 from tests.races import together
 
 pytestmark = pytest.mark.usefixtures("no_beats")
@@ -85,6 +86,25 @@ def test_a_range_of_it_is_priced_as_its_samples_are(alice: Any, media_server: Se
     assert (job.range_start, job.range_end) == (2205, 8820)
     assert job.n_samples == 6615
     assert job.price_mcr == 375
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("sample_rate", "formats"), [(44_100, ["flac", "mp3"]), (96_000, ["flac"])]
+)
+def test_a_format_that_was_only_hoped_for_is_left_out(
+    alice: Any, media_server: Server, sample_rate: int, formats: list[str]
+):
+    media_server.answer = says("200 OK", body=make_wav(seconds=0.2, sample_rate=sample_rate))
+    hoped = {"more_formats": ("flac",), "formats_if_possible": ("mp3",)}
+    job = order_by_url(alice, media_server, **hoped)
+    run_next_ingest()
+    assert (again(job).state, again(job).more_formats) == (JobState.QUEUED, formats)
+    order = Order(again(job).recording.uuid, **hoped)
+    same = job_create(workspace=alice, api_key=None, order=order)
+    assert same.more_formats == formats
+    with pytest.raises(ValidationFailed):
+        job_create(workspace=alice, api_key=None, order=replace(order, more_formats=("mp3",)))
 
 
 @pytest.mark.django_db
