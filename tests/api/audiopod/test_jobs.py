@@ -236,6 +236,7 @@ def test_reading_a_job_asks_the_database_little(
     body = ordered(client)
     assert run_jobs() == 1
     client.get(f"/api/v1/jobs/{body['id']}")
-    # The key, the count of calls, the job, its files, and whose it is.
-    with django_assert_max_num_queries(5):
+    # The key, the count of calls, what has this number, the job, its files, its speakers, and
+    # whose it is.
+    with django_assert_max_num_queries(7):
         assert client.get(f"/api/v1/jobs/{body['id']}").json()["status"] == "COMPLETED"
