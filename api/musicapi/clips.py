@@ -49,7 +49,7 @@ class UploadApi(MusicApi):
     @extend_schema(
         operation_id="sonic_upload",
         request=NewUploadSerializer,
-        responses={200: UploadedSerializer, **errors(409, 411, 413, 415, 422, 504)},
+        responses={200: UploadedSerializer, **errors(409, 411, 413, 415, 504)},
     )
     def post(self, request: Request) -> Response:
         """Have a recording fetched from its address, for nothing."""
@@ -99,7 +99,7 @@ class _ToolApi(MusicApi):
         return Response(success(data=data))
 
 
-_ERRORS = errors(404, 409, 411, 413, 415, 422, 504)
+_ERRORS = errors(404, 409, 411, 413, 415, 504)
 
 
 class WavApi(_ToolApi):

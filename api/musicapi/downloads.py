@@ -56,7 +56,7 @@ class DownloadApi(MusicApi):
         responses={
             200: ReadySerializer,
             202: PreparingSerializer,
-            **errors(404, 409, 411, 413, 415, 422),
+            **errors(404, 409, 411, 413, 415),
         },
     )
     def post(self, request: Request) -> Response:

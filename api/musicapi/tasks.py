@@ -21,7 +21,7 @@ from api.musicapi.results import STATES, task_data, task_message
 from jobs.models import Job
 from jobs.selectors import job_list
 
-_ERRORS = errors(404, 409, 411, 413, 415, 422)
+_ERRORS = errors(404, 409, 411, 413, 415)
 
 
 class _StemsApi(MusicApi):

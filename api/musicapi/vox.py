@@ -110,7 +110,7 @@ class VoxApi(MusicApi):
         operation_id="sonic_vox",
         parameters=[IDEMPOTENCY_KEY],
         request=VoxSerializer,
-        responses={200: VoxAnswerSerializer, **errors(404, 409, 411, 413, 415, 422, 504)},
+        responses={200: VoxAnswerSerializer, **errors(404, 409, 411, 413, 415, 504)},
         examples=[_ASKED, _ANSWERED],
     )
     def post(self, request: Request) -> Response:

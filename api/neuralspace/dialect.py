@@ -13,7 +13,9 @@ from config.errors import AppError
 def render(error: AppError) -> Rendered:
     # Which of the ways a token can be wrong is not told.
     message = "Unauthorized" if error.status == 401 else error_sentence(error)
-    return Rendered(error.status, {"success": False, "message": message, "data": None})
+    # There is no 422 in the contract: whatever is wrong with a request is 400.
+    status = 400 if error.status == 422 else error.status
+    return Rendered(status, {"success": False, "message": message, "data": None})
 
 
 DIALECT = Dialect(
@@ -22,7 +24,7 @@ DIALECT = Dialect(
     paths=(
         "/api/file",
         "/api/file/",
-        "/api/voice-extractor/",
+        "/api/voice-extractor",
     ),
     render=render,
 )

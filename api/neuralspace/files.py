@@ -103,7 +103,7 @@ class FileUploadApi(NeuralSpaceApi):
     @extend_schema(
         operation_id="file_upload",
         request=NewFileSerializer,
-        responses={200: UploadedSerializer, **refusals(411, 413, 415, 422)},
+        responses={200: UploadedSerializer, **refusals(411, 413, 415)},
     )
     def post(self, request: Request) -> Response:
         """Upload a recording."""

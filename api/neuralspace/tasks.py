@@ -45,7 +45,7 @@ class ExtractApi(NeuralSpaceApi):
         operation_id="voice_extract",
         parameters=[IDEMPOTENCY_KEY],
         request=OrderSerializer,
-        responses={200: OrderedSerializer, **refusals(402, 404, 409, 411, 413, 415, 422)},
+        responses={200: OrderedSerializer, **refusals(402, 404, 409, 411, 413, 415)},
     )
     def post(self, request: Request) -> Response:
         """Order the voice of a file. Its price is held now, and charged only if it succeeds."""

@@ -155,5 +155,5 @@ def test_a_repeated_order_under_one_key_is_one_task(client: Client, clip: Asset,
     )
     assert first.json() == second.json()
     response = post(client, "stems/full", body, **{"Idempotency-Key": "k"})
-    assert refusal(response)[0] == 422
+    assert refusal(response)[0] == 400
     assert (Job.objects.count(), wallet_get(workspace=alice).held_mcr) == (1, 15_000)

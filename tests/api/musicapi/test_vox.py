@@ -176,7 +176,7 @@ def test_a_repeated_call_under_one_key_charges_once(
     assert first.json()["data"]["vox_audio_id"] == second.json()["data"]["vox_audio_id"]
     assert (Job.objects.count(), wallet_get(workspace=alice).posted_mcr) == (1, 99_000)
     other = post(client, "vox", {**body, "vocal_start_s": 1}, **{"Idempotency-Key": "k"})
-    assert refusal(other)[0] == 422
+    assert refusal(other)[0] == 400
     # What it made was deleted since.
     Asset.objects.filter(stem="vocals").update(state=AssetState.DELETED)
     assert refusal(post(client, "vox", body, **{"Idempotency-Key": "k"}))[0] == 400

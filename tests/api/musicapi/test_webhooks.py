@@ -101,5 +101,5 @@ def test_nothing_is_told_of_calls_that_wait(
 
 def test_an_address_that_may_not_be_used_is_refused(client: Client, clip: Asset):
     response = call(client, "stems/basic", clip, webhook_url="http://127.0.0.1/")
-    assert refusal(response)[0] == 422
+    assert refusal(response)[0] == 400
     assert Job.objects.count() == 0

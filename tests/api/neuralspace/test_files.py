@@ -112,8 +112,8 @@ def test_one_file_at_a_time(client: Client):
 
 def test_what_is_no_recording_is_refused(client: Client, settings: Any):
     response = upload(client, b"<html>", name="page.html")
-    assert (response.status_code, response.json()["data"]) == (422, None)
-    assert upload(client, b"").status_code == 422
+    assert (response.status_code, response.json()["data"]) == (400, None)
+    assert upload(client, b"").status_code == 400
     settings.UPLOAD_MAX_BYTES = 1000
     assert upload(client, make_wav(seconds=1.0)).status_code == 413
     assert Asset.objects.filter(state=AssetState.READY).count() == 0

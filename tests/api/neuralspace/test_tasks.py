@@ -134,7 +134,7 @@ def test_a_repeated_order_under_one_key_is_one_task(client: Client, asset: Asset
     assert first.json() == second.json()
     other = make_asset(asset.workspace, tmp_path)
     response = extract(client, {"fileId": str(other.uuid)}, **{"Idempotency-Key": "k"})
-    assert (response.status_code, response.json()["success"]) == (422, False)
+    assert (response.status_code, response.json()["success"]) == (400, False)
     assert extract(client, body, **{"Idempotency-Key": ""}).status_code == 400
     assert (Job.objects.count(), Hold.objects.count()) == (1, 1)
 
