@@ -21,7 +21,7 @@ from accounts.rate_limits import address_subject, rate_count
 from accounts.tokens import access_token_authenticate
 from config.errors import (
     AppError,
-    InvalidKey,
+    InvalidAuthorization,
     NotAllowed,
     NotAuthenticated,
     TooManyAttempts,
@@ -125,6 +125,6 @@ def _credentials(request: Request) -> set[str]:
             del words[0]
         # "Basic …" and the like, or a scheme alone.
         if len(words) != 1:
-            raise InvalidKey
+            raise InvalidAuthorization
         texts.add(words[0])
     return texts

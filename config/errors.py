@@ -82,6 +82,10 @@ class InvalidKey(NotAuthenticated):
     code, message = "invalid_key", "This API key is not valid."
 
 
+class InvalidAuthorization(InvalidKey):
+    """The header Authorization is not `Bearer` and one word, nor one word alone."""
+
+
 class KeyRevoked(NotAuthenticated):
     code, message = "key_revoked", "This API key was revoked."
 

@@ -9,7 +9,7 @@ from api.dialects import Dialect, DialectApi, Rendered
 from api.error_texts import error_sentence
 from api.schemas import ApiSchema
 from api.views import JsonParser
-from config.errors import AppError
+from config.errors import AppError, InvalidAuthorization
 
 _NO_CREDITS = (
     "The remaining credits are not enough. You can buy more one-time credit packs or subscribe."
@@ -31,7 +31,12 @@ _TEXTS = {
 
 def render(error: AppError) -> Rendered:
     status = _STATUSES.get(error.code, error.status)
+    if status == 422:
+        # Not in the contract either: whatever is wrong with a request is 400.
+        status = 400
     message = _TEXTS.get(error.code) or error_sentence(error)
+    if isinstance(error, InvalidAuthorization):
+        message = "Invalid authorization format."
     return Rendered(status, {"code": status, "message": message})
 
 
@@ -39,7 +44,7 @@ DIALECT = Dialect(
     name="musicapi",
     title="MusicAPI",
     paths=(
-        "/api/v1/sonic/",
+        "/api/v1/sonic",
         "/api/v1/get-credits",
     ),
     render=render,

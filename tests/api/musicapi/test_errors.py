@@ -14,6 +14,9 @@ def test_without_a_key(clip: Any):
     assert missing == (401, "Authorization header is missing.")
     wrong = Client(headers={"Authorization": "Bearer ap_wrong"})
     assert refusal(call(wrong, "vox", clip)) == (401, "This API key is not valid.")
+    for text in ("Basic YTpi", "Bearer", "Bearer ap_one ap_two"):
+        strange = Client(headers={"Authorization": text})
+        assert refusal(call(strange, "vox", clip)) == (401, "Invalid authorization format.")
 
 
 def test_a_key_does_what_its_scopes_say(alice: Any, clip: Any):
@@ -28,6 +31,7 @@ def test_what_is_not_there(client: Client):
     assert refusal(client.get(f"{SONIC}vox"))[0] == 405
     assert refusal(client.post("/api/v1/get-credits"))[0] == 405
     assert refusal(Client().get(f"{SONIC}nothing"))[0] == 404
+    assert refusal(client.get(SONIC.rstrip("/")))[0] == 404
 
 
 def test_bodies_that_are_none(client: Client):
