@@ -8,7 +8,8 @@ from urllib.parse import unquote, urlsplit
 
 from rest_framework.request import Request
 
-from accounts.models import Role, Workspace
+from accounts.models import Workspace
+from accounts.selectors import owner_uuid_get
 from api.audiopod.chains import job_number, job_status
 from api.links import asset_url, timeline_url
 from jobs.models import Asset, Job, JobState, OutputKind, Service
@@ -27,8 +28,7 @@ Body = dict[str, Any]
 
 def user_id(workspace: Workspace) -> str:
     """Its owner; a workspace that only keys reach stands for itself."""
-    owner = workspace.memberships.filter(role=Role.OWNER).values_list("user__uuid", flat=True)
-    return str(owner.first() or workspace.uuid)
+    return str(owner_uuid_get(workspace=workspace) or workspace.uuid)
 
 
 def time_text(at: datetime | None) -> str | None:
