@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 
 from django.http import HttpResponse, JsonResponse
 from django.shortcuts import render
+from django.urls import reverse
 from rest_framework.request import Request
 
 from api.descriptions import DESCRIBED, description
@@ -34,7 +35,8 @@ class ReferencePage(_Reference):
         name = self.of or name
         if name not in DESCRIBED:
             raise NotFound("There is no such API.")
-        context = {"name": name, "described": DESCRIBED[name]}
+        openapi = reverse("native-openapi") if self.of else reverse("outside-openapi", args=[name])
+        context = {"described": DESCRIBED[name], "openapi": openapi}
         return render(request._request, "api/reference.html", context)
 
 

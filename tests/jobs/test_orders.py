@@ -96,7 +96,7 @@ def test_a_format_that_was_only_hoped_for_is_left_out(
     alice: Any, media_server: Server, sample_rate: int, formats: list[str]
 ):
     media_server.answer = says("200 OK", body=make_wav(seconds=0.2, sample_rate=sample_rate))
-    hoped = {"more_formats": ("flac",), "formats_if_possible": ("mp3",)}
+    hoped: dict[str, Any] = {"more_formats": ("flac",), "formats_if_possible": ("mp3",)}
     job = order_by_url(alice, media_server, **hoped)
     run_next_ingest()
     assert (again(job).state, again(job).more_formats) == (JobState.QUEUED, formats)
