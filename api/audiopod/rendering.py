@@ -91,6 +91,11 @@ def output_path(job: Job, asset: Asset) -> str:
     return f"stems/{job_number(job)}/{asset.stem or 'output'}{suffix}"
 
 
+def _stem_path(job: Job, asset: Asset, name: str) -> str:
+    """By the name that its key has: that of "no_vocals" too."""
+    return f"stems/{job_number(job)}/{name}{PurePosixPath(asset.filename).suffix}"
+
+
 def outputs(job: Job) -> Sequence[Asset]:
     kept: Sequence[Asset] = job.outputs  # type: ignore[attr-defined]
     return kept
@@ -152,7 +157,7 @@ def _stems(job: Job, request: Request) -> Body:
     return {
         "source_type": "URL" if job.ingest_id else "FILE",
         "mode": job.dialect_data.get("mode"),
-        "stem_paths": {name: output_path(job, asset) for name, asset in made.items()},
+        "stem_paths": {name: _stem_path(job, asset, name) for name, asset in made.items()},
         # Nothing here measures the quality of one job.
         "quality_scores": {},
         "download_urls": {name: asset_url(asset, request=request) for name, asset in made.items()},

@@ -50,7 +50,7 @@ def test_what_is_asked_for_is_made_under_their_names(
     done = client.get(f"{STEMS}/status/{body['id']}").json()
     assert (done["status"], done["source_type"]) == ("COMPLETED", "FILE")
     assert list(done["download_urls"]) == list(done["stem_paths"]) == made
-    assert done["stem_paths"][made[0]] == f"stems/{body['id']}/{made[0]}.wav"
+    assert done["stem_paths"] == {name: f"stems/{body['id']}/{name}.wav" for name in made}
     # The engine was asked for our names of the same, once each.
     assert list(fake_separation[0]["stems"]) == [ours for _, ours in ours_of(made, field="")]
 
