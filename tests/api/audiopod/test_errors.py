@@ -60,6 +60,7 @@ def test_a_right_that_a_key_lacks_is_named(alice: Any):
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [
+        ("GET", "/api/v1/speaker", 404),
         ("GET", "/api/v1/speaker/nothing", 404),
         ("GET", "/api/v1/jobs/x", 404),
         ("GET", "/api/v1/jobs/0", 404),

@@ -43,10 +43,13 @@ def test_a_key_without_the_right(alice: Any, tmp_path: Path):
 @pytest.mark.parametrize(
     "path",
     [
+        "/api/v1/vocal-removal",
         "/api/v1/vocal-removal/",
         "/api/v1/vocal-removal/generate/",
         "/api/v1/wav/no",
         "/api/v1/midi/no",
+        # Over there, of music that is made up.
+        "/api/v1/generate",
         "/api/v1/generate/no",
         "/api/v1/account/no",
         "/api/file-no-upload",
