@@ -43,10 +43,10 @@ def reply(job: Job) -> dict[str, Any]:
     """To an order."""
     return {
         "success": True,
-        "message": "Message published to queue",
         **_ids(job),
         "eta": job_eta_s(job),
         "credit_estimate": _credits(job),
+        "message": "Message published to queue",
         "status": _status(job),
     }
 

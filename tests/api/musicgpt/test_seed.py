@@ -95,6 +95,8 @@ def reply_of(response: httpx.Response) -> dict[str, Any]:
     assert response.status_code == 200, response.text
     assert response.headers["Content-Type"] == "application/json"
     body: dict[str, Any] = response.json()
+    names = "success task_id conversion_id eta credit_estimate message status"
+    assert list(body) == names.split()
     assert body["success"] is True
     UUID(body["task_id"])
     UUID(body["conversion_id"])
