@@ -68,6 +68,10 @@ DESCRIBED: Mapping[str, Described] = {
 
 @cache
 def _made(name: str) -> dict[str, Any]:
+    return _make(name)
+
+
+def _make(name: str) -> dict[str, Any]:
     described = DESCRIBED[name]
     patches = {
         "TITLE": described.title,
@@ -87,9 +91,9 @@ def _made(name: str) -> dict[str, Any]:
     return schema
 
 
-def description(name: str) -> dict[str, Any]:
+def description(name: str, *, anew: bool = False) -> dict[str, Any]:
     """The whole description of an API. Made once a process, within a second or so."""
     if name not in DESCRIBED:
         raise NotFound("There is no such API.")
     with _LOCK:
-        return _made(name)
+        return _make(name) if anew else _made(name)

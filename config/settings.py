@@ -440,6 +440,9 @@ SPECTACULAR_SETTINGS = {
         "UploadKindEnum": "api.native.uploads.KINDS",
         "UploadStateEnum": "api.native.uploads.STATES",
         "AudioFormatEnum": "api.musicgpt.forms.EXTENSIONS",
+        "ProgressWordEnum": "api.neuralspace.tasks.SAID",
+        "AudiopodJobStatusEnum": "api.audiopod.answers.STATUSES",
+        "AudiopodDeliveryStatusEnum": "api.audiopod.webhooks.DELIVERY_STATUSES",
     },
 }
 

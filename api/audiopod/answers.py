@@ -4,7 +4,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-_STATUS = ["PENDING", "PROCESSING", "COMPLETED", "FAILED"]
+STATUSES = ["PENDING", "PROCESSING", "COMPLETED", "FAILED"]
 
 
 class AudiopodJobSerializer(serializers.Serializer[Any]):
@@ -12,7 +12,7 @@ class AudiopodJobSerializer(serializers.Serializer[Any]):
     job_type = serializers.ChoiceField(
         choices=["extraction", "diarization", "stem_extraction", "denoise"]
     )
-    status = serializers.ChoiceField(choices=_STATUS)
+    status = serializers.ChoiceField(choices=STATUSES)
     created_at = serializers.DateTimeField()
     user_id = serializers.UUIDField()
     task_id = serializers.CharField(help_text="Of the latest try; a retry has another.")

@@ -127,7 +127,7 @@ class MultipliersApi(AudiopodApi):
 
     @extend_schema(
         operation_id="audiopod_credits_multipliers",
-        responses=serializers.DictField(child=serializers.FloatField()),
+        responses={200: {"type": "object", "additionalProperties": {"type": "number"}}},
     )
     def get(self, request: Request) -> Response:
         """Credits a minute of each service."""

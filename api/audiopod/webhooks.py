@@ -33,6 +33,7 @@ _STATES = {
     MessageState.DELIVERED: "delivered",
     MessageState.FAILED: "dead_letter",
 }
+DELIVERY_STATUSES = list(_STATES.values())
 
 
 class AudiopodNewEndpointSerializer(serializers.Serializer[Any]):
@@ -85,7 +86,7 @@ class AudiopodDeliverySerializer(serializers.Serializer[Any]):
     id = serializers.UUIDField(help_text="The `event_id`.")
     endpoint_id = serializers.UUIDField()
     event_type = serializers.CharField()
-    status = serializers.ChoiceField(choices=list(_STATES.values()))
+    status = serializers.ChoiceField(choices=DELIVERY_STATUSES)
     attempts = serializers.IntegerField()
     next_attempt_at = serializers.DateTimeField(allow_null=True)
     created_at = serializers.DateTimeField()

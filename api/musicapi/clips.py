@@ -109,13 +109,13 @@ class WavApi(_ToolApi):
         return wav_data(job, link)
 
     class WavSerializer(serializers.Serializer[Any]):
-        class DataSerializer(serializers.Serializer[Any]):
+        class WavDataSerializer(serializers.Serializer[Any]):
             wav_url = serializers.CharField(
                 allow_null=True, help_text="Null once the file is no longer kept."
             )
 
         code = serializers.IntegerField()
-        data = DataSerializer(required=False)  # type: ignore[assignment]
+        data = WavDataSerializer(required=False)  # type: ignore[assignment]
         task_id = serializers.UUIDField(required=False, help_text="With a `webhook_url`.")
         message = serializers.CharField()
 
@@ -137,13 +137,13 @@ class BpmApi(_ToolApi):
         return bpm_data(job, link)
 
     class BpmSerializer(serializers.Serializer[Any]):
-        class DataSerializer(serializers.Serializer[Any]):
+        class BpmDataSerializer(serializers.Serializer[Any]):
             avg_bpm = serializers.FloatField(allow_null=True)
             max_bpm = serializers.FloatField(allow_null=True)
             min_bpm = serializers.FloatField(allow_null=True)
 
         code = serializers.IntegerField()
-        data = DataSerializer(required=False)  # type: ignore[assignment]
+        data = BpmDataSerializer(required=False)  # type: ignore[assignment]
         task_id = serializers.UUIDField(required=False, help_text="With a `webhook_url`.")
         message = serializers.CharField()
 
@@ -165,7 +165,7 @@ class MidiApi(_ToolApi):
         return midi_data(job, link)
 
     class MidiSerializer(serializers.Serializer[Any]):
-        class DataSerializer(serializers.Serializer[Any]):
+        class MidiDataSerializer(serializers.Serializer[Any]):
             class InstrumentSerializer(serializers.Serializer[Any]):
                 class NoteSerializer(serializers.Serializer[Any]):
                     pitch = serializers.IntegerField()
@@ -182,7 +182,7 @@ class MidiApi(_ToolApi):
             instruments = InstrumentSerializer(many=True)
 
         code = serializers.IntegerField()
-        data = DataSerializer(required=False)  # type: ignore[assignment]
+        data = MidiDataSerializer(required=False)  # type: ignore[assignment]
         task_id = serializers.UUIDField(required=False, help_text="With a `webhook_url`.")
         message = serializers.CharField()
 

@@ -24,6 +24,8 @@ STEMS: Final = {"instrumental": "instrument", "vocals": "vocal"}
 
 _TASK_ID = OpenApiParameter("taskId", required=True, description="As the order returned it.")
 _QUEUED = "Successfully queued Audio-Split job."
+# All that a task may ever say.
+SAID: Final = [*WORDS, FAILED]
 
 
 class ExtractApi(NeuralSpaceApi):
@@ -34,12 +36,12 @@ class ExtractApi(NeuralSpaceApi):
         fileId = serializers.CharField(max_length=64)
 
     class OrderedSerializer(serializers.Serializer[Any]):
-        class DataSerializer(serializers.Serializer[Any]):
+        class OrderedDataSerializer(serializers.Serializer[Any]):
             taskId = serializers.UUIDField()
 
         success = serializers.BooleanField()
         message = serializers.CharField()
-        data = DataSerializer()  # type: ignore[assignment]
+        data = OrderedDataSerializer()  # type: ignore[assignment]
 
     @extend_schema(
         operation_id="voice_extract",
@@ -69,7 +71,7 @@ class ExtractApi(NeuralSpaceApi):
 class TaskSerializer(serializers.Serializer[Any]):
     """For the schema."""
 
-    class DataSerializer(serializers.Serializer[Any]):
+    class TaskDataSerializer(serializers.Serializer[Any]):
         class ResultsSerializer(serializers.Serializer[Any]):
             class OutputSerializer(serializers.Serializer[Any]):
                 instrument_path = serializers.CharField(allow_null=True)
@@ -83,9 +85,9 @@ class TaskSerializer(serializers.Serializer[Any]):
 
         apikey = serializers.CharField(help_text="Of the key that ordered it, masked.")
         taskId = serializers.UUIDField()
-        jobStatus = serializers.ChoiceField(choices=[*WORDS, FAILED])
+        jobStatus = serializers.ChoiceField(choices=SAID)
         jobProgress = serializers.ListField(
-            child=serializers.ChoiceField(choices=[*WORDS, FAILED]),
+            child=serializers.ChoiceField(choices=SAID),
             help_text="All that has happened so far, in order.",
         )
         results = ResultsSerializer(help_text="Empty until the status is `Completed`.")
@@ -96,7 +98,7 @@ class TaskSerializer(serializers.Serializer[Any]):
 
     success = serializers.BooleanField()
     message = serializers.CharField()
-    data = DataSerializer()  # type: ignore[assignment]
+    data = TaskDataSerializer()  # type: ignore[assignment]
 
 
 _FILE_ID = "26c9c592-0566-46cf-bb71-91ac1deaa7b5"

@@ -19,8 +19,11 @@ class Command(BaseCommand):
         if options["name"]:
             self.stdout.write(json.dumps(description(options["name"]), indent=2))
             return
+        wrong = []
         for name in DESCRIBED:
-            validate_schema(description(name))  # type: ignore[no-untyped-call]
-        if GENERATOR_STATS:
-            GENERATOR_STATS.emit_summary()
-            raise CommandError("The descriptions are made with warnings; see above.")
+            validate_schema(description(name, anew=True))  # type: ignore[no-untyped-call]
+            # Each begins to count anew.
+            if GENERATOR_STATS:
+                wrong.append(name)
+        if wrong:
+            raise CommandError(f"Made with warnings (see above): {', '.join(wrong)}.")
