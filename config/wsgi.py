@@ -12,8 +12,8 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 class Utf8Request(WSGIRequest):
     """Texts are UTF-8, whatever charset is named.
 
-    Django takes any codec of Python's for one: "punycode" takes minutes of a processor for a body of
-    two megabytes, and "zlib" breaks at a query, where nobody makes an answer of it.
+    Django takes any codec of Python's for one: "punycode" works for minutes on a body of two
+    megabytes, and "zlib" breaks at a query, where nobody makes an answer of it.
     """
 
     def _set_content_type_params(self, meta: Mapping[str, Any]) -> None:

@@ -11,6 +11,11 @@ from rest_framework import serializers
 _NAMES_AT_MOST = 64
 
 
+def _is_text(name: Any) -> bool:
+    # A JSON text inside of a text may hold half of a surrogate pair, which no error could repeat.
+    return isinstance(name, str) and name.strip().isprintable()
+
+
 @extend_schema_field(OpenApiTypes.STR)
 class NamesField(serializers.Field[list[str], Any, Any, Any]):
     """A list of known names, as the text of a JSON list, with commas between, or as a list.
@@ -30,7 +35,7 @@ class NamesField(serializers.Field[list[str], Any, Any, Any]):
 
     def to_internal_value(self, data: Any) -> list[str]:
         names = self._listed(data)
-        if len(names) > _NAMES_AT_MOST or not all(isinstance(name, str) for name in names):
+        if len(names) > _NAMES_AT_MOST or not all(map(_is_text, names)):
             self.fail("not_names", first=next(iter(self.known)))
         return list(dict.fromkeys(self._ours(name) for name in names))
 

@@ -166,7 +166,8 @@ def _moment(found: date | None) -> datetime | None:
         return None
     if not isinstance(found, datetime):
         return datetime.combine(found, time(), UTC)
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+    # PostgreSQL knows no time zone as far away as Python does.
+    return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def _unknown() -> NotFound:

@@ -135,6 +135,8 @@ def test_without_stems_the_full_band_is_meant(client: Client, stems: str | None)
         ({"stems": '["vocals"'}, "stems: Send a JSON list of names"),
         ({"stems": '{"vocals": 1}'}, "stems: There is no '{\"vocals\": 1}'"),
         ({"stems": "[1]"}, "stems: Send a JSON list of names"),
+        # Half of a surrogate pair.
+        ({"stems": '["\\ud800"]'}, "stems: Send a JSON list of names"),
         ({"stems": "[" * 5000}, "stems: Send a JSON list of names"),
         ({"stems": json.dumps(["vocals"] * 65)}, "stems: Send a JSON list of names"),
         (

@@ -341,6 +341,9 @@ def test_conversions_are_chosen_by_type_and_time(client: Client):
     # A plus that was not escaped.
     assert found(endDate=moment.replace("+", " ")) == set()
     assert found(endDate=moment.replace("+00:00", "Z")) == set()
+    # Time zones that Python knows and PostgreSQL does not.
+    assert found(startDate="1970-01-01T00:00:00+23:59") == both
+    assert found(endDate="9998-12-31T23:59:59-23:59") == both
 
 
 @pytest.mark.parametrize(
