@@ -12,9 +12,10 @@ from api.authentication import principal_of, workspace_of
 from api.idempotency import IDEMPOTENCY_KEY
 from api.links import asset_url
 from api.musicapi.dialect import MusicApi, errors, success
-from api.musicapi.ordering import OrderSerializer, clip_of, job_done, job_ordered, order_of
+from api.musicapi.ordering import OrderSerializer, clip_of, job_done, order_of
 from api.musicapi.results import Link, bpm_data, midi_data, wav_data
 from api.musicapi.waiting import clip_now
+from api.ordering import job_ordered
 from jobs.models import Job, Service
 from jobs.outbound import URL_MAX_CHARS
 

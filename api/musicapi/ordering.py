@@ -16,7 +16,7 @@ from api.musicapi.waiting import job_now
 from config.errors import NotFound
 from jobs.models import Asset, Job
 from jobs.selectors import asset_get_for_workspace
-from jobs.services import Order, job_create
+from jobs.services import Order
 
 
 class ClipSerializer(serializers.Serializer[Any]):
@@ -52,17 +52,6 @@ def order_of(clip: Asset, *, kind: str, values: Mapping[str, Any], **order: Any)
         callback_style=DIALECT.name,
         callback_secret=values.get("webhook_secret", ""),
         **order,
-    )
-
-
-def job_ordered(request: Request, order: Order) -> Job:
-    """A job that the caller will ask for, or be told of."""
-    principal = principal_of(request)
-    return job_create(
-        workspace=principal.workspace,
-        api_key=principal.api_key,
-        order=order,
-        idempotency_key=idempotency_key(request),
     )
 
 

@@ -16,8 +16,9 @@ from api.musicapi.clips import OrderedSerializer
 from api.musicapi.dialect import DIALECT, MusicApi, errors, success
 from api.musicapi.errors import TaskMissing, TaskNotFound
 from api.musicapi.names import BASIC, full_stems
-from api.musicapi.ordering import OrderSerializer, clip_of, job_ordered, order_of
+from api.musicapi.ordering import OrderSerializer, clip_of, order_of
 from api.musicapi.results import STATES, task_data, task_message
+from api.ordering import job_ordered
 from jobs.models import Job
 from jobs.selectors import job_list
 

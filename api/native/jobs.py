@@ -16,8 +16,9 @@ from api.native.job_bodies import (
     QuoteSerializer,
     job_body,
 )
+from api.ordering import job_ordered
 from jobs.selectors import job_get_for_workspace, job_list
-from jobs.services import job_cancel, job_create, job_delete, job_estimate, job_retry
+from jobs.services import job_cancel, job_delete, job_estimate, job_retry
 
 
 class JobsApi(NativeApi):
@@ -33,13 +34,7 @@ class JobsApi(NativeApi):
         """Order a job. Its price is held now, and charged only if it succeeds."""
         serializer = OrderSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
-        principal = principal_of(request)
-        job = job_create(
-            workspace=principal.workspace,
-            api_key=principal.api_key,
-            order=serializer.order(),
-            idempotency_key=idempotency_key(request),
-        )
+        job = job_ordered(request, serializer.order())
         return Response(job_body(job, request), status=201)
 
     @extend_schema(

@@ -12,6 +12,7 @@ from accounts.scopes import JOBS_READ, JOBS_WRITE
 from api.authentication import workspace_of
 from api.idempotency import IDEMPOTENCY_KEY
 from api.links import asset_url
+from api.ordering import job_ordered
 from api.sunoapi.base import OrderApi, SunoApi, answer, body_of
 from api.sunoapi.dialect import NAME
 from api.sunoapi.recordings import recording_named
@@ -31,7 +32,6 @@ from api.sunoapi.tasks import (
     record,
     success_flag,
     task_asked_for,
-    task_create,
     task_id,
 )
 from jobs.models import Service
@@ -127,7 +127,7 @@ class SeparationsApi(OrderApi):
             **recording,
             **callback_fields(values),
         )
-        return answer({"taskId": task_id(task_create(request, order).uuid)})
+        return answer({"taskId": task_id(job_ordered(request, order).uuid)})
 
 
 class SeparationRecordApi(SunoApi):

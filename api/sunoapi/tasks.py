@@ -8,14 +8,12 @@ from django.db.models import QuerySet
 from rest_framework.request import Request
 
 from accounts.models import Workspace
-from api.authentication import principal_of, workspace_of
-from api.idempotency import idempotency_key
+from api.authentication import workspace_of
 from api.sunoapi.dialect import NAME
 from api.sunoapi.errors import UnknownTask, failure_code
 from config.errors import ValidationFailed
 from jobs.models import Job, JobState, MessageState
 from jobs.selectors import job_get_for_workspace, job_list
-from jobs.services import Order, job_create
 from jobs.webhooks import message_list
 
 # Their documents promise it of every link in an answer or a callback.
@@ -34,16 +32,6 @@ def uuid_of(text: str) -> UUID:
         return UUID(text)
     except ValueError:
         raise UnknownTask from None
-
-
-def task_create(request: Request, order: Order) -> Job:
-    principal = principal_of(request)
-    return job_create(
-        workspace=principal.workspace,
-        api_key=principal.api_key,
-        order=order,
-        idempotency_key=idempotency_key(request),
-    )
 
 
 def task_list(*, workspace: Workspace) -> QuerySet[Job]:

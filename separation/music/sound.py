@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from separation.audio.buffer import gathered
 from separation.audio.decode import AudioReader
 from separation.audio.info import AudioFormat, AudioInfo
 from separation.audio.resample import Resampler
@@ -44,7 +45,7 @@ def mono(path: Path, info: AudioInfo, on_samples: Callable[[int], None]) -> Iter
     n_samples = 0
     with AudioReader(path, guess=info.container) as reader:
         _check_unchanged(reader.format, info)
-        for block in _gathered(reader.blocks(), _LEAST_BLOCK_S * info.sample_rate):
+        for block in gathered(reader.blocks(), _LEAST_BLOCK_S * info.sample_rate):
             yield resampler.process(_mean(block))[0]
             n_samples += block.shape[1]
             on_samples(n_samples)
@@ -62,17 +63,3 @@ def _mean(block: FloatArray) -> FloatArray:
     mean = block.mean(axis=0, keepdims=True)
     is_cancelled = len(block) == 2 and mean.var() < _CANCELLED * block.var(axis=1).mean()
     return block[:1] if is_cancelled else mean
-
-
-def _gathered(blocks: Iterator[FloatArray], n_least: int) -> Iterator[FloatArray]:
-    """Join (channels, n) blocks to larger ones."""
-    waiting: list[FloatArray] = []
-    n = 0
-    for block in blocks:
-        waiting.append(block)
-        n += block.shape[1]
-        if n >= n_least:
-            yield np.concatenate(waiting, axis=1)
-            waiting, n = [], 0
-    if waiting:
-        yield np.concatenate(waiting, axis=1)
