@@ -13,6 +13,7 @@ from django.db.models.functions import Coalesce
 from accounts.models import ApiKey, Workspace
 from api.audiopod.dialect import NAME
 from api.audiopod.errors import JobNotFound
+from api.audiopod.stopping import AT_WORK, job_stopped
 from config.errors import WrongState
 from jobs.models import Job, JobState
 from jobs.selectors import job_get_for_workspace, job_list
@@ -26,7 +27,6 @@ SELECT uuid FROM jobs_job WHERE workspace_id = %s AND dialect = %s AND service =
   AND deleted_at IS NULL AND (id = %s AND retry_of_id IS NULL OR retry_of_id = %s)
 ORDER BY id DESC
 """
-_AT_WORK = (JobState.WAITING, JobState.QUEUED, JobState.RUNNING)
 # What they call states; a cancelled job failed, as far as their clients can know.
 STATUSES = {
     "PENDING": (JobState.WAITING, JobState.QUEUED),
@@ -71,18 +71,20 @@ def chain_retry(
 ) -> Job:
     """Do it anew. One that is being done anew already is left to it: nothing is charged twice."""
     job = job_get(workspace=workspace, number=number, services=services)
-    if not (job.retry_of_id and job.state in _AT_WORK):
+    if not (job.retry_of_id and job.state in AT_WORK):
         job_retry(workspace=workspace, api_key=api_key, job_uuid=job.uuid)
     return job_get(workspace=workspace, number=number, services=services)
 
 
 def chain_delete(*, workspace: Workspace, number: int, services: Sequence[str]) -> None:
-    """Delete what ended, and end what has not begun; a running job is told to stop."""
+    """Delete what ended, and end what has not: a running job is told to stop, and waited for."""
     for job_uuid in _chain(workspace, number, services):
         job = job_get_for_workspace(workspace=workspace, job_uuid=job_uuid)
-        if job.state in _AT_WORK:
+        if job.state in AT_WORK:
             job = job_cancel(workspace=workspace, job_uuid=job.uuid)
-        if job.state in _AT_WORK:
+        if job.state in AT_WORK:
+            job = job_stopped(workspace=workspace, job_uuid=job.uuid)
+        if job.state in AT_WORK:
             raise WrongState("The job is being stopped; delete it once it has ended.")
         job_delete(workspace=workspace, job_uuid=job.uuid)
 

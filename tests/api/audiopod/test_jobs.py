@@ -150,7 +150,27 @@ def test_deleting_takes_the_whole_chain(client: Client):
     assert client.get(SPEAKER).json()["total"] == 0
 
 
-def test_a_running_job_is_told_to_stop_first(client: Client):
+def test_a_running_job_stops_and_is_deleted(client: Client, monkeypatch: pytest.MonkeyPatch):
+    body = ordered(client)
+    Job.objects.update(state=JobState.RUNNING, lease_until=Now())
+    looks = []
+
+    def worker_stops() -> None:
+        """Its worker sees the wish the second time that the call looks."""
+        looks.append(Job.objects.exclude(cancel_requested_at=None).count())
+        if len(looks) == 2:
+            Job.objects.update(state=JobState.CANCELLED, lease_until=None, finished_at=Now())
+
+    monkeypatch.setattr("api.audiopod.stopping.pause", worker_stops)
+    assert client.delete(f"{SPEAKER}/{body['id']}").status_code == 204
+    assert looks == [1, 1]
+    assert Job.objects.get().deleted_at is not None
+    assert client.get(f"{SPEAKER}/{body['id']}").json() == MISSING
+
+
+@pytest.mark.parametrize("lacking", ["SYNC_WAIT_SECONDS", "SYNC_WAITS_PER_PROCESS"])
+def test_a_job_that_does_not_stop_in_time_stays(client: Client, settings: Any, lacking: str):
+    setattr(settings, lacking, 0)
     body = ordered(client)
     Job.objects.update(state=JobState.RUNNING, lease_until=Now())
     response = client.delete(f"{SPEAKER}/{body['id']}")
