@@ -28,6 +28,7 @@ from jobs.speaker_options import (
 from jobs.webhook_events import job_range
 
 METADATA_BYTES_MAX: Final = 4096
+METADATA_DEPTH_MAX: Final = 32
 # Longer than any recording.
 _SECONDS_MAX: Final = 1e9
 _ETA_HELP = (
@@ -83,11 +84,23 @@ class SecondsField(serializers.FloatField):
         return super().to_internal_value(data)
 
 
+def _is_within(depth: int, value: Any) -> bool:
+    """Whether objects and lists are in each other no deeper than this."""
+    if not isinstance(value, dict | list):
+        return True
+    inner = value.values() if isinstance(value, dict) else value
+    return depth > 0 and all(_is_within(depth - 1, one) for one in inner)
+
+
 class MetadataField(serializers.DictField):
     """Any object of the caller's that can be stored and given back."""
 
     def to_internal_value(self, data: Any) -> dict[str, Any]:
         values = super().to_internal_value(data)
+        # What is deeper breaks where it is copied and written.
+        if not _is_within(METADATA_DEPTH_MAX, values):
+            problem = f"At most {METADATA_DEPTH_MAX} levels of objects and lists."
+            raise serializers.ValidationError(problem)
         try:
             text = json.dumps(values, ensure_ascii=False, allow_nan=False)
         except ValueError:

@@ -139,6 +139,17 @@ def test_metadata_comes_back_with_the_job_and_its_message(
     assert (data["range"], data["formats"], data["steps"]) == (body["range"], ["wav"], [])
 
 
+@pytest.mark.parametrize("depth", [32, 33, 600])
+def test_metadata_is_only_so_deep(alice_client: Client, asset: Asset, depth: int):
+    nested = json.loads('{"a": ' * depth + "1" + "}" * depth)
+    response = order(alice_client, asset=str(asset.uuid), end_s=1, metadata=nested)
+    if depth <= 32:
+        assert response.json()["metadata"] == nested
+    else:
+        assert response.status_code == 400
+        assert set(response.json()["error"]["fields"]) == {"metadata"}
+
+
 def test_metadata_of_the_largest_size_is_kept(alice_client: Client, asset: Asset):
     metadata = {"a": "x" * (4096 - len(json.dumps({"a": ""})))}
     body = order(alice_client, asset=str(asset.uuid), end_s=1, metadata=metadata).json()
