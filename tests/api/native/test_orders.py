@@ -141,7 +141,7 @@ def test_metadata_comes_back_with_the_job_and_its_message(
 
 @pytest.mark.parametrize("depth", [32, 33, 600])
 def test_metadata_is_only_so_deep(alice_client: Client, asset: Asset, depth: int):
-    nested = json.loads('{"a": ' * depth + "1" + "}" * depth)
+    nested = json.loads('{"a": ' + "[" * (depth - 1) + "]" * (depth - 1) + "}")
     response = order(alice_client, asset=str(asset.uuid), end_s=1, metadata=nested)
     if depth <= 32:
         assert response.json()["metadata"] == nested
