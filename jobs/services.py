@@ -11,11 +11,12 @@ from django.db import transaction
 from django.db.models.functions import Now
 
 from accounts.models import ApiKey, Workspace
+from accounts.workspaces import workspace_lock
 from billing.ledger import hold_release
 from config.errors import AppError, EmptyFile, RecordingGone, Unavailable, WrongState
 from jobs.deletions import assets_delete, upload_expires_at
 from jobs.logs import job_log_end
-from jobs.models import ENDED, Asset, AssetState, Job, JobEvent, JobState, JobTimeline
+from jobs.models import ENDED, Asset, AssetState, Ingest, Job, JobEvent, JobState, JobTimeline
 from jobs.ordering import Repeat, job_once, job_queue, order_of, order_values
 from jobs.orders import Order as Order
 from jobs.orders import Quote as Quote
@@ -119,6 +120,7 @@ def jobs_create(
     """
     jobs = []
     with transaction.atomic():
+        _lock_recordings(workspace, [order for order, _ in orders])
         for number, (order, key) in enumerate(orders):
             try:
                 jobs.append(
@@ -130,6 +132,19 @@ def jobs_create(
                 error.data["order"] = number
                 raise
     return jobs
+
+
+def _lock_recordings(workspace: Workspace, orders: Sequence[Order]) -> None:
+    """All that orders lock before the wallet, which the first of them locks for the rest.
+
+    One after the other, two batches, or a batch and an order beside it, could wait for each other.
+    """
+    workspace_lock(workspace)
+    imports = Ingest.objects.filter(uuid__in=[order.import_uuid for order in orders])
+    assets = Asset.objects.filter(uuid__in=[order.asset_uuid for order in orders])
+    for rows in (imports, assets):
+        of_workspace = rows.filter(workspace=workspace).select_for_update().order_by("pk")
+        list(of_workspace.values_list("pk"))
 
 
 @transaction.atomic

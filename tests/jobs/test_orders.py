@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 
 from billing.models import Hold, HoldState
-from billing.selectors import wallet_get
+from billing.selectors import ledger_discrepancies, wallet_get
 from config.errors import (
     AddressRefused,
     InsufficientCredits,
@@ -310,3 +310,22 @@ def test_an_order_can_be_told_from_its_job(alice: Any, tmp_path: Path):
     job = job_create(workspace=alice, api_key=None, order=order)
     assert order_of(job) == order
     assert "shared" not in job.callback_secret
+
+
+@pytest.mark.django_db(transaction=True)
+def test_batches_of_the_same_recordings_do_not_wait_for_each_other_for_ever(tmp_path: Path):
+    alice = make_workspace("Alice's", credits=1000)
+    first, second = (make_asset(alice, tmp_path) for _ in range(2))
+
+    def batch(*assets: Asset) -> list[Job]:
+        orders = [(Order(asset.uuid), None) for asset in assets]
+        return jobs_create(workspace=alice, api_key=None, orders=orders * 3)
+
+    def single() -> Job:
+        return job_create(workspace=alice, api_key=None, order=Order(second.uuid))
+
+    for _ in range(3):
+        # PostgreSQL ends such a circle by an error, which would come out of this.
+        together(6, lambda: batch(first, second), lambda: batch(second, first), single)
+    assert Job.objects.count() == 3 * 2 * (6 + 6 + 1)
+    assert ledger_discrepancies() == []
