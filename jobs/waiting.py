@@ -3,16 +3,19 @@
 Such a job has no price and holds no credits. What becomes of it then: jobs/arrivals.py.
 """
 
-from typing import Any
+from typing import Any, Final
 
 from accounts.models import ApiKey, Workspace
 from billing.pricing import price_mcr
 from billing.selectors import rate_get, wallet_get
-from config.errors import InsufficientCredits, ValidationFailed, WrongState
+from config.errors import InsufficientCredits, LimitReached, ValidationFailed, WrongState
 from jobs.importing import import_create, import_get_for_workspace
 from jobs.logs import request_id
 from jobs.models import INGEST_ENDED, Ingest, Job, JobEvent, JobState
 from jobs.orders import Order, order_plan
+
+# They hold no credits that would keep them few, and all begin in the one step that ends the import.
+_JOBS_AT_MOST: Final = 100
 
 
 def job_wait(
@@ -48,6 +51,11 @@ def _import(workspace: Workspace, api_key: ApiKey | None, order: Order) -> Inges
     ingest = Ingest.objects.select_for_update().get(pk=found.pk)
     if ingest.state in INGEST_ENDED:
         raise WrongState("The import has ended; order with the asset that it made.")
+    if Job.objects.filter(ingest=ingest, state=JobState.WAITING).count() >= _JOBS_AT_MOST:
+        text = (
+            f"At most {_JOBS_AT_MOST} jobs wait for an import; order the others once it has come."
+        )
+        raise LimitReached(text, data={"max_jobs": _JOBS_AT_MOST})
     return ingest
 
 

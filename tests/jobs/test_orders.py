@@ -12,6 +12,7 @@ from billing.selectors import ledger_discrepancies, wallet_get
 from config.errors import (
     AddressRefused,
     InsufficientCredits,
+    LimitReached,
     ModelUnavailable,
     RangeOutside,
     RecordingGone,
@@ -179,6 +180,20 @@ def test_several_jobs_wait_for_one_import_and_end_with_it(alice: Any, media_serv
     assert {again(job).error_code for job in jobs} == {"import_cancelled"}
     with pytest.raises(WrongState):
         job_create(workspace=alice, api_key=None, order=order)
+
+
+@pytest.mark.django_db
+def test_only_so_many_jobs_wait_for_one_import(
+    alice: Any, media_server: Server, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("jobs.waiting._JOBS_AT_MOST", 2)
+    ingest = import_create(workspace=alice, api_key=None, url=f"{media_server.url}/a.wav")
+    order = Order(import_uuid=ingest.uuid, stems=("vocals",))
+    jobs = [job_create(workspace=alice, api_key=None, order=order) for _ in range(2)]
+    with pytest.raises(LimitReached):
+        job_create(workspace=alice, api_key=None, order=order)
+    job_cancel(workspace=alice, job_uuid=jobs[0].uuid)
+    job_create(workspace=alice, api_key=None, order=order)
 
 
 @pytest.mark.django_db
