@@ -81,10 +81,16 @@ def rate_subject(request: Request) -> str:
 
 
 def default_rate_limit(request: Request) -> int:
+    own = own_rate_limit(request)
+    return int(settings.RATE_LIMIT_PER_MINUTE) if own is None else own
+
+
+def own_rate_limit(request: Request) -> int | None:
+    """What was set for the key alone, in calls a minute; UNLIMITED if it has no limit."""
     match request.auth:
         case Principal(api_key=ApiKey(rate_limit_per_minute=int() as limit)):
             return limit
-    return int(settings.RATE_LIMIT_PER_MINUTE)
+    return None
 
 
 def ip_address(request: Request) -> str:

@@ -84,7 +84,7 @@ class RateLimited(APIView):
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
-        limit = self.rate_limit if self.rate_limit is not None else default_rate_limit(request)
+        limit = self.limit_of(request)
         if limit == UNLIMITED:
             return
         match = request.resolver_match
@@ -97,6 +97,9 @@ class RateLimited(APIView):
         )
         if self._rate.is_exceeded:
             raise TooManyRequests(headers={"Retry-After": str(self._rate.reset_s)})
+
+    def limit_of(self, request: Request) -> int:
+        return self.rate_limit if self.rate_limit is not None else default_rate_limit(request)
 
     def finalize_response(  # type: ignore[override]
         self, request: Request, response: HttpResponseBase, *args: Any, **kwargs: Any

@@ -52,9 +52,7 @@ def _import(workspace: Workspace, api_key: ApiKey | None, order: Order) -> Inges
     if ingest.state in INGEST_ENDED:
         raise WrongState("The import has ended; order with the asset that it made.")
     if Job.objects.filter(ingest=ingest, state=JobState.WAITING).count() >= _JOBS_AT_MOST:
-        text = (
-            f"At most {_JOBS_AT_MOST} jobs wait for an import; order the others once it has come."
-        )
+        text = f"At most {_JOBS_AT_MOST} jobs wait for an import; order others once it has come."
         raise LimitReached(text, data={"max_jobs": _JOBS_AT_MOST})
     return ingest
 

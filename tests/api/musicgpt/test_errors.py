@@ -159,3 +159,11 @@ def test_a_key_of_repetition_must_be_readable(client: Client):
     headers = {"Idempotency-Key": "x" * 201}
     says = refused(extract(client, headers=headers, audio_url=URL, stems="vocals"), 422)
     assert says.startswith("Idempotency-Key: ")
+
+
+def test_a_lower_limit_of_the_key_itself_holds(alice: Any):
+    slow = Client(headers={"Authorization": make_key(alice, rate_limit_per_minute=2)})
+    for path in (f"{ROOT}/byUser", f"{ROOT}/byId"):
+        assert [slow.get(path).status_code == 429 for _ in range(3)] == [False, False, True]
+    orders = [slow.post(f"{ROOT}/Extraction", {}, JSON).status_code == 429 for _ in range(3)]
+    assert orders == [False, False, True]
