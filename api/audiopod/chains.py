@@ -48,9 +48,10 @@ def job_status(job: Job) -> str:
 
 def chains_list(*, workspace: Workspace, services: Sequence[str]) -> QuerySet[Job]:
     """The latest job of each chain, newest first."""
-    later = Job.objects.annotate(first=Coalesce("retry_of_id", F("pk"))).filter(
-        first=OuterRef("first"), pk__gt=OuterRef("pk"), deleted_at=None
-    )
+    # Found by the index on it: only the first of a chain retries nothing, and it is no later one.
+    later = Job.objects.filter(
+        retry_of=OuterRef("first"), pk__gt=OuterRef("pk"), deleted_at=None
+    ).order_by()
     return (
         _jobs(workspace, services)
         .select_related("ingest")

@@ -3,10 +3,13 @@
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.db.models.functions import Now
 from django.test import Client
 
 from accounts.models import Role
+from api.audiopod.chains import chains_list
+from api.audiopod.rendering import SERVICES
 from billing.selectors import ledger_discrepancies, wallet_get
 from jobs.ingesting import run_next_ingest
 from jobs.models import Asset, AssetState, Job, JobState
@@ -260,3 +263,12 @@ def test_reading_a_job_asks_the_database_little(
     # whose it is.
     with django_assert_max_num_queries(7):
         assert client.get(f"/api/v1/jobs/{body['id']}").json()["status"] == "COMPLETED"
+
+
+def test_a_list_looks_at_no_jobs_of_others(alice: Any):
+    with connection.cursor() as cursor:
+        # Of the few rows of a test, PostgreSQL would read all in any case.
+        cursor.execute("SET LOCAL enable_seqscan = off")
+    plan = chains_list(workspace=alice, services=SERVICES)[:50].explain()
+    assert "Seq Scan" not in plan
+    assert "Index Scan using jobs_job_retry_of_id" in plan
