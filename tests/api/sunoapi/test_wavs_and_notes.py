@@ -14,7 +14,8 @@ from jobs.models import Asset, AssetState, Job, JobState, OutputKind, Service
 from jobs.outbox import job_ended
 from tests.api.sunoapi.steps import NOWHERE, info, ordered, pair_of, post, refused, separated
 from tests.fakes.receiver import Receiver
-from tests.makers import make_asset, run_jobs
+from tests.makers import make_asset, make_key, run_jobs
+from tests.races import together
 
 pytestmark = pytest.mark.django_db
 WAV, MIDI = "/api/v1/wav/generate", "/api/v1/midi/generate"
@@ -94,6 +95,19 @@ def test_there_is_one_record_of_a_wav(
     task = ordered(client, WAV, body)
     Job.objects.filter(uuid=task).update(state=JobState.FAILED, finished_at=Now())
     ordered(client, WAV, body)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_calls_at_once_are_one_wav(alice: Any, pair: dict[str, str]):
+    headers = {"X-API-Key": make_key(alice)}
+
+    def order() -> Any:
+        return post(Client(headers=headers), WAV, {**pair, "callBackUrl": NOWHERE})
+
+    codes = {response.json()["code"] for response in together(4, order)}
+    # Who comes a moment later finds the record.
+    assert 200 in codes <= {200, 409}
+    assert Job.objects.count() == 1
 
 
 def test_a_wav_of_another_audio_is_another_record(
