@@ -4,7 +4,8 @@ With the end of its import, in the same transaction, a job is either queued like
 with the reason why not.
 """
 
-from django.db import transaction
+import structlog
+from django.db import DatabaseError, transaction
 from django.db.models.functions import Now
 
 from billing.ledger import credits_hold
@@ -16,6 +17,8 @@ from jobs.orders import order_quote
 from jobs.outbox import job_ended
 from jobs.queue import wake_separation
 
+log = structlog.get_logger(__name__)
+
 
 def jobs_begin(ingest: Ingest, *, asset: Asset) -> None:
     """Queue what waits for this recording. In the transaction that ends the import."""
@@ -25,6 +28,12 @@ def jobs_begin(ingest: Ingest, *, asset: Asset) -> None:
                 _begin(job, asset)
         except AppError as error:
             _fail(job, code=error.code, message=error.text, asset=asset)
+        except DatabaseError:
+            raise
+        except Exception:
+            # Whatever it is: the recording has come, and the other jobs must go on.
+            log.exception("job_not_begun", job=str(job.uuid))
+            _fail(job, code=AppError.code, message=AppError.message, asset=asset)
 
 
 def jobs_give_up(ingest: Ingest, *, code: str, message: str) -> None:

@@ -183,6 +183,20 @@ def test_several_jobs_wait_for_one_import_and_end_with_it(alice: Any, media_serv
 
 
 @pytest.mark.django_db
+def test_a_job_that_cannot_begin_takes_nothing_with_it(alice: Any, media_server: Server):
+    ingest = import_create(workspace=alice, api_key=None, url=f"{media_server.url}/song.wav")
+    order = Order(import_uuid=ingest.uuid, stems=("vocals",))
+    broken, whole = (job_create(workspace=alice, api_key=None, order=order) for _ in range(2))
+    # As after the key of secrets was lost.
+    Job.objects.filter(pk=broken.pk).update(callback_secret="unreadable")
+    run_next_ingest()
+    ingest.refresh_from_db()
+    assert (ingest.state, again(whole).state) == (IngestState.READY, JobState.QUEUED)
+    assert (again(broken).state, again(broken).error_code) == (JobState.FAILED, "internal")
+    assert held(alice) == again(whole).price_mcr
+
+
+@pytest.mark.django_db
 def test_only_so_many_jobs_wait_for_one_import(
     alice: Any, media_server: Server, monkeypatch: pytest.MonkeyPatch
 ):
