@@ -18,6 +18,7 @@ from django.db.models.functions import Least, Now
 from accounts.audit import Actor, audit_record
 from accounts.keys import key_make, key_parse, secret_hash
 from accounts.models import ApiKey, Membership, Role, User, Workspace
+from accounts.ready_made import ReadyMade
 from accounts.scopes import KEY_SCOPES, KEYS_WRITE, ROLE_SCOPES, key_scopes
 from accounts.workspaces import rights_require, workspace_lock
 from config.errors import (
@@ -34,13 +35,15 @@ GRACE_AT_MOST: Final = timedelta(days=7)
 # Writing `last_used_at` on every request would make each read a write.
 _LAST_USED_PRECISION = timedelta(minutes=1)
 
-_OF_WORKSPACE = ("uuid", "name", "created_at")
-_FIND = """
-SELECT k.*, statement_timestamp() AS now,
-    w.uuid AS its_uuid, w.name AS its_name, w.created_at AS its_created_at
-  FROM accounts_apikey k JOIN accounts_workspace w ON w.id = k.workspace_id
-  WHERE k.key_id = %s
-"""
+_OF_WORKSPACE = ("id", "uuid", "name", "created_at")
+_FIND = ReadyMade(
+    ApiKey,
+    """
+SELECT {columns}, statement_timestamp(), w.id, w.uuid, w.name, w.created_at
+  FROM accounts_apikey JOIN accounts_workspace w ON w.id = workspace_id
+  WHERE key_id = %s
+""",
+)
 
 
 class ApiKeyChanges(TypedDict, total=False):
@@ -158,15 +161,14 @@ def api_key_authenticate(text: str) -> ApiKey:
     key = key_parse(text)
     if key is None:
         raise InvalidKey
-    row: ApiKey | None = _find(key.key_id)
+    row, now = _find(key.key_id)
     expected = bytes(row.secret_hash) if row else b""
     found = secret_hash(key.secret, pepper=settings.API_KEY_PEPPER)
-    if row is None or not hmac.compare_digest(expected, found):
+    if row is None or now is None or not hmac.compare_digest(expected, found):
         raise InvalidKey
     # Only who has the secret learns what became of the key.
     if row.revoked_at is not None:
         raise KeyRevoked
-    now: datetime = row.now  # type: ignore[attr-defined]
     if any(end is not None and end <= now for end in (row.expires_at, row.grace_until)):
         raise KeyExpired
     if row.last_used_at is None or now - row.last_used_at > _LAST_USED_PRECISION:
@@ -174,18 +176,12 @@ def api_key_authenticate(text: str) -> ApiKey:
     return row
 
 
-def _find(key_id: str) -> Any:
-    """The key with its workspace and the time `now`, of one statement that is ready made.
-
-    Every call asks this; the ORM would take longer to put it together than the database to answer.
-    """
-    row = next(iter(ApiKey.objects.raw(_FIND, [key_id])), None)
-    if row is not None:
-        row.workspace = Workspace(
-            pk=row.workspace_id, **{name: getattr(row, f"its_{name}") for name in _OF_WORKSPACE}
-        )
-        row.workspace._state.adding, row.workspace._state.db = False, row._state.db
-    return row
+def _find(key_id: str) -> tuple[ApiKey | None, datetime | None]:
+    """The key with its workspace, and the time."""
+    for row, (now, *values) in _FIND.rows(key_id):
+        row.workspace = Workspace.from_db(row._state.db, _OF_WORKSPACE, values)
+        return row, now
+    return None, None
 
 
 def _insert(**values: Any) -> tuple[ApiKey, str]:

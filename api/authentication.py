@@ -9,6 +9,8 @@ valid still passes, for many people may share an address with one broken program
 that: a key or a token cannot be found by trying, and checking one costs no more than the count.
 """
 
+from typing import Any
+
 from allauth.account.adapter import get_adapter
 from django.conf import settings
 from rest_framework.authentication import BaseAuthentication
@@ -95,7 +97,11 @@ def own_rate_limit(request: Request) -> int | None:
 
 def ip_address(request: Request) -> str:
     """The caller's address, as far as the configured proxies can be trusted."""
-    return str(get_adapter().get_client_ip(request))
+    # Asked for the log, for the audit trail and for limits: found out once a call.
+    asked: Any = getattr(request, "_request", request)
+    if not hasattr(asked, "ip_address"):
+        asked.ip_address = str(get_adapter().get_client_ip(asked))
+    return str(asked.ip_address)
 
 
 def _principal(request: Request) -> Principal | None:

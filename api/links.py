@@ -5,6 +5,8 @@ to the address of this installation (`…_link`). `days`, at most 14, is how lon
 an API promises more than the hour of others. The file may be gone earlier.
 """
 
+from functools import cache
+
 from django.conf import settings
 from django.urls import reverse
 from rest_framework.request import Request
@@ -47,16 +49,22 @@ def archive_link(job: Job, *, days: int | None = None) -> str:
 
 def _archive_path(job: Job, days: int | None) -> str:
     token = archive_token(job, seconds=_seconds(days))
-    return reverse("native-archive-download", args=[token])
+    return _route("native-archive-download") + token
 
 
 def _asset_path(asset: Asset, days: int | None) -> str:
-    return reverse("native-download", args=[download_token(str(asset.uuid), _seconds(days))])
+    return _route("native-download") + download_token(str(asset.uuid), _seconds(days))
 
 
 def _timeline_path(job: Job, format_name: str, days: int | None) -> str:
     token = timeline_token(job, format_name=format_name, seconds=_seconds(days))
-    return reverse("native-timeline-download", args=[token])
+    return _route("native-timeline-download") + token
+
+
+@cache
+def _route(name: str) -> str:
+    """The path that a token ends; an answer may hold many."""
+    return reverse(name, args=["-"]).removesuffix("-")
 
 
 def _seconds(days: int | None) -> int | None:

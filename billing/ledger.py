@@ -115,6 +115,13 @@ def credits_hold(
 
     What a key orders counts towards its monthly cap.
     """
+    hold_make(workspace=workspace, job_uuid=job_uuid, amount_mcr=amount_mcr, api_key=api_key)
+
+
+def hold_make(
+    *, workspace: Workspace, job_uuid: UUID, amount_mcr: int, api_key: ApiKey | None
+) -> None:
+    """As `credits_hold`, in the transaction of what is paid: what raises must undo all of that."""
     if type(amount_mcr) is not int or amount_mcr < 0:
         raise ValidationFailed("A hold must be a whole number of milli-credits, not negative.")
     if api_key is not None and api_key.workspace_id != workspace.pk:

@@ -8,11 +8,12 @@ workspace; so what they read after taking it stays true until they commit.
 from dataclasses import dataclass
 from uuid import UUID
 
-from django.db.models import BooleanField, ExpressionWrapper, F, Q, QuerySet
+from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Now
 
 from accounts.audit import Actor
 from accounts.models import Workspace
+from accounts.ready_made import ReadyMade
 from billing.models import Account, AccountKind, Entry, Lot, Transaction, TransactionKind
 from billing.selectors import debt_get
 from config.errors import IdempotencyConflict, ValidationFailed
@@ -22,6 +23,23 @@ _MAX_MCR = 10**15
 _MAX_REASON = 200
 # Mostly enough; more are read when these do not hold what is needed.
 _LOTS_AT_ONCE = 50
+
+
+_WALLET = ReadyMade(
+    Account,
+    """
+SELECT {columns} FROM billing_account WHERE workspace_id = %s AND kind = 'wallet'
+FOR NO KEY UPDATE
+""",
+)
+# As `lots_open`; and whether each is due.
+_LOTS = ReadyMade(
+    Lot,
+    """
+SELECT {columns}, COALESCE(expires_at <= statement_timestamp(), false) FROM billing_lot
+WHERE account_id = %s AND remaining_mcr > 0 ORDER BY expires_at NULLS LAST, id LIMIT %s
+""",
+)
 
 
 @dataclass(frozen=True)
@@ -49,13 +67,10 @@ def reason_check(reason: str, *, actor: Actor) -> None:
 
 def wallet_lock(workspace: Workspace) -> Account:
     """The workspace's wallet, which nobody else can change until this transaction ends."""
-    wallets = Account.objects.select_for_update(no_key=True).filter(
-        workspace=workspace, kind=AccountKind.WALLET
-    )
-    wallet = wallets.first()
+    wallet = _WALLET.first(workspace.pk)
     if wallet is None:
         account_get(workspace, AccountKind.WALLET)
-        wallet = wallets.get()
+        (wallet,) = _WALLET.all(workspace.pk)
     wallet.workspace = workspace
     return wallet
 
@@ -123,12 +138,12 @@ def lots_open(wallet: Account) -> QuerySet[Lot]:
 
 def lots_first(wallet: Account) -> list[Lot]:
     """The lots to draw from, once those that are due have expired."""
-    is_due = ExpressionWrapper(lots_due(), output_field=BooleanField())
-    lots = lots_open(wallet).annotate(is_due=is_due)[:_LOTS_AT_ONCE]
-    if lots and lots[0].is_due:
+    rows = _LOTS.rows(wallet.pk, _LOTS_AT_ONCE)
+    is_due = any(is_due for _, (is_due,) in rows[:1])
+    if is_due:
         lots_expire_due(wallet)
         return list(lots_open(wallet)[:_LOTS_AT_ONCE])
-    return [*lots]
+    return [lot for lot, _ in rows]
 
 
 def lots_plan(wallet: Account, amount_mcr: int, *, lots: list[Lot]) -> list[Part]:

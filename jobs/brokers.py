@@ -106,8 +106,14 @@ class Database(SteadyBroker, orm.ORM):  # type: ignore[misc]
     def queue_size(self) -> int:
         # Fetched tasks stay in the table, locked, until they are done; those of a killed cluster
         # stay locked for long. Only tasks that a worker can still fetch count as waiting.
-        waiting = self.get_connection().filter(key=self.list_key, lock__lte=Now())
-        return int(waiting.count())
+        self.get_connection()
+        with connections[Conf.ORM].cursor() as cursor:
+            cursor.execute(
+                "SELECT count(*) FROM django_q_ormq"
+                " WHERE key = %s AND lock <= statement_timestamp()",
+                [self.list_key],
+            )
+            return int(cursor.fetchone()[0])
 
     def fetch(self) -> list[tuple[Any, str]] | None:
         self.get_connection()

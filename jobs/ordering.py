@@ -12,10 +12,10 @@ from django.db.models.functions import Now
 
 from accounts.models import ApiKey, Workspace
 from accounts.secrets import secret_decrypt, secret_encrypt
-from billing.ledger import credits_hold
+from billing.ledger import hold_make
 from config.errors import IdempotencyConflict, NotFound
 from jobs.logs import request_id
-from jobs.models import Asset, Job, JobEvent
+from jobs.models import Asset, Job
 from jobs.orders import Order
 from jobs.queue import wake_separation
 from jobs.selectors import job_get_for_workspace
@@ -23,6 +23,9 @@ from jobs.speaker_options import SpeakerOptions
 
 # Ready made, as those of jobs/selectors.py.
 _LOCK_ASSET = "SELECT 1 FROM jobs_asset WHERE id = %s AND state = 'ready' FOR UPDATE"
+_QUEUED = """
+INSERT INTO jobs_jobevent (job_id, kind, attempt, detail) VALUES (%s, 'queued', 0, '')
+"""
 _JOB_OF_KEY = """
 SELECT uuid, order_sha256 FROM jobs_job WHERE workspace_id = %s AND idempotency_key = %s
 """
@@ -92,8 +95,9 @@ def job_queue(
         **range_values(samples),
         **values,
     )
-    credits_hold(workspace=workspace, job_uuid=job.uuid, amount_mcr=price_mcr, api_key=api_key)
-    JobEvent.objects.create(job=job, kind="queued", attempt=0)
+    hold_make(workspace=workspace, job_uuid=job.uuid, amount_mcr=price_mcr, api_key=api_key)
+    with connection.cursor() as cursor:
+        cursor.execute(_QUEUED, [job.pk])
     wake_separation()
     job.outputs = []  # type: ignore[attr-defined]
     return job

@@ -4,6 +4,7 @@ from uuid import UUID
 from django.db.models import Prefetch, QuerySet
 
 from accounts.models import Workspace
+from accounts.ready_made import ReadyMade
 from config.errors import NotFound
 from jobs.models import Asset, AssetState, Deletion, Job
 
@@ -14,14 +15,23 @@ SELECT 'hold of a job that has ended is pending', h.id FROM billing_hold h
   WHERE h.state = 'pending' AND j.state NOT IN ('queued', 'running')
 """
 
-_ASSET = "SELECT * FROM jobs_asset WHERE workspace_id = %s AND state = 'ready' AND uuid = %s"
-_JOB = "SELECT * FROM jobs_job WHERE workspace_id = %s AND deleted_at IS NULL AND uuid = %s"
+_ASSET = ReadyMade(
+    Asset,
+    "SELECT {columns} FROM jobs_asset WHERE workspace_id = %s AND state = 'ready' AND uuid = %s",
+)
+_JOB = ReadyMade(
+    Job,
+    "SELECT {columns} FROM jobs_job WHERE workspace_id = %s AND deleted_at IS NULL AND uuid = %s",
+)
 # The recording, and what is kept of what was made.
-_FILES_OF_JOB = """
-SELECT * FROM jobs_asset WHERE id = %s
+_FILES_OF_JOB = ReadyMade(
+    Asset,
+    """
+SELECT {columns} FROM jobs_asset WHERE id = %s
 UNION ALL
-(SELECT * FROM jobs_asset WHERE job_id = %s AND state = 'ready' ORDER BY id)
-"""
+(SELECT {columns} FROM jobs_asset WHERE job_id = %s AND state = 'ready' ORDER BY id)
+""",
+)
 
 
 def asset_list(*, workspace: Workspace) -> QuerySet[Asset]:
@@ -35,7 +45,7 @@ def asset_list(*, workspace: Workspace) -> QuerySet[Asset]:
 
 
 def asset_get_for_workspace(*, workspace: Workspace, asset_uuid: UUID) -> Asset:
-    asset = next(iter(Asset.objects.raw(_ASSET, [workspace.pk, asset_uuid])), None)
+    asset = _ASSET.first(workspace.pk, asset_uuid)
     if asset is None:
         raise NotFound("There is no such asset.")
     asset.workspace = workspace
@@ -79,13 +89,13 @@ def job_list(
 
 
 def job_get_for_workspace(*, workspace: Workspace, job_uuid: UUID) -> Job:
-    """As one of `job_list`. Callers ask for nothing as often: the SQL is put together here."""
-    job = next(iter(Job.objects.raw(_JOB, [workspace.pk, job_uuid])), None)
+    """As one of `job_list`. Callers ask for nothing as often."""
+    job = _JOB.first(workspace.pk, job_uuid)
     if job is None:
         raise NotFound("There is no such job.")
     job.workspace = workspace
     job.outputs = []  # type: ignore[attr-defined]
-    for asset in Asset.objects.raw(_FILES_OF_JOB, [job.asset_id, job.pk]):
+    for asset in _FILES_OF_JOB.all(job.asset_id, job.pk):
         if asset.pk == job.asset_id:
             job.asset = asset
         else:
