@@ -8,14 +8,12 @@ import structlog
 from django.db import DatabaseError, transaction
 from django.db.models.functions import Now
 
-from billing.ledger import credits_hold
 from config.errors import AppError
 from jobs.logs import job_log_end
 from jobs.models import Asset, Ingest, Job, JobEvent, JobState
-from jobs.ordering import is_preview, order_of, range_values
+from jobs.ordering import is_preview, job_pay, order_of, range_values
 from jobs.orders import order_quote
 from jobs.outbox import job_ended
-from jobs.queue import wake_separation
 
 log = structlog.get_logger(__name__)
 
@@ -65,14 +63,7 @@ def _begin(job: Job, asset: Asset) -> None:
         queued_at=Now(),
         **range_values(quote.samples),
     )
-    credits_hold(
-        workspace=job.workspace,
-        job_uuid=job.uuid,
-        amount_mcr=quote.price_mcr,
-        api_key=job.api_key,
-    )
-    JobEvent.objects.create(job=job, kind="queued", attempt=0)
-    wake_separation()
+    job_pay(job, price_mcr=quote.price_mcr)
 
 
 def _fail(job: Job, *, code: str, message: str, asset: Asset | None = None) -> None:

@@ -21,12 +21,12 @@ from django.db.models import F, QuerySet
 from django.db.models.functions import Now
 
 from accounts.secrets import SecretUnreadable, secret_decrypt
-from config.errors import AddressRefused
+from config.errors import AddressRefused, NotFound
 from jobs.instance import is_stop_requested
 from jobs.message_styles import NATIVE, MessageStyle, style_find
 from jobs.models import MessageState, WebhookAttempt, WebhookMessage
 from jobs.outbound import OutboundFailed, outbound_post
-from jobs.selectors import job_list
+from jobs.selectors import job_get_for_workspace
 from jobs.webhook_health import endpoint_disable_if_hopeless, endpoint_note
 from jobs.webhook_signing import callback_secret_get, secrets_at
 
@@ -281,9 +281,10 @@ def _body_write(message: WebhookMessage, style: MessageStyle) -> None:
     if message.job is None:
         body = style.test_body(message_uuid=message.uuid)
     else:
-        job = job_list(workspace=message.workspace).filter(pk=message.job.pk).first()
-        if job is None:
-            raise _NothingToSend("job_deleted")
+        try:
+            job = job_get_for_workspace(workspace=message.workspace, job_uuid=message.job.uuid)
+        except NotFound:
+            raise _NothingToSend("job_deleted") from None
         body = style.body(job, event=message.event, message_uuid=message.uuid)
     # In a transaction of its own: a body that cannot be stored must not spoil one around it.
     with transaction.atomic():

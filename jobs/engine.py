@@ -67,24 +67,9 @@ def engine_convert(**call: Any) -> ConversionResult:
     return conversion_result_of(_call("convert", **call))
 
 
-def engine_prepare(
-    *,
-    recording: Path,
-    output: Path,
-    info: AudioInfo,
-    watch: Callable[[], None],
-    on_progress: OnProgress,
-    **options: Any,
-) -> AudioInfo:
-    """As `separation.preparing.prepare`, in the resident process; see `_call`."""
-    arguments = {
-        "input": str(recording.resolve()),
-        "output": str(output.resolve()),
-        "info": asdict(info),
-        **options,
-    }
-    ending = _resident.run("prepare", arguments, watch=watch, on_progress=on_progress)
-    return prepared_info_of(ending)
+def engine_prepare(*, output: Path, **call: Any) -> AudioInfo:
+    """As `separation.preparing.prepare`, in the resident process; see `_listen`."""
+    return prepared_info_of(_listen("prepare", output=str(output.resolve()), **call))
 
 
 def engine_analyse(**call: Any) -> MusicAnalysis:

@@ -11,6 +11,7 @@ import json
 import math
 import time
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -90,6 +91,12 @@ class Etas:
         self._measured = _measured()
         self._queue = self._queue_now()
         self._places = {one.pk: place for place, one in enumerate(self._queue)}
+        self._n_running = sum(one.state == JobState.RUNNING for one in self._queue)
+        # Those that run come first, then previews.
+        self._n_before_others = sum(
+            one.state == JobState.RUNNING or one.is_preview for one in self._queue
+        )
+        self._waits_s = list(self._accumulated())
 
     def of(self, job: Job) -> int:
         """Of one that waits or runs."""
@@ -105,7 +112,7 @@ class Etas:
             return UNKNOWN
         if mine.state == JobState.RUNNING:
             return _whole(mine.left_s)
-        return _sum(self._wait_s(self._queue[:place]), mine.left_s)
+        return _sum(self._waits_s[place], mine.left_s)
 
     def of_order(self, *, service: str, duration_s: float, n_stems: int) -> int:
         return self._after_all(
@@ -114,23 +121,17 @@ class Etas:
         )
 
     def _after_all(self, run_s: float | None, *, is_preview: bool) -> int:
-        before = [
-            one
-            for one in self._queue
-            if one.state == JobState.RUNNING or one.is_preview or not is_preview
-        ]
-        return _sum(self._wait_s(before), run_s)
+        n_before = self._n_before_others if is_preview else len(self._queue)
+        return _sum(self._waits_s[n_before], run_s)
 
-    def _wait_s(self, before: list[_Ahead]) -> float | None:
-        running = sum(one.state == JobState.RUNNING for one in before)
-        if len(before) - running >= _QUEUE_AT_MOST:
-            return None
-        total = 0.0
-        for one in before:
-            if one.left_s is None:
-                return None
-            total += one.left_s
-        return total / max(1, running)
+    def _accumulated(self) -> Iterator[float | None]:
+        """How long one waits that has so many before it: none, one, two, …"""
+        total: float | None = 0.0
+        yield total
+        for place, one in enumerate(self._queue):
+            is_unknown = one.left_s is None or place + 1 - self._n_running >= _QUEUE_AT_MOST
+            total = None if total is None or is_unknown else total + (one.left_s or 0.0)
+            yield None if total is None else total / max(1, self._n_running)
 
     def _queue_now(self) -> list[_Ahead]:
         with connection.cursor() as cursor:

@@ -95,12 +95,17 @@ def job_queue(
         **range_values(samples),
         **values,
     )
-    hold_make(workspace=workspace, job_uuid=job.uuid, amount_mcr=price_mcr, api_key=api_key)
+    job_pay(job, price_mcr=price_mcr)
+    job.outputs = []  # type: ignore[attr-defined]
+    return job
+
+
+def job_pay(job: Job, *, price_mcr: int) -> None:
+    """Hold the price of a job that is queued now, and tell a worker. In that transaction."""
+    hold_make(workspace=job.workspace, job_uuid=job.uuid, amount_mcr=price_mcr, api_key=job.api_key)
     with connection.cursor() as cursor:
         cursor.execute(_QUEUED, [job.pk])
     wake_separation()
-    job.outputs = []  # type: ignore[attr-defined]
-    return job
 
 
 def _lock(asset: Asset) -> bool:
