@@ -15,7 +15,7 @@ from accounts.secrets import secret_decrypt, secret_encrypt
 from billing.ledger import hold_make
 from config.errors import IdempotencyConflict, NotFound
 from jobs.logs import request_id
-from jobs.models import Asset, Job
+from jobs.models import OF_SPEAKERS, Asset, Job
 from jobs.orders import Order
 from jobs.queue import wake_separation
 from jobs.selectors import job_get_for_workspace
@@ -132,7 +132,7 @@ def order_values(order: Order) -> dict[str, Any]:
         "output_format": order.output_format,
         "more_formats": list(order.more_formats),
         "steps": list(order.steps),
-        "options": options.to_json() if order.service.startswith("speaker_") else {},
+        "options": options.to_json() if order.service in OF_SPEAKERS else {},
         "tariff": order.tariff or order.service,
         "metadata": dict(order.metadata),
         "dialect": order.dialect,
@@ -145,7 +145,7 @@ def order_values(order: Order) -> dict[str, Any]:
 
 def order_of(job: Job) -> Order:
     """The order that this job was, or one that comes to the same."""
-    is_of_speakers = job.service.startswith("speaker_")
+    is_of_speakers = job.service in OF_SPEAKERS
     known = {
         "service": job.service,
         "output_format": job.output_format,

@@ -11,7 +11,7 @@ from accounts.models import Workspace
 from billing.pricing import price_mcr
 from billing.selectors import rate_get
 from config.errors import RangeOutside, ValidationFailed
-from jobs.models import Asset, Service
+from jobs.models import OF_SPEAKERS, Asset, Service
 from jobs.selectors import asset_get_for_workspace
 from jobs.separating import (
     enhancement_plan,
@@ -30,7 +30,6 @@ TASKS = {
     # The key is found by what the transcription hears.
     Service.ANALYSIS: ("beats", "transcription"),
 }
-_OF_SPEAKERS = (Service.SPEAKER_EXTRACTION, Service.SPEAKER_DIARIZATION)
 
 
 @dataclass(frozen=True)
@@ -161,7 +160,7 @@ def order_plan(order: Order) -> tuple[tuple[str, ...], str]:
     steps_check(order.steps)
     for name in (order.output_format, *order.more_formats, *order.formats_if_possible):
         format_check(name, None)
-    if order.service in _OF_SPEAKERS:
+    if order.service in OF_SPEAKERS:
         options = order.speakers or SpeakerOptions()
         options.check()
         return (), speakers_plan(model=order.model, is_denoised=options.denoise)
@@ -180,9 +179,9 @@ def order_plan(order: Order) -> tuple[tuple[str, ...], str]:
 def _check_fields(order: Order) -> None:
     problems = {}
     if order.service != Service.SEPARATION and order.stems is not None:
-        made = "a track of each speaker" if order.service in _OF_SPEAKERS else "no stems"
+        made = "a track of each speaker" if order.service in OF_SPEAKERS else "no stems"
         problems["stems"] = [f"This service makes {made}; leave the stems out."]
-    if order.speakers is not None and order.service not in _OF_SPEAKERS:
+    if order.speakers is not None and order.service not in OF_SPEAKERS:
         problem = f"The service {order.service} has no options; these are of speaker_extraction."
         problems["options"] = [problem]
     if order.service == Service.ENHANCEMENT and not order.steps:

@@ -13,7 +13,16 @@ from django.db import transaction
 from accounts.models import ApiKey, Workspace
 from config.errors import LimitReached, NotFound, RecordingGone, ValidationFailed, WrongState
 from jobs.filenames import speaker_filename_retitled
-from jobs.models import Asset, AssetState, Job, JobState, JobTimeline, OutputKind, Service
+from jobs.models import (
+    OF_SPEAKERS,
+    Asset,
+    AssetState,
+    Job,
+    JobState,
+    JobTimeline,
+    OutputKind,
+    Service,
+)
 from jobs.ordering import job_once, job_queue
 from jobs.selectors import job_get_for_workspace
 from jobs.separating import translated_errors
@@ -49,7 +58,7 @@ class Speakers:
 def speakers_get_for_workspace(*, workspace: Workspace, job_uuid: UUID) -> Speakers:
     """The speakers of a job that succeeded."""
     job = job_get_for_workspace(workspace=workspace, job_uuid=job_uuid)
-    if job.service not in (Service.SPEAKER_EXTRACTION, Service.SPEAKER_DIARIZATION):
+    if job.service not in OF_SPEAKERS:
         raise WrongState("This job looked for no speakers.")
     if job.state != JobState.SUCCEEDED:
         raise WrongState("The job has not succeeded; its speakers are not known.")

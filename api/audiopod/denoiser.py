@@ -7,10 +7,10 @@ from rest_framework.response import Response
 
 from accounts.scopes import JOBS_READ, JOBS_WRITE
 from api.audiopod.answers import AudiopodDenoiseJobSerializer, AudiopodJobsSerializer
-from api.audiopod.base import LIST_PARAMETERS, AudiopodApi, page_of
+from api.audiopod.base import LIST_PARAMETERS, AudiopodApi
 from api.audiopod.chains import chain_delete, chains_list, job_get
 from api.audiopod.ordering import RecordingSerializer, Values, job_order
-from api.audiopod.rendering import job_body, list_item, user_id
+from api.audiopod.rendering import job_body, jobs_page, user_id
 from api.authentication import workspace_of
 from api.idempotency import IDEMPOTENCY_KEY
 from jobs.models import Service
@@ -71,10 +71,8 @@ class DenoiseJobsApi(AudiopodApi):
     )
     def get(self, request: Request) -> Response:
         """Denoise jobs, newest first."""
-        workspace = workspace_of(request)
-        jobs, page = page_of(chains_list(workspace=workspace, services=SERVICES), request)
-        owner = user_id(workspace)
-        return Response({"items": [list_item(job, owner=owner) for job in jobs], **page})
+        jobs = chains_list(workspace=workspace_of(request), services=SERVICES)
+        return Response(jobs_page(jobs, request))
 
 
 class DenoiseJobApi(AudiopodApi):

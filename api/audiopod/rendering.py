@@ -6,13 +6,16 @@ from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from django.db.models import QuerySet
 from rest_framework.request import Request
 
 from accounts.models import Workspace
 from accounts.selectors import owner_uuid_get
+from api.audiopod.base import page_of
 from api.audiopod.chains import job_number, job_status
+from api.authentication import workspace_of
 from api.links import asset_url, timeline_url
-from jobs.models import Asset, Job, JobState, OutputKind, Service
+from jobs.models import OF_SPEAKERS, Asset, Job, JobState, OutputKind, Service
 from jobs.speakers import Speakers
 
 # As reads name them; webhooks say `speaker_extraction` (messages.py).
@@ -57,11 +60,18 @@ def job_body(job: Job, request: Request, *, owner: str) -> Body:
 def list_item(job: Job, *, owner: str) -> Body:
     name = filename(job)
     files: Body = {}
-    if job.state == JobState.SUCCEEDED and job.service in _OF_SPEAKERS:
+    if job.state == JobState.SUCCEEDED and job.service in OF_SPEAKERS:
         files = {"outputFiles": [_audio_file(job, asset) for asset in _tracks(job)]}
     return (
         job_head(job, owner=owner) | ended(job) | {"filename": name, "display_name": name} | files
     )
+
+
+def jobs_page(jobs: QuerySet[Job], request: Request) -> Body:
+    """As many of these as are asked for."""
+    rows, page = page_of(jobs, request)
+    owner = user_id(workspace_of(request))
+    return {"items": [list_item(job, owner=owner) for job in rows], **page}
 
 
 def ended(job: Job) -> Body:
@@ -99,9 +109,6 @@ def _stem_path(job: Job, asset: Asset, name: str) -> str:
 def outputs(job: Job) -> Sequence[Asset]:
     kept: Sequence[Asset] = job.outputs  # type: ignore[attr-defined]
     return kept
-
-
-_OF_SPEAKERS = (Service.SPEAKER_EXTRACTION, Service.SPEAKER_DIARIZATION)
 
 
 def _tracks(job: Job) -> list[Asset]:

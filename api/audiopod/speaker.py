@@ -13,18 +13,18 @@ from api.audiopod.answers import (
     AudiopodJobsSerializer,
     AudiopodSpeakerJobSerializer,
 )
-from api.audiopod.base import LIST_PARAMETERS, AudiopodApi, page_of, query_of
+from api.audiopod.base import LIST_PARAMETERS, AudiopodApi, query_of
 from api.audiopod.chains import STATUSES, chain_delete, chain_retry, chains_list, job_get
 from api.audiopod.examples import COMPLETED, LISTED, ORDERED, RETRIED
 from api.audiopod.ordering import RecordingSerializer, Values, job_order
-from api.audiopod.rendering import JOB_TYPES, job_body, job_head, list_item, user_id
+from api.audiopod.rendering import JOB_TYPES, job_body, job_head, jobs_page, user_id
 from api.authentication import principal_of, workspace_of
 from api.idempotency import IDEMPOTENCY_KEY
-from jobs.models import Service
+from jobs.models import OF_SPEAKERS, Service
 from jobs.services import Order
 from jobs.speaker_options import MAX_SPEAKERS, SpeakerOptions
 
-SERVICES = (Service.SPEAKER_EXTRACTION, Service.SPEAKER_DIARIZATION)
+SERVICES = OF_SPEAKERS
 _BY_TYPE = {JOB_TYPES[service]: service for service in SERVICES}
 _FAILED = {
     Service.SPEAKER_EXTRACTION: "Failed to extract speakers from audio",
@@ -114,13 +114,10 @@ class SpeakerJobsApi(AudiopodApi):
         """Speaker jobs, newest first."""
         values = query_of(self.FilterSerializer, request)
         services = (_BY_TYPE[values["job_type"]],) if "job_type" in values else SERVICES
-        workspace = workspace_of(request)
-        rows = chains_list(workspace=workspace, services=services)
+        jobs = chains_list(workspace=workspace_of(request), services=services)
         if "status" in values:
-            rows = rows.filter(state__in=STATUSES[values["status"]])
-        jobs, page = page_of(rows, request)
-        owner = user_id(workspace)
-        return Response({"items": [list_item(job, owner=owner) for job in jobs], **page})
+            jobs = jobs.filter(state__in=STATUSES[values["status"]])
+        return Response(jobs_page(jobs, request))
 
 
 class SpeakerJobApi(AudiopodApi):

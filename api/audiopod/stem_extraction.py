@@ -10,11 +10,11 @@ from rest_framework.response import Response
 
 from accounts.scopes import JOBS_READ, JOBS_WRITE
 from api.audiopod.answers import AudiopodJobsSerializer, AudiopodStemJobSerializer
-from api.audiopod.base import LIST_PARAMETERS, AudiopodApi, page_of, parameter_error
+from api.audiopod.base import LIST_PARAMETERS, AudiopodApi, parameter_error
 from api.audiopod.chains import chain_delete, chains_list, job_get
 from api.audiopod.examples import STEMS
 from api.audiopod.ordering import RecordingSerializer, Values, job_order
-from api.audiopod.rendering import job_body, list_item, user_id
+from api.audiopod.rendering import job_body, jobs_page, user_id
 from api.audiopod.stems import (
     LEGACY_MODELS,
     MODES,
@@ -178,10 +178,8 @@ class StemJobsApi(AudiopodApi):
     )
     def get(self, request: Request) -> Response:
         """Stem jobs, newest first."""
-        workspace = workspace_of(request)
-        jobs, page = page_of(chains_list(workspace=workspace, services=SERVICES), request)
-        owner = user_id(workspace)
-        return Response({"items": [list_item(job, owner=owner) for job in jobs], **page})
+        jobs = chains_list(workspace=workspace_of(request), services=SERVICES)
+        return Response(jobs_page(jobs, request))
 
 
 class StemStatusApi(AudiopodApi):

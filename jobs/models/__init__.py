@@ -1,6 +1,6 @@
 from jobs.models.assets import Asset, AssetState, Deletion, DeletionReason, OutputKind
 from jobs.models.ingests import INGEST_ENDED, Ingest, IngestKind, IngestPart, IngestState
-from jobs.models.job import ENDED, Job, JobEvent, JobPart, JobState, Service
+from jobs.models.job import ENDED, OF_SPEAKERS, Job, JobEvent, JobPart, JobState, Service
 from jobs.models.tallies import Tally, TallyMark
 from jobs.models.timelines import JobTimeline
 from jobs.models.webhooks import (
@@ -14,6 +14,7 @@ from jobs.models.webhooks import (
 __all__ = [
     "ENDED",
     "INGEST_ENDED",
+    "OF_SPEAKERS",
     "Asset",
     "AssetState",
     "CallbackSecret",

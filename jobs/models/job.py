@@ -37,6 +37,10 @@ class Service(models.TextChoices):
     CONVERSION = "conversion"
 
 
+# They find who speaks when, and have the options of jobs/speaker_options.py.
+OF_SPEAKERS = (Service.SPEAKER_EXTRACTION, Service.SPEAKER_DIARIZATION)
+
+
 class Job(models.Model):
     """A request and its fate. This row is the truth; the queue only wakes workers."""
 
