@@ -9,10 +9,10 @@ from datetime import timedelta
 from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Final
 
-from django.db import connection
 from django.db.models.functions import Now
 
 from accounts.models import RateWindow
+from config.postgresql.prepared import prepared_cursor
 
 WINDOW_S: Final = 60
 # A statement that had to wait for the row can be older than the window, hence GREATEST.
@@ -60,7 +60,7 @@ class Rate:
 
 def rate_count(*, subject: str, endpoint: str, limit: int, window_s: int = WINDOW_S) -> Rate:
     """Count a call. Outside of any transaction: one that is undone would not have counted."""
-    with connection.cursor() as cursor:
+    with prepared_cursor() as cursor:
         cursor.execute(_COUNT, {"subject": subject, "endpoint": endpoint, "window_s": window_s})
         calls, reset_s = cursor.fetchone()
     return Rate(limit, calls, max(1, reset_s), window_s)

@@ -5,13 +5,13 @@ Called with the wallet locked (billing/posting.py): a lineage belongs to one wor
 
 from datetime import date
 
-from django.db import connection
 from django.db.models import F
 
 from accounts.models import ApiKey
 from billing.models import Hold, KeySpend
 from billing.pricing import credits_text
 from config.errors import KeyCapReached
+from config.postgresql.prepared import prepared_cursor
 
 # One statement, so that the month is the database's in the check and in the count alike.
 _ADD = """
@@ -31,7 +31,7 @@ AND month = date_trunc('month', statement_timestamp() AT TIME ZONE 'UTC')::date
 def key_spend_add(*, api_key: ApiKey, amount_mcr: int) -> date:
     """Count an amount in the current month (UTC), which is returned, or raise KeyCapReached."""
     cap_mcr = api_key.monthly_cap_mcr
-    with connection.cursor() as cursor:
+    with prepared_cursor() as cursor:
         cursor.execute(_ADD, {"lineage": api_key.lineage, "amount": amount_mcr, "cap": cap_mcr})
         row = cursor.fetchone()
     if row is not None:
@@ -54,7 +54,7 @@ def key_spend_give_back(*, hold: Hold, amount_mcr: int) -> None:
 
 def key_spent_get(*, api_key: ApiKey) -> int:
     """What the key, and those that it was rolled from or into, have held or spent this month."""
-    with connection.cursor() as cursor:
+    with prepared_cursor() as cursor:
         cursor.execute(_THIS_MONTH, {"lineage": api_key.lineage})
         row = cursor.fetchone()
     return int(row[0]) if row else 0

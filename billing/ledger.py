@@ -9,7 +9,7 @@ once.
 from datetime import datetime
 from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import F
 from django.db.models.functions import Now
 
@@ -41,6 +41,7 @@ from billing.posting import (
 from billing.pricing import credits_text
 from billing.selectors import debt_get
 from config.errors import InsufficientCredits, ValidationFailed
+from config.postgresql.prepared import prepared_cursor
 
 # One statement instead of four and more, since everybody who orders for the same workspace waits
 # for it. The lock on the wallet is taken before.
@@ -134,7 +135,7 @@ def hold_make(
         raise _insufficient(wallet, amount_mcr)
     key_month = key_spend_add(api_key=api_key, amount_mcr=amount_mcr) if api_key else None
     parts = lots_plan(wallet, amount_mcr, lots=lots)
-    with connection.cursor() as cursor:
+    with prepared_cursor() as cursor:
         cursor.execute(
             _HOLD,
             {

@@ -6,6 +6,7 @@ from accounts.models import Workspace
 from billing.models import Account, AccountKind, Entry, Lot, Price, Reconciliation
 from billing.pricing import Rate
 from config.errors import Unavailable
+from config.postgresql.prepared import prepared_cursor
 
 # As `_prices_now` has it, ready made for what every order asks.
 _RATE = """
@@ -66,7 +67,7 @@ def prices_list(*, workspace: Workspace | None) -> list[Price]:
 
 
 def rate_get(*, workspace: Workspace, service: str) -> Rate:
-    with connection.cursor() as cursor:
+    with prepared_cursor() as cursor:
         cursor.execute(_RATE, [service, workspace.pk])
         row = cursor.fetchone()
     if row is None:

@@ -91,9 +91,11 @@ TIME_ZONE = "UTC"
 # --- Database ---------------------------------------------------------------------------------
 
 # PostgreSQL only. Where DATABASE_URL names none, a development machine starts one under var/.
+_prepares = env.boolean("STEMWRIGHT_DATABASE_PREPARES", default=True)
 DATABASES = {
     "default": dj_database_url.parse(
         ensure_database_url(),
+        engine="config.postgresql",
         # Not 0: the queue's broker would open a connection for each task (measured: 5 x slower).
         conn_max_age=60,
         conn_health_checks=True,
@@ -102,6 +104,10 @@ DATABASES = {
 DATABASES["default"].setdefault("OPTIONS", {}).update(
     {
         "connect_timeout": 5,
+        # A statement that comes so often on a connection is planned once (config/postgresql).
+        "prepare_threshold": 5
+        if env.boolean("STEMWRIGHT_DATABASE_PREPARES", default=True)
+        else None,
         # A database whose machine has gone without a word: calls to it end within 20 s.
         "keepalives_idle": 10,
         "keepalives_interval": 3,

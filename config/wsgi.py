@@ -1,8 +1,10 @@
 import os
 from collections.abc import Mapping
+from importlib import import_module
 from typing import Any
 
 import django
+from django.conf import settings
 from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
 from django.utils.http import parse_header_parameters
 
@@ -26,4 +28,6 @@ class Utf8Handler(WSGIHandler):
 
 
 django.setup(set_prefix=False)
+# Django leaves these to the first call, which would wait for a second, and all beside it.
+import_module(settings.ROOT_URLCONF)
 application = Utf8Handler()

@@ -11,9 +11,11 @@ from django.db import IntegrityError, connection, transaction
 from django.db.models.functions import Now
 
 from accounts.models import ApiKey, Workspace
+from accounts.ready_made import ReadyMadeInsert
 from accounts.secrets import secret_decrypt, secret_encrypt
 from billing.ledger import hold_make
 from config.errors import IdempotencyConflict, NotFound
+from config.postgresql.prepared import prepared_cursor
 from jobs.logs import request_id
 from jobs.models import OF_SPEAKERS, Asset, Job
 from jobs.orders import Order
@@ -22,6 +24,7 @@ from jobs.selectors import job_get_for_workspace
 from jobs.speaker_options import SpeakerOptions
 
 # Ready made, as those of jobs/selectors.py.
+_JOBS = ReadyMadeInsert(Job)
 _LOCK_ASSET = "SELECT 1 FROM jobs_asset WHERE id = %s AND state = 'ready' FOR UPDATE"
 _QUEUED = """
 INSERT INTO jobs_jobevent (job_id, kind, attempt, detail) VALUES (%s, 'queued', 0, '')
@@ -85,7 +88,7 @@ def job_queue(
     # Locked until the job stands, so that the recording cannot be deleted under it.
     if not _lock(asset):
         raise NotFound("There is no such asset.")
-    job = Job.objects.create(
+    job = _JOBS.create(
         workspace=workspace,
         api_key=api_key,
         asset=asset,
@@ -103,13 +106,13 @@ def job_queue(
 def job_pay(job: Job, *, price_mcr: int) -> None:
     """Hold the price of a job that is queued now, and tell a worker. In that transaction."""
     hold_make(workspace=job.workspace, job_uuid=job.uuid, amount_mcr=price_mcr, api_key=job.api_key)
-    with connection.cursor() as cursor:
+    with prepared_cursor() as cursor:
         cursor.execute(_QUEUED, [job.pk])
     wake_separation()
 
 
 def _lock(asset: Asset) -> bool:
-    with connection.cursor() as cursor:
+    with prepared_cursor() as cursor:
         cursor.execute(_LOCK_ASSET, [asset.pk])
         return cursor.fetchone() is not None
 
@@ -195,7 +198,7 @@ def _once_in_a_while(workspace: Workspace, repeat: Repeat, make: Callable[[], Jo
 
 
 def _job_of_key(workspace: Workspace, order_sha256: str, idempotency_key: str) -> Job | None:
-    with connection.cursor() as cursor:
+    with prepared_cursor() as cursor:
         cursor.execute(_JOB_OF_KEY, [workspace.pk, idempotency_key])
         row = cursor.fetchone()
     if row is None:
