@@ -3,6 +3,7 @@
 `WEB_CONCURRENCY` sets the number of processes.
 """
 
+import gc
 import os
 import shutil
 import tempfile
@@ -22,6 +23,13 @@ control_socket_disable = True
 # anywhere, which decides then how it counts; kept when this file is read again (SIGHUP).
 _folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR") or tempfile.mkdtemp(prefix="metrics-")
 os.environ["PROMETHEUS_MULTIPROC_DIR"] = _folder
+
+
+def post_worker_init(worker: Any) -> None:
+    # The application is loaded and stays: without this, looking for garbage goes through all of it
+    # now and then, while every call waits (measured: 0.1 s).
+    gc.collect()
+    gc.freeze()
 
 
 def pre_request(worker: Any, request: Any) -> None:
