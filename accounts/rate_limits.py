@@ -12,7 +12,7 @@ from typing import Final
 from django.db.models.functions import Now
 
 from accounts.models import RateWindow
-from config.postgresql.prepared import prepared_cursor
+from accounts.ready_made import prepared_cursor
 
 WINDOW_S: Final = 60
 # A statement that had to wait for the row can be older than the window, hence GREATEST.

@@ -7,11 +7,17 @@ import json
 from typing import Any, Generic, TypeVar
 
 from django.db import connection
+from django.db.backends.utils import CursorWrapper
 from django.db.models import NOT_PROVIDED, JSONField, Model
 
-from config.postgresql.prepared import prepared_cursor
-
 M = TypeVar("M", bound=Model)
+
+
+def prepared_cursor() -> CursorWrapper:
+    """A cursor whose statements the database plans once for each connection (config/postgresql)."""
+    ours: Any = connection
+    cursor: CursorWrapper = ours.prepared_cursor()
+    return cursor
 
 
 class ReadyMade(Generic[M]):

@@ -8,10 +8,10 @@ from datetime import date
 from django.db.models import F
 
 from accounts.models import ApiKey
+from accounts.ready_made import prepared_cursor
 from billing.models import Hold, KeySpend
 from billing.pricing import credits_text
 from config.errors import KeyCapReached
-from config.postgresql.prepared import prepared_cursor
 
 # One statement, so that the month is the database's in the check and in the count alike.
 _ADD = """

@@ -15,6 +15,7 @@ from django.db.models.functions import Now
 
 from accounts.audit import SYSTEM, Actor, audit_record
 from accounts.models import ApiKey, Workspace
+from accounts.ready_made import prepared_cursor
 from billing.key_spending import key_spend_add, key_spend_give_back
 from billing.models import (
     Account,
@@ -41,7 +42,6 @@ from billing.posting import (
 from billing.pricing import credits_text
 from billing.selectors import debt_get
 from config.errors import InsufficientCredits, ValidationFailed
-from config.postgresql.prepared import prepared_cursor
 
 # One statement instead of four and more, since everybody who orders for the same workspace waits
 # for it. The lock on the wallet is taken before.

@@ -3,10 +3,10 @@ from django.db.models import F, Q, QuerySet, Sum
 from django.db.models.functions import Now
 
 from accounts.models import Workspace
+from accounts.ready_made import prepared_cursor
 from billing.models import Account, AccountKind, Entry, Lot, Price, Reconciliation
 from billing.pricing import Rate
 from config.errors import Unavailable
-from config.postgresql.prepared import prepared_cursor
 
 # As `_prices_now` has it, ready made for what every order asks.
 _RATE = """

@@ -11,11 +11,10 @@ from django.db import IntegrityError, connection, transaction
 from django.db.models.functions import Now
 
 from accounts.models import ApiKey, Workspace
-from accounts.ready_made import ReadyMadeInsert
+from accounts.ready_made import ReadyMadeInsert, prepared_cursor
 from accounts.secrets import secret_decrypt, secret_encrypt
 from billing.ledger import hold_make
 from config.errors import IdempotencyConflict, NotFound
-from config.postgresql.prepared import prepared_cursor
 from jobs.logs import request_id
 from jobs.models import OF_SPEAKERS, Asset, Job
 from jobs.orders import Order

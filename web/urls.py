@@ -1,10 +1,11 @@
 from django.urls import include, path
-from django.views.generic import TemplateView
 
 from web import pages
 
 urlpatterns = [
-    path("", TemplateView.as_view(template_name="home.html"), name="home"),
+    path("", include("web.public.urls")),
+    path("app/", include("web.app.urls")),
+    path("console/", include("web.console.urls")),
     path("account/", pages.account_home, name="account-home"),
     # Stripe sends people back to it.
     path("account/billing", pages.account_billing, name="account-billing"),

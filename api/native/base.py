@@ -9,7 +9,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
 
+from api.authentication import PrincipalAuthentication
 from api.native.errors import ErrorSerializer, exception_handler
+from api.native.sessions import PageAuthentication
 from api.views import OPEN as OPEN
 from api.views import PERSON as PERSON
 from api.views import ApiView
@@ -53,6 +55,7 @@ def _bad_cursor() -> ValidationFailed:
 class NativeApi(ApiView):
     """An endpoint under /v1/."""
 
+    authentication_classes = [PrincipalAuthentication, PageAuthentication]
     pagination_class = NewestFirst
 
     @classmethod

@@ -11,8 +11,7 @@ from django.db.backends.postgresql import base
 from django.test.utils import CaptureQueriesContext
 
 from accounts.models import Workspace
-from accounts.ready_made import ReadyMade, ReadyMadeInsert
-from config.postgresql.prepared import prepared_cursor
+from accounts.ready_made import ReadyMade, ReadyMadeInsert, prepared_cursor
 
 # Connections end here, which a test within a transaction would not survive.
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -74,6 +73,7 @@ def test_a_ready_made_row_is_the_one_that_django_would_have_made():
 @pytest.mark.usefixtures("fresh")
 def test_a_connection_that_was_used_just_now_is_not_asked(monkeypatch: pytest.MonkeyPatch):
     connection.ensure_connection()
+    monkeypatch.setattr(connection, "_seen_well_at", -float("inf"))
     asked: list[Any] = []
     usable = base.DatabaseWrapper.is_usable
 

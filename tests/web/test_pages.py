@@ -42,6 +42,8 @@ NOT_PAGES = {
     "mfa_download_recovery_codes",
     "invitation-join",
     "outside-openapi",
+    "preferences",
+    "workspace-enter",
 }
 FOR_ALL = {
     "home",

@@ -189,7 +189,7 @@ def test_a_person_signs_up_confirms_and_signs_in(client: Client):
     assert client.get(link).status_code == 200
     assert EmailAddress.objects.get().verified is False
     assert client.post(link)["Location"] == "/account/login/"
-    assert sign_in(client, NEW)["Location"] == "/account/"
+    assert sign_in(client, NEW)["Location"] == "/app/"
     assert client.get("/account/").status_code == 200
 
 

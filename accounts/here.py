@@ -1,0 +1,50 @@
+"""In which workspace a person who signed in on the pages is at the moment."""
+
+from collections.abc import MutableMapping
+from typing import Any, Final
+
+from accounts.audit import Actor
+from accounts.models import Membership, Role, User
+from accounts.principal import Principal
+from accounts.selectors import memberships_list
+from accounts.workspaces import workspace_default_for
+from config.errors import NotFound
+
+# Of the session.
+_WORKSPACE: Final = "workspace"
+
+
+def principal_here(
+    *, user: User, session: MutableMapping[str, Any], ip_address: str | None
+) -> Principal:
+    """The person in the workspace of the session; in their first one until they chose another."""
+    membership = _membership(user, session)
+    if membership is None:
+        # A person who left all of theirs has one again.
+        actor = Actor.of_user(user, ip_address=ip_address)
+        workspace_default_for(user=user, actor=actor)
+        membership = memberships_list(user=user).order_by("pk").get()
+    return Principal.of_member(
+        user,
+        workspace=membership.workspace,
+        role=Role(membership.role),
+        ip_address=ip_address,
+    )
+
+
+def workspace_enter(*, user: User, session: MutableMapping[str, Any], workspace_uuid: str) -> None:
+    """What the person sees and does from now on is of this workspace."""
+    for membership in memberships_list(user=user):
+        if str(membership.workspace.uuid) == workspace_uuid:
+            session[_WORKSPACE] = workspace_uuid
+            return
+    raise NotFound("You are not a member of this workspace.")
+
+
+def _membership(user: User, session: MutableMapping[str, Any]) -> Membership | None:
+    memberships = list(memberships_list(user=user).order_by("pk"))
+    chosen = session.get(_WORKSPACE)
+    for membership in memberships:
+        if str(membership.workspace.uuid) == chosen:
+            return membership
+    return memberships[0] if memberships else None

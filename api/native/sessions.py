@@ -1,0 +1,34 @@
+"""Scripts of our own pages call the native API too: as the person who signed in there."""
+
+from typing import Any
+
+from rest_framework.authentication import BaseAuthentication, CSRFCheck
+from rest_framework.request import Request
+
+from accounts.here import principal_here
+from accounts.models import User
+from accounts.principal import Principal
+from api.authentication import ip_address
+from config.errors import NotAllowed
+
+
+class PageAuthentication(BaseAuthentication):
+    """The session, in the workspace that its pages show.
+
+    Only of calls that say so by the header X-CSRFToken, which no page of another origin can send:
+    everybody else stays whom their key or token says.
+    """
+
+    def authenticate(self, request: Request) -> tuple[User, Principal] | None:
+        asked: Any = request._request
+        if "X-CSRFToken" not in request.headers:
+            return None
+        user = getattr(asked, "user", None)
+        if not isinstance(user, User):
+            return None
+        check = CSRFCheck(lambda _: None)  # type: ignore[arg-type]
+        check.process_request(asked)
+        if reason := check.process_view(asked, None, (), {}):  # type: ignore[arg-type]
+            raise NotAllowed(f"The page is too old for this call; load it anew. ({reason})")
+        principal = principal_here(user=user, session=asked.session, ip_address=ip_address(request))
+        return user, principal

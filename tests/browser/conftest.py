@@ -1,0 +1,122 @@
+"""A real Chromium on the service's pages.
+
+The machine's own is taken if there is one: `chromium`, or what STEMWRIGHT_CHROMIUM names. Without
+any, these tests are skipped, and the run says so at its end.
+"""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
+from django.conf import settings as configured
+from django.test import Client
+from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, sync_playwright
+
+from accounts.models import Role, User
+from tests.makers import make_member, make_workspace
+
+CHROMIUM = os.environ.get("STEMWRIGHT_CHROMIUM") or shutil.which("chromium")
+# What WCAG 2.2 AA asks for, and what axe's authors advise besides.
+_RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+WIDE: ViewportSize = {"width": 1280, "height": 900}
+NARROW: ViewportSize = {"width": 360, "height": 740}
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    if CHROMIUM is None:
+        pytest.skip("there is no Chromium: nothing was tried in a browser")
+    # Playwright keeps an event loop in this thread, which makes Django refuse the database.
+    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=CHROMIUM,
+            args=[
+                "--no-sandbox",
+                "--disable-dev-shm-usage",
+                "--autoplay-policy=user-gesture-required",
+            ],
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def context(chromium: Browser, live_server: Any) -> Iterator[BrowserContext]:
+    context = chromium.new_context(base_url=live_server.url, viewport=WIDE, locale="en-GB")
+    context.set_default_timeout(20_000)
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def page(context: BrowserContext) -> Iterator[Page]:
+    """A page on which nothing may go wrong: no error of a script, no refusal by the policy, no
+    request to another origin."""
+    page = context.new_page()
+    problems: list[str] = []
+    page.on("pageerror", lambda error: problems.append(f"script: {error}"))
+    page.on(
+        "console",
+        lambda message: problems.append(message.text) if _is_bad(message.text) else None,
+    )
+    page.on(
+        "request",
+        lambda request: (
+            problems.append(f"request to {request.url}")
+            if not request.url.startswith(
+                ("http://localhost", "http://127.0.0.1", "blob:", "data:")
+            )
+            else None
+        ),
+    )
+    yield page
+    assert problems == []
+
+
+def _is_bad(text: str) -> bool:
+    return "Content Security Policy" in text or "Refused to" in text
+
+
+@pytest.fixture
+def person(transactional_db: None) -> User:
+    return make_member(make_workspace("Studio", credits=500), Role.OWNER, email="alice@example.org")
+
+
+@pytest.fixture
+def signed_in(person: User, page: Page, live_server: Any) -> Page:
+    """The page, with the session of `person`, without the way through the form."""
+    client = Client()
+    client.force_login(person)
+    name = configured.SESSION_COOKIE_NAME
+    page.context.add_cookies(
+        [{"name": name, "value": client.cookies[name].value, "url": live_server.url}]
+    )
+    return page
+
+
+@pytest.fixture
+def check_page() -> Callable[[Page], None]:
+    """Light and dark, wide and narrow: axe finds nothing, and nothing sticks out at the side."""
+
+    def check(page: Page) -> None:
+        found = []
+        for scheme in ("light", "dark"):
+            for size in (WIDE, NARROW):
+                page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+                page.set_viewport_size(size)
+                where = f"{page.url} {scheme} {size['width']}"
+                options = {"runOnly": {"type": "tag", "values": _RULES}}
+                for one in Axe().run(page, options=options).response["violations"]:
+                    nodes = [node["html"][:200] for node in one["nodes"][:3]]
+                    found.append(f"{where}: {one['id']}: {one['help']}: {nodes}")
+                width = page.evaluate("document.documentElement.scrollWidth")
+                if width > size["width"]:
+                    found.append(f"{where}: {width} px wide")
+        page.set_viewport_size(WIDE)
+        assert found == []
+
+    return check

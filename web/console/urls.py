@@ -1,0 +1,5 @@
+"""The operator's console."""
+
+from django.urls import URLPattern, URLResolver
+
+urlpatterns: list[URLPattern | URLResolver] = []

@@ -1,0 +1,9 @@
+from whitenoise.storage import (  # type: ignore[import-untyped]
+    CompressedManifestStaticFilesStorage,
+)
+
+
+class PageStaticFilesStorage(CompressedManifestStaticFilesStorage):  # type: ignore[misc]
+    """Files by names that change with what is in them; imports between ES modules too."""
+
+    support_js_module_import_aggregation = True

@@ -1,0 +1,73 @@
+"""What templates of all pages share: `{% load stemwright %}`."""
+
+from datetime import datetime
+from typing import Any
+
+from django import template
+from django.templatetags.static import static
+from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from billing.pricing import credits_text
+
+register = template.Library()
+
+
+@register.simple_tag
+def icon(name: str, label: str = "") -> SafeString:
+    """An icon of static/vendor/lucide, as large as the text. Without a label it is decoration."""
+    address = f"{static('vendor/lucide/icons.svg')}#{name}"
+    if label:
+        return format_html(
+            '<svg class="icon" role="img" aria-label="{}"><use href="{}"></use></svg>',
+            label,
+            address,
+        )
+    return format_html('<svg class="icon" aria-hidden="true"><use href="{}"></use></svg>', address)
+
+
+@register.filter
+def credits(amount_mcr: int) -> str:
+    """Milli-credits as credits: 27500 is 27.5."""
+    whole, point, part = credits_text(amount_mcr).partition(".")
+    return f"{int(whole):,}{point}{part}" if whole.lstrip("-").isdigit() else whole
+
+
+@register.filter
+def clock(seconds: float | None) -> str:
+    """A length: 3:25, or 1:02:03."""
+    if seconds is None:
+        return ""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+@register.filter
+def moment(value: datetime | None) -> SafeString | str:
+    """A point in time, in UTC until static/js/shell.js shows it in the reader's time zone."""
+    if value is None:
+        return ""
+    text = date_format(timezone.localtime(value), "Y-m-d H:i")
+    return format_html('<time datetime="{}">{} UTC</time>', value.isoformat(), text)
+
+
+@register.simple_tag(takes_context=True)
+def may(context: dict[str, Any], scope: str) -> bool:
+    """Whether who is there may do this: `{% may "keys:write" as may_write %}`."""
+    principal = getattr(context.get("request"), "principal", None)
+    return principal is not None and scope in principal.scopes
+
+
+@register.simple_tag(takes_context=True)
+def query(context: dict[str, Any], **changes: Any) -> str:
+    """The query of this page with other values; a value of None or "" leaves one out."""
+    values = context["request"].GET.copy()
+    for name, value in changes.items():
+        if value in (None, ""):
+            values.pop(name, None)
+        else:
+            values[name] = str(value)
+    return f"?{values.urlencode()}"

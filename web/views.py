@@ -1,0 +1,72 @@
+"""What the pages of the app have in common: who is there, what they may do, how errors look."""
+
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Any
+
+from allauth.account.adapter import get_adapter
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods
+
+from accounts.here import principal_here
+from accounts.models import User
+from accounts.principal import Principal
+from config.errors import AppError, NotAllowed
+
+# A page: of a request and of who is there; what the address says comes by name.
+Page = Callable[..., HttpResponseBase]
+
+_READ = ("GET", "HEAD")
+
+
+def app_page(scope: str | None = None, *, methods: Sequence[str] = _READ) -> Callable[[Page], Page]:
+    """A page for members of a workspace, who need the right that is named to see it.
+
+    The page is called with the request and the Principal. What it raises as an AppError becomes a
+    page that says so; `request.principal` is there for templates.
+    """
+
+    def decorate(page: Page) -> Page:
+        @require_http_methods([*methods])
+        @never_cache
+        @login_required
+        @wraps(page)
+        def view(request: HttpRequest, **values: Any) -> HttpResponseBase:
+            try:
+                principal = principal_of(request)
+                if scope is not None and scope not in principal.scopes:
+                    raise NotAllowed("Your role in this workspace does not allow this.")
+                return page(request, principal, **values)
+            except AppError as error:
+                return refused(request, error)
+
+        return view
+
+    return decorate
+
+
+def principal_of(request: HttpRequest) -> Principal:
+    """Who is there; found out once a call."""
+    asked: Any = request
+    if not hasattr(asked, "principal"):
+        assert isinstance(request.user, User)  # noqa: S101 - see @login_required
+        asked.principal = principal_here(
+            user=request.user,
+            session=request.session,
+            ip_address=str(get_adapter().get_client_ip(request)),
+        )
+    principal: Principal = asked.principal
+    return principal
+
+
+def refused(request: HttpRequest, error: AppError) -> HttpResponse:
+    """The page of an error; of a part of a page that was asked for, only its text."""
+    is_part = "HX-Request" in request.headers
+    template = "app/_refused.html" if is_part else "app/refused.html"
+    response = render(request, template, {"error": error}, status=error.status)
+    for name, value in error.headers.items():
+        response.headers[name] = value
+    return response
