@@ -8,8 +8,8 @@ from typing import Any
 from django.conf import settings
 from rest_framework.request import Request
 
-from api.places import Places
 from config.errors import NoRoom, ValidationFailed
+from jobs.places import Places
 
 
 def body_length(request: Request) -> int:

@@ -7,9 +7,9 @@ from uuid import UUID
 from django.conf import settings
 
 from accounts.models import Workspace
-from api.places import Places
 from config.errors import NoRoom
 from jobs.models import Job, JobState
+from jobs.places import Places
 from jobs.selectors import job_get_for_workspace
 
 AT_WORK: Final = (JobState.WAITING, JobState.QUEUED, JobState.RUNNING)

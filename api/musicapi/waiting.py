@@ -13,10 +13,10 @@ from django.conf import settings
 
 from accounts.models import ApiKey, Workspace
 from api.musicapi.errors import TaskFailed, TaskTimedOut, UploadFailed
-from api.places import Places
 from config.errors import TooManyRequests, WrongState
 from jobs.importing import import_cancel, import_create, import_get_for_workspace
 from jobs.models import ENDED, INGEST_ENDED, Ingest, IngestState, Job, JobState
+from jobs.places import Places
 from jobs.selectors import job_get_for_workspace
 from jobs.services import Order, job_cancel, job_create
 

@@ -2,31 +2,24 @@
 
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 from uuid import UUID
 
-from django.conf import settings
 from django.http import StreamingHttpResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework.request import Request
 
-from accounts.models import Workspace
 from accounts.scopes import JOBS_READ
 from api.authentication import is_still_allowed, workspace_of
 from api.native.base import NativeApi
 from api.native.job_bodies import job_body
-from api.places import Places
-from config.errors import NotFound, TooManyRequests
+from config.errors import NotFound
 from jobs.models import ENDED
 from jobs.selectors import job_get_for_workspace
+from jobs.streams import COMMENT_EVERY_S, LOOK_EVERY_S, STREAM_AT_MOST_S, stream_response
 
-_LOOK_EVERY_S = 0.5
-# Only writing shows that a client is gone; until then its stream holds a thread.
-_COMMENT_EVERY_S = 5.0
-# A stream holds a server thread: it ends after a while, and the client comes back by itself.
-_STREAM_AT_MOST_S = 300.0
 # What a running job changes in.
 _NEWS = ("status", "progress", "step", "attempt", "cancel_requested_at")
 
@@ -57,47 +50,11 @@ class JobEventsApi(NativeApi):
             job = job_get_for_workspace(workspace=workspace, job_uuid=job_uuid)
             return job_body(job, request), job.state in ENDED
 
-        stream: Iterable[bytes] = () if request.method == "HEAD" else _Stream(workspace, look)
-        response = StreamingHttpResponse(stream, content_type="text/event-stream")
-        response.headers["Cache-Control"] = "no-store"
-        # Proxies that buffer would keep the events until the end.
-        response.headers["X-Accel-Buffering"] = "no"
-        return response
-
-
-def _refusal() -> TooManyRequests:
-    return TooManyRequests(
-        "Too many progress streams are open; read the job itself meanwhile.",
-        headers={"Retry-After": "5"},
-    )
-
-
-_places = Places(
-    most=lambda: int(settings.PROGRESS_STREAMS_PER_PROCESS),
-    most_of_owner=lambda: int(settings.PROGRESS_STREAMS_PER_WORKSPACE),
-    refuse=_refusal,
-)
-
-
-class _Stream:
-    """Takes a place until it is closed. Not a generator: closing one that never started runs none
-    of its code, and the place would be lost."""
-
-    def __init__(
-        self, workspace: Workspace, look: Callable[[], tuple[dict[str, Any], bool]]
-    ) -> None:
-        _places.take(workspace.pk)
-        self._workspace = workspace
-        self._look = look
-        self._is_open = True
-
-    def __iter__(self) -> Iterator[bytes]:
-        return _events(self._look)
-
-    def close(self) -> None:
-        if self._is_open:
-            self._is_open = False
-            _places.give_back(self._workspace.pk)
+        return stream_response(
+            workspace=workspace,
+            events=lambda: _events(look),
+            is_head=request.method == "HEAD",
+        )
 
 
 def _events(look: Callable[[], tuple[dict[str, Any], bool]]) -> Iterator[bytes]:
@@ -105,7 +62,7 @@ def _events(look: Callable[[], tuple[dict[str, Any], bool]]) -> Iterator[bytes]:
     last = ""
     # Tells browsers how soon to come back after the stream has ended.
     yield b"retry: 1000\n\n"
-    while time.monotonic() - started < _STREAM_AT_MOST_S:
+    while time.monotonic() - started < STREAM_AT_MOST_S:
         try:
             body, ended = look()
         except NotFound:
@@ -116,9 +73,9 @@ def _events(look: Callable[[], tuple[dict[str, Any], bool]]) -> Iterator[bytes]:
         if news != last:
             last, said = news, time.monotonic()
             yield f"event: job\ndata: {json.dumps(body, default=str)}\n\n".encode()
-        elif time.monotonic() - said >= _COMMENT_EVERY_S:
+        elif time.monotonic() - said >= COMMENT_EVERY_S:
             said = time.monotonic()
             yield b": still here\n\n"
         if ended:
             return
-        time.sleep(_LOOK_EVERY_S)
+        time.sleep(LOOK_EVERY_S)

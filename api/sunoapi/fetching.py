@@ -7,10 +7,10 @@ from uuid import UUID
 from django.conf import settings
 
 from accounts.models import Workspace
-from api.places import Places
 from config.errors import NoRoom
 from jobs.importing import import_get_for_workspace
 from jobs.models import INGEST_ENDED, Ingest
+from jobs.places import Places
 
 # Clients of theirs give up soon after.
 AT_MOST_S: Final = 20

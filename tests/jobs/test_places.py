@@ -1,7 +1,7 @@
 import pytest
 
-from api.places import Places
 from config.errors import TooManyRequests
+from jobs.places import Places
 
 
 def places(*, most: int, most_of_owner: int) -> Places:
