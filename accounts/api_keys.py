@@ -98,6 +98,16 @@ def api_key_get_for_workspace(*, workspace: Workspace, key_uuid: UUID) -> ApiKey
     return row
 
 
+def api_key_state(key: ApiKey) -> str:
+    """`active`, `expired` or `revoked`, for a key that `api_key_list` gave."""
+    if key.revoked_at is not None:
+        return "revoked"
+    ends = [end for end in (key.expires_at, key.grace_until) if end is not None]
+    # `now` is the database's (api_key_list).
+    is_over = bool(ends) and min(ends) <= key.now  # type: ignore[attr-defined]
+    return "expired" if is_over else "active"
+
+
 def api_key_update(
     *, workspace: Workspace, key_uuid: UUID, actor: Actor, **changes: Unpack[ApiKeyChanges]
 ) -> ApiKey:

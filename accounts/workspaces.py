@@ -4,6 +4,7 @@ Each change locks the workspace's row first, so that changes of one workspace co
 other, and checks the actor's rights under that lock: a demotion counts from the moment it is made.
 """
 
+import re
 from typing import Any, Final
 from uuid import UUID
 
@@ -18,6 +19,13 @@ from config.errors import LimitReached, NotAllowed, NotFound, NotMember, OwnerSt
 
 # Each may invite people, so their number bounds the mail that one person can cause.
 OWNED_WORKSPACES_MAX: Final = 20
+
+
+def workspace_name_problem(name: str) -> str | None:
+    # It is shown in mails and logs, where a line feed would start something new.
+    if re.search(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]", name):
+        return "Control characters are not allowed."
+    return None
 
 
 def workspace_create(*, name: str, actor: Actor, owner: User | None = None) -> Workspace:

@@ -3,9 +3,10 @@
 Called with the wallet locked (billing/posting.py): a lineage belongs to one workspace.
 """
 
-from datetime import date
+from datetime import UTC, date
 
-from django.db.models import F
+from django.db.models import DateField, F, OuterRef, QuerySet, Subquery
+from django.db.models.functions import Coalesce, Now, TruncMonth
 
 from accounts.models import ApiKey
 from accounts.ready_made import prepared_cursor
@@ -58,3 +59,10 @@ def key_spent_get(*, api_key: ApiKey) -> int:
         cursor.execute(_THIS_MONTH, {"lineage": api_key.lineage})
         row = cursor.fetchone()
     return int(row[0]) if row else 0
+
+
+def with_spending(keys: QuerySet[ApiKey]) -> QuerySet[ApiKey]:
+    """Keys with `spent_mcr`, as `key_spent_get` tells it."""
+    month = TruncMonth(Now(), tzinfo=UTC, output_field=DateField())
+    spent = KeySpend.objects.filter(key_lineage=OuterRef("lineage"), month=month)
+    return keys.annotate(spent_mcr=Coalesce(Subquery(spent.values("spent_mcr")), 0))

@@ -1,10 +1,13 @@
 """Whether an endpoint still answers, and what happens when it does not."""
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import timedelta
 
 import structlog
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Count
 from django.db.models.functions import Coalesce, Now
 
 from accounts.audit import SYSTEM, audit_record
@@ -13,6 +16,36 @@ from jobs.models import MessageState, WebhookAttempt, WebhookEndpoint, WebhookMe
 from jobs.outbox import host_of
 
 log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Tally:
+    """What became of the messages to an endpoint, as far back as the log goes."""
+
+    delivered: int = 0
+    failed: int = 0
+    pending: int = 0
+
+    @property
+    def success_percent(self) -> float | None:
+        """Of those that ended; None while none has. Never rounded up to all."""
+        ended = self.delivered + self.failed
+        return self.delivered * 1000 // ended / 10 if ended else None
+
+
+def endpoint_tallies(endpoints: Iterable[WebhookEndpoint]) -> dict[int, Tally]:
+    """By primary key; those without any message, too."""
+    pks = [endpoint.pk for endpoint in endpoints]
+    counted = (
+        WebhookMessage.objects.filter(endpoint__in=pks)
+        .order_by()
+        .values_list("endpoint", "state")
+        .annotate(count=Count("pk"))
+    )
+    found: dict[int, dict[str, int]] = {pk: {} for pk in pks}
+    for pk, state, count in counted:
+        found[pk][state] = count
+    return {pk: Tally(**counts) for pk, counts in found.items()}
 
 
 def endpoint_note(endpoint: WebhookEndpoint, *, is_delivered: bool) -> None:

@@ -1,7 +1,7 @@
 """What callers can do with webhooks: endpoints, what was sent to them, and the callback secret."""
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final, TypedDict, Unpack
 from uuid import UUID
 
@@ -262,6 +262,35 @@ def message_resend(
             raise WrongState("It is being delivered right now.")
         wake_webhooks()
     return message_get_for_workspace(workspace=workspace, message_uuid=message_uuid)
+
+
+def messages_resend_failed(
+    *, workspace: Workspace, endpoint_uuid: UUID, since: datetime, style: str = NATIVE
+) -> int:
+    """Send once more all that an endpoint should have had since then; returns how many."""
+    with transaction.atomic():
+        endpoint = endpoint_get_for_workspace(
+            workspace=workspace, endpoint_uuid=endpoint_uuid, style=style
+        )
+        # Locked: as for a single one.
+        endpoint = WebhookEndpoint.objects.select_for_update(no_key=True).get(pk=endpoint.pk)
+        if not endpoint.is_enabled:
+            raise WrongState("The webhook is disabled; enable it first.")
+        resent = WebhookMessage.objects.filter(
+            endpoint=endpoint,
+            state=MessageState.FAILED,
+            created_at__gte=since,
+            lease_until=None,
+        ).update(
+            state=MessageState.PENDING,
+            url=endpoint.url,
+            host=host_of(endpoint.url),
+            next_attempt_at=Now(),
+            finished_at=None,
+        )
+        if resent:
+            wake_webhooks()
+    return resent
 
 
 def _known_events(events: Sequence[str], style: str) -> list[str]:

@@ -1,10 +1,9 @@
-from datetime import UTC, timedelta
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db.models import DateField, OuterRef, QuerySet, Subquery
-from django.db.models.functions import Coalesce, Now, TruncMonth
+from django.db.models import QuerySet
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -16,13 +15,14 @@ from accounts.api_keys import (
     api_key_list,
     api_key_revoke,
     api_key_roll,
+    api_key_state,
     api_key_update,
 )
 from accounts.models import ApiKey, Workspace
 from accounts.scopes import KEY_SCOPES, KEYS_READ, KEYS_WRITE
 from api.authentication import principal_of, workspace_of
 from api.native.base import NativeApi, StrictSerializer, page_response, valid_body
-from billing.models import KeySpend
+from billing.key_spending import with_spending
 from config.errors import NotFound
 
 _CAP_AT_MOST_MCR = 10**15
@@ -104,12 +104,7 @@ class KeySerializer(serializers.Serializer[ApiKey]):
         return f"ap_{key.key_id}"
 
     def get_status(self, key: ApiKey) -> str:
-        if key.revoked_at is not None:
-            return "revoked"
-        ends = [end for end in (key.expires_at, key.grace_until) if end is not None]
-        # `now` is the database's (api_key_list).
-        is_over = bool(ends) and min(ends) <= key.now  # type: ignore[attr-defined]
-        return "expired" if is_over else "active"
+        return api_key_state(key)
 
 
 class NewKeyShownSerializer(KeySerializer):
@@ -192,13 +187,7 @@ class KeyRollApi(NativeApi):
 
 
 def _keys(workspace: Workspace) -> QuerySet[ApiKey]:
-    month = TruncMonth(Now(), tzinfo=UTC, output_field=DateField())
-    spent = KeySpend.objects.filter(key_lineage=OuterRef("lineage"), month=month)
-    return (
-        api_key_list(workspace=workspace)
-        .select_related("created_by")
-        .annotate(spent_mcr=Coalesce(Subquery(spent.values("spent_mcr")), 0))
-    )
+    return with_spending(api_key_list(workspace=workspace).select_related("created_by"))
 
 
 def _body(workspace: Workspace, key_uuid: UUID) -> dict[str, Any]:

@@ -1,4 +1,3 @@
-import re
 from uuid import UUID
 
 from drf_spectacular.utils import extend_schema
@@ -23,6 +22,7 @@ from accounts.workspaces import (
     ownership_transfer,
     workspace_create,
     workspace_leave,
+    workspace_name_problem,
     workspace_rename,
 )
 from api.authentication import person_of, principal_of, workspace_of
@@ -36,9 +36,8 @@ class WorkspaceNameSerializer(StrictSerializer):
     name = serializers.CharField(max_length=100)
 
     def validate_name(self, name: str) -> str:
-        # It is shown in mails and logs, where a line feed would start something new.
-        if re.search(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]", name):
-            raise serializers.ValidationError("Control characters are not allowed.")
+        if problem := workspace_name_problem(name):
+            raise serializers.ValidationError(problem)
         return name
 
 
