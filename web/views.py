@@ -30,9 +30,6 @@ def app_page(scope: str | None = None, *, methods: Sequence[str] = _READ) -> Cal
     """
 
     def decorate(page: Page) -> Page:
-        @require_http_methods([*methods])
-        @never_cache
-        @login_required
         @wraps(page)
         def view(request: HttpRequest, **values: Any) -> HttpResponseBase:
             try:
@@ -43,7 +40,11 @@ def app_page(scope: str | None = None, *, methods: Sequence[str] = _READ) -> Cal
             except AppError as error:
                 return refused(request, error)
 
-        return view
+        page_view: Any = require_http_methods([*methods])(never_cache(login_required(view)))
+        # For tests/web/test_access.py, which asks every page for what it promises here.
+        page_view.scope, page_view.methods = scope, tuple(methods)
+        decorated: Page = page_view
+        return decorated
 
     return decorate
 
