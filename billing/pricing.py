@@ -65,3 +65,13 @@ def credits_parse(text: str) -> int:
         )
     whole, _, decimals = text.partition(".")
     return int(whole) * MCR_PER_CREDIT + int(decimals.ljust(3, "0"))
+
+
+def cost_cents(*, amount_mcr: int, of_mcr: int, price_cents: int) -> int:
+    """What an amount is worth in money where `of_mcr` cost `price_cents`, rounded up once."""
+    return _ceil_div(price_cents * amount_mcr, of_mcr)
+
+
+def days_left(*, available_mcr: int, used_mcr: int, in_days: int) -> int | None:
+    """For how many whole days credits last at the pace of the last days; None: nothing was used."""
+    return available_mcr * in_days // used_mcr if used_mcr > 0 else None

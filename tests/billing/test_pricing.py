@@ -12,7 +12,14 @@ from hypothesis import strategies as st
 
 from billing import pricing
 from billing.models import Price
-from billing.pricing import Rate, credits_parse, credits_text, price_mcr
+from billing.pricing import (
+    Rate,
+    cost_cents,
+    credits_parse,
+    credits_text,
+    days_left,
+    price_mcr,
+)
 from billing.selectors import prices_list, rate_get
 from config.errors import Unavailable
 from tests.makers import SHIPPED_PRICES, make_workspace
@@ -263,3 +270,25 @@ class TestWhichPriceHolds:
             Price.objects.create(
                 **{"service": "test", "unit": "per_call", "effective_from": NOW, **fields}
             )
+
+
+@pytest.mark.parametrize(
+    ("amount_mcr", "of_mcr", "price_cents", "cents"),
+    [
+        (600_000, 10_000_000, 500, 30),
+        (600_001, 10_000_000, 500, 31),
+        (1, 10_000_000, 500, 1),
+        (0, 10_000_000, 500, 0),
+        (10_000_000, 10_000_000, 500, 500),
+    ],
+)
+def test_credits_in_money(amount_mcr: int, of_mcr: int, price_cents: int, cents: int):
+    assert cost_cents(amount_mcr=amount_mcr, of_mcr=of_mcr, price_cents=price_cents) == cents
+
+
+@pytest.mark.parametrize(
+    ("available_mcr", "used_mcr", "days"),
+    [(100_000, 100_000, 30), (99_999, 100_000, 29), (0, 5, 0), (7, 0, None), (1, 30_000, 0)],
+)
+def test_how_long_credits_last(available_mcr: int, used_mcr: int, days: int | None):
+    assert days_left(available_mcr=available_mcr, used_mcr=used_mcr, in_days=30) == days

@@ -47,6 +47,7 @@ NOT_PAGES = {
 }
 FOR_ALL = {
     "home",
+    "calculator",
     "native-docs",
     "outside-docs",
     "references",
