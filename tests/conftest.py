@@ -38,6 +38,15 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
             connection.close()
 
 
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    skipped = terminalreporter.stats.get("skipped", ())
+    n_pages = sum("tests/browser/" in report.nodeid for report in skipped)
+    if n_pages:
+        terminalreporter.section("NOT TRIED IN A BROWSER", sep="!", red=True, bold=True)
+        terminalreporter.line(f"There is no Chromium: {n_pages} tests of pages were skipped.")
+        terminalreporter.line("`scripts/chromium` gets one.")
+
+
 @pytest.fixture(autouse=True)
 def media_dir(tmp_path: Path, settings: Any) -> Path:
     """Files of a test go where they vanish with it."""

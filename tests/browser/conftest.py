@@ -1,12 +1,13 @@
 """A real Chromium on the service's pages.
 
-The machine's own is taken if there is one: `chromium`, or what STEMWRIGHT_CHROMIUM names. Without
-any, these tests are skipped, and the run says so at its end.
+What STEMWRIGHT_CHROMIUM names is taken, else the machine's own, else the one that
+`scripts/chromium` has fetched. Without any, these tests are skipped, and the run says so at its end.
 """
 
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,7 +19,12 @@ from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, syn
 from accounts.models import Role, User
 from tests.makers import make_member, make_workspace
 
-CHROMIUM = os.environ.get("STEMWRIGHT_CHROMIUM") or shutil.which("chromium")
+_FETCHED = Path(configured.BASE_DIR) / "var" / "chromium" / "chromium"
+CHROMIUM = (
+    os.environ.get("STEMWRIGHT_CHROMIUM")
+    or shutil.which("chromium")
+    or (str(_FETCHED) if _FETCHED.exists() else None)
+)
 # What WCAG 2.2 AA asks for, and what axe's authors advise besides.
 _RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 WIDE: ViewportSize = {"width": 1280, "height": 900}
