@@ -1,7 +1,7 @@
 """A real Chromium on the service's pages.
 
 What STEMWRIGHT_CHROMIUM names is taken, else the machine's own, else the one that
-`scripts/chromium` has fetched. Without any, these tests are skipped, and the run says so at its end.
+`scripts/chromium` has fetched. Without any, these tests are skipped, and the run says so loudly.
 """
 
 import os
