@@ -35,13 +35,19 @@ IDS: dict[str, dict[str, Any]] = {
     "mfa_remove_webauthn": {"pk": 1},
     "invitation-accept": {"token": "unknown"},
     "outside-docs": {"name": "audiopod"},
+    "docs-page": {"slug": "quickstart"},
 }
 # Answers to programs: the options of a passkey as JSON, the recovery codes as a file. A button.
 NOT_PAGES = {
     "mfa_login_webauthn",
     "mfa_download_recovery_codes",
+    "docs-source",
+    "favicon",
     "invitation-join",
+    "llms",
     "outside-openapi",
+    "robots",
+    "sitemap",
     "preferences",
     "workspace-enter",
 }

@@ -1,0 +1,1 @@
+"""The documentation: docs/*.md as pages, for people and for programs."""
