@@ -36,6 +36,7 @@ IDS: dict[str, dict[str, Any]] = {
     "invitation-accept": {"token": "unknown"},
     "outside-docs": {"name": "audiopod"},
     "docs-page": {"slug": "quickstart"},
+    "docs-page": {"slug": "quickstart"},
 }
 # Answers to programs: the options of a passkey as JSON, the recovery codes as a file. A button.
 NOT_PAGES = {

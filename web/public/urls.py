@@ -13,6 +13,11 @@ urlpatterns = [
     path("docs/<path:slug>.md", docs.source, name="docs-source"),
     path("docs/<path:slug>", docs.page, name="docs-page"),
     path("llms.txt", docs.llms, name="llms"),
+    path("docs/", docs.index, name="docs"),
+    path("docs/search", docs.find, name="docs-search"),
+    path("docs/<path:slug>.md", docs.source, name="docs-source"),
+    path("docs/<path:slug>", docs.page, name="docs-page"),
+    path("llms.txt", docs.llms, name="llms"),
     path("pricing/calculator", calculator.calculator, name="calculator"),
     path("preferences", preferences.preferences, name="preferences"),
 ]
