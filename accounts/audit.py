@@ -25,6 +25,11 @@ class Actor:
         return cls("user", user.email, user.uuid, ip_address)
 
     @classmethod
+    def of_operator(cls, user: User, *, ip_address: str | None = None) -> "Actor":
+        """A person who acts from the console, for the service and not as a member."""
+        return cls("operator", user.email, user.uuid, ip_address)
+
+    @classmethod
     def of_key(cls, key: ApiKey, *, ip_address: str | None = None) -> "Actor":
         return cls("key", str(key), key.uuid, ip_address)
 

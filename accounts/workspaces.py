@@ -140,7 +140,7 @@ def workspace_lock(workspace: Workspace) -> Workspace:
 
 def rights_require(*, workspace: Workspace, actor: Actor, scope: str) -> frozenset[str]:
     """What the actor may do here now, which must include `scope`. Call it under the lock."""
-    if actor == OPERATOR:
+    if actor.kind == OPERATOR.kind:
         return ROLE_SCOPES[Role.OWNER]
     if actor.kind != "user" or actor.uuid is None:
         raise NotMember

@@ -1,10 +1,12 @@
 from accounts.models.access import ApiKey, RateWindow, RefreshToken, Registration, SignIn
 from accounts.models.audit import AuditEvent
+from accounts.models.operating import Flag, WorkspaceNote
 from accounts.models.people import Invitation, Membership, Role, User, UserManager, Workspace
 
 __all__ = [
     "ApiKey",
     "AuditEvent",
+    "Flag",
     "Invitation",
     "Membership",
     "RateWindow",
@@ -15,4 +17,5 @@ __all__ = [
     "User",
     "UserManager",
     "Workspace",
+    "WorkspaceNote",
 ]
