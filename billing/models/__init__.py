@@ -1,3 +1,4 @@
+from billing.models.adjustments import AdjustmentKind, AdjustmentState, PendingAdjustment
 from billing.models.ledger import (
     Account,
     AccountKind,
@@ -30,6 +31,8 @@ from billing.models.payments import (
 __all__ = [
     "Account",
     "AccountKind",
+    "AdjustmentKind",
+    "AdjustmentState",
     "AutoTopUp",
     "Entry",
     "Hold",
@@ -43,6 +46,7 @@ __all__ = [
     "PaymentKind",
     "PaymentReconciliation",
     "PaymentState",
+    "PendingAdjustment",
     "Plan",
     "Price",
     "PriceUnit",
