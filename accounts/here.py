@@ -4,6 +4,7 @@ from collections.abc import MutableMapping
 from typing import Any, Final
 
 from accounts.audit import Actor
+from accounts.impersonation import impersonation_of
 from accounts.models import Membership, Role, User
 from accounts.principal import Principal
 from accounts.selectors import memberships_list
@@ -17,7 +18,18 @@ _WORKSPACE: Final = "workspace"
 def principal_here(
     *, user: User, session: MutableMapping[str, Any], ip_address: str | None
 ) -> Principal:
-    """The person in the workspace of the session; in their first one until they chose another."""
+    """The person in the workspace of the session; in their first one until they chose another.
+
+    An operator who looks on is the member whom they watch, and may only read."""
+    watched = impersonation_of(user=user, session=session)
+    if watched is not None:
+        return Principal.of_onlooker(
+            user,
+            user=watched.membership.user,
+            workspace=watched.membership.workspace,
+            role=Role(watched.membership.role),
+            ip_address=ip_address,
+        )
     membership = _membership(user, session)
     if membership is None:
         # A person who left all of theirs has one again.

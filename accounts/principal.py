@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from accounts.audit import Actor
 from accounts.models import ApiKey, Role, SignIn, User, Workspace
-from accounts.scopes import ROLE_SCOPES, key_scopes
+from accounts.scopes import ROLE_SCOPES, key_scopes, read_scopes
 
 
 @dataclass(frozen=True)
@@ -18,6 +18,8 @@ class Principal:
     role: Role | None = None
     sign_in: SignIn | None = None
     ip_address: str | None = None
+    # Who looks on as `user`, and may change nothing (accounts/impersonation.py).
+    operator: User | None = None
 
     @classmethod
     def of_key(cls, key: ApiKey, *, ip_address: str | None = None) -> "Principal":
@@ -37,9 +39,26 @@ class Principal:
         scopes = ROLE_SCOPES[role]
         return cls(workspace, scopes, user=user, role=role, sign_in=sign_in, ip_address=ip_address)
 
+    @classmethod
+    def of_onlooker(
+        cls,
+        operator: User,
+        *,
+        user: User,
+        workspace: Workspace,
+        role: Role,
+        ip_address: str | None = None,
+    ) -> "Principal":
+        scopes = read_scopes(ROLE_SCOPES[role])
+        return cls(
+            workspace, scopes, user=user, role=role, ip_address=ip_address, operator=operator
+        )
+
     @property
     def actor(self) -> Actor:
         if self.api_key is not None:
             return Actor.of_key(self.api_key, ip_address=self.ip_address)
+        if self.operator is not None:
+            return Actor.of_operator(self.operator, ip_address=self.ip_address)
         assert self.user is not None  # noqa: S101 - see the class
         return Actor.of_user(self.user, ip_address=self.ip_address)

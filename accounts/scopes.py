@@ -54,3 +54,8 @@ ROLE_SCOPES: Final = {
 def key_scopes(granted: list[str]) -> frozenset[str]:
     """What a key with these scopes may do."""
     return KEY_SCOPES if "*" in granted else KEY_SCOPES & set(granted)
+
+
+def read_scopes(scopes: frozenset[str]) -> frozenset[str]:
+    """What of these changes nothing."""
+    return frozenset(scope for scope in scopes if scope.endswith(":read"))

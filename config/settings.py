@@ -67,6 +67,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "allauth.usersessions.middleware.UserSessionsMiddleware",
+    "web.impersonation.ImpersonationMiddleware",
 ]
 ROOT_URLCONF = "config.urls"
 WSGI_APPLICATION = "config.wsgi.application"
@@ -282,6 +283,16 @@ DOWNLOAD_URL_SECONDS = min(3600, env.integer("STEMWRIGHT_DOWNLOAD_URL_SECONDS", 
 PARALLEL_JOBS = env.integer("STEMWRIGHT_PARALLEL_JOBS", 4)
 RESULTS_DAYS = env.integer("STEMWRIGHT_RESULTS_DAYS", 14)
 UPLOADS_DAYS = env.integer("STEMWRIGHT_UPLOADS_DAYS", 3)
+
+# --- The operator's console -------------------------------------------------------------------
+
+# Networks that it is reached from; none: from everywhere.
+CONSOLE_NETWORKS = env.networks("STEMWRIGHT_CONSOLE_NETWORKS")
+# What an operator may give in a day before a second one has to agree, in credits.
+CONSOLE_GRANT_LIMIT = env.integer("STEMWRIGHT_CONSOLE_GRANT_LIMIT", 100_000)
+# Money and impersonation ask for the second factor again after so long.
+CONSOLE_FRESH_SECONDS = 600
+IMPERSONATION_MINUTES = 30
 
 # --- Stripe -----------------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 from rest_framework.authentication import BaseAuthentication, CSRFCheck
+from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 
 from accounts.here import principal_here
@@ -31,4 +32,6 @@ class PageAuthentication(BaseAuthentication):
         if reason := check.process_view(asked, None, (), {}):  # type: ignore[arg-type]
             raise NotAllowed(f"The page is too old for this call; load it anew. ({reason})")
         principal = principal_here(user=user, session=asked.session, ip_address=ip_address(request))
+        if principal.operator is not None and request.method not in SAFE_METHODS:
+            raise NotAllowed("You are looking on as a member: nothing can be changed.")
         return user, principal
