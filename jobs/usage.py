@@ -53,8 +53,20 @@ class UsageReport:
     groups: Sequence[Usage]
 
 
-def usage_get(*, workspace: Workspace, group_by: str, first: date, last: date) -> UsageReport:
-    """From the first day to the last, both included; days without any are left out."""
+def usage_get(
+    *,
+    workspace: Workspace,
+    group_by: str,
+    first: date,
+    last: date,
+    by_day: bool = False,
+    key: UUID | None = None,
+) -> UsageReport:
+    """From the first day to the last, both included; days without any are left out.
+
+    `by_day`: a group is of one day and service, or of one day and key. With `key`, only what was
+    ordered with it.
+    """
     if last < first:
         raise ValidationFailed(fields={"to": ["This must not be before `from`."]})
     if (last - first).days >= DAYS_AT_MOST:
@@ -65,7 +77,10 @@ def usage_get(*, workspace: Workspace, group_by: str, first: date, last: date) -
         finished_at__gte=_midnight(first),
         finished_at__lt=_midnight(last + timedelta(days=1)),
     )
-    groups = [Usage(**row) for row in _grouped(jobs, group_by)]
+    if key is not None:
+        jobs = jobs.filter(api_key__uuid=key)
+    names = ("day", group_by) if by_day and group_by != "day" else (group_by,)
+    groups = [Usage(**row) for row in _grouped(jobs, names)]
     total = Usage(
         jobs=sum(one.jobs for one in groups),
         charged_mcr=sum(one.charged_mcr for one in groups),
@@ -74,15 +89,17 @@ def usage_get(*, workspace: Workspace, group_by: str, first: date, last: date) -
     return UsageReport(first, last, total, groups)
 
 
-def _grouped(jobs: QuerySet[Job], group_by: str) -> QuerySet[Job, dict[str, Any]]:
-    fields, named = _BY[group_by]
+def _grouped(jobs: QuerySet[Job], names: Sequence[str]) -> QuerySet[Job, dict[str, Any]]:
+    fields = [field for name in names for field in _BY[name][0]]
+    named = {field: value for name in names for field, value in _BY[name][1].items()}
     grouped: QuerySet[Job, dict[str, Any]] = (
         jobs.order_by()
         .values(*fields, **named)
         .annotate(jobs=Count("pk"), charged_mcr=Sum("charged_mcr"), audio_s=Sum(_AUDIO_S))
     )
-    by_cost = () if group_by == "day" else ("-charged_mcr",)
-    return grouped.order_by(*by_cost, *fields, *named)
+    days = [name for name in names if name == "day"]
+    by_cost = [] if names == ("day",) else ["-charged_mcr"]
+    return grouped.order_by(*days, *by_cost, *fields, *named)
 
 
 def _midnight(day: date) -> datetime:

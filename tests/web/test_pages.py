@@ -51,6 +51,7 @@ NOT_PAGES = {
     "sitemap",
     "preferences",
     "workspace-enter",
+    "usage-csv",
 }
 FOR_ALL = {
     "home",
