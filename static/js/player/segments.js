@@ -1,0 +1,89 @@
+// Segments of sound: fetched by ranges, decoded, and kept only as long as they are of use.
+const TRIES = 4;
+
+export class Segments {
+  #kept = new Map();
+  #decoder;
+
+  // `renew` brings fresh addresses into the lanes; `onload` and `onerror` are told what came.
+  constructor(rate, renew) {
+    // Needs no gesture of a person, other than a context that plays. At the rate of the sound,
+    // so that nothing is resampled: that would be heard where segments join.
+    this.#decoder = new OfflineAudioContext(1, 1, rate);
+    this.renew = renew;
+    this.onload = this.onerror = () => {};
+  }
+
+  get count() {
+    return [...this.#kept.values()].filter((entry) => entry.buffer).length;
+  }
+
+  get(lane, k) {
+    return this.#kept.get(`${lane.id}/${k}`)?.buffer;
+  }
+
+  // From now on exactly these: pairs of a lane and a number, the most urgent first.
+  keep(wanted) {
+    const keys = new Set(wanted.map(([lane, k]) => `${lane.id}/${k}`));
+    for (const [key, entry] of this.#kept) {
+      if (keys.has(key)) continue;
+      entry.control.abort();
+      this.#kept.delete(key);
+    }
+    for (const [lane, k] of wanted) {
+      if (!this.#kept.has(`${lane.id}/${k}`)) this.#start(lane, k);
+    }
+  }
+
+  // Those that failed are tried anew when they are wanted next.
+  forgive() {
+    for (const [key, entry] of this.#kept) if (entry.failed) this.#kept.delete(key);
+  }
+
+  async #start(lane, k) {
+    const control = new AbortController();
+    const entry = { control };
+    this.#kept.set(`${lane.id}/${k}`, entry);
+    try {
+      entry.buffer = await this.load(lane, k, control.signal);
+    } catch (error) {
+      if (control.signal.aborted) return;
+      entry.failed = true;
+      this.onerror(error);
+      return;
+    }
+    if (!control.signal.aborted) this.onload();
+  }
+
+  async load(lane, k, signal) {
+    for (let tries = 1; ; tries++) {
+      try {
+        const { url, offsets } = lane.audio;
+        const bytes = await part(url, offsets[k], offsets[k + 1], signal);
+        return await this.#decoder.decodeAudioData(bytes);
+      } catch (error) {
+        if (signal?.aborted || tries === TRIES) throw error;
+        // Signed addresses end some time; the manifest has new ones.
+        if (error.status) await this.renew().catch(() => {});
+        await pause(250 * 2 ** tries, signal);
+      }
+    }
+  }
+}
+
+// Bytes `start` to `end` (without it) of a file.
+export async function part(url, start, end, signal) {
+  const headers = { Range: `bytes=${start}-${end - 1}` };
+  const response = await fetch(url, { headers, signal });
+  if (!response.ok) throw Object.assign(new Error(response.statusText), { status: response.status });
+  const bytes = await response.arrayBuffer();
+  // A server that knows no ranges sends all of it.
+  return response.status === 206 ? bytes : bytes.slice(start, end);
+}
+
+function pause(ms, signal) {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, ms);
+    signal?.addEventListener("abort", () => { clearTimeout(timer); resolve(); }, { once: true });
+  });
+}

@@ -1,0 +1,554 @@
+// <stem-player src="…manifest…">: lanes of sound that play as one. Its words and its parts are in
+// templates/app/_player.html.
+import { clear, clock, drawOverview, drawRuler, drawWave, overlaps, Peaks, secondsOf } from "./draw.js";
+import { Engine } from "./engine.js";
+import { areKeysOn, commandOf, setKeysOn } from "./keys.js";
+import { gainOf, Mix } from "./mix.js";
+import { Segments } from "./segments.js";
+import { View } from "./view.js";
+
+const LEAST_LOOP_S = 0.05;
+let last = null; // The player that was used last has the keys.
+
+class StemPlayer extends HTMLElement {
+  #frame = 0;
+  #lanes = []; // {lane, mix, peaks, row, canvas, …}
+
+  connectedCallback() {
+    if (this.template) return;
+    this.template = this.querySelector("template");
+    const parts = this.template.content.cloneNode(true);
+    this.rowTemplate = parts.querySelector("li.sp-lane");
+    this.rowTemplate.remove();
+    this.append(parts);
+    this.isMain = this.hasAttribute("main");
+    this.addEventListener("click", (event) => this.#click(event));
+    this.addEventListener("input", (event) => this.#input(event));
+    this.addEventListener("change", (event) => this.#change(event));
+    this.addEventListener("dblclick", (event) => this.#reset(event));
+    for (const kind of ["pointerdown", "focusin"]) this.addEventListener(kind, () => { last = this; });
+    this.addEventListener("pointerenter", () => this.engine?.prefetch());
+    document.addEventListener("keydown", (event) => this.#key(event));
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.draw());
+    matchMedia("(forced-colors: active)").addEventListener("change", () => this.draw());
+    this.load();
+  }
+
+  disconnectedCallback() {
+    this.engine?.pause();
+  }
+
+  $(selector) {
+    return this.querySelector(selector);
+  }
+
+  text(name, values = {}) {
+    return this.template.dataset[name].replace(/\{(\w+)\}/g, (_, key) => values[key]);
+  }
+
+  // --- The manifest ------------------------------------------------------------------------
+
+  async load() {
+    this.#complain(null);
+    try {
+      const manifest = await this.#fetch();
+      this.$(".sp-loading").hidden = true;
+      const box = this.$(".sp-preparing");
+      box.hidden = manifest.state !== "preparing";
+      if (manifest.state === "preparing") {
+        box.querySelector("p").textContent = this.text("preparing");
+        box.querySelector("progress").value = manifest.progress;
+        setTimeout(() => this.load(), 1000);
+      } else if (manifest.state === "failed") this.#break("failed");
+      else if (!window.AudioContext) this.#break("unable");
+      else this.#begin(manifest);
+    } catch (error) {
+      if (!(error instanceof TypeError) && !error.status && !(error instanceof SyntaxError)) throw error;
+      this.#break("unreachable");
+    }
+  }
+
+  async #fetch() {
+    const base = new URL(this.getAttribute("src"), document.baseURI);
+    const response = await fetch(base, { headers: { Accept: "application/json" } });
+    if (!response.ok) throw Object.assign(new Error(), { status: response.status });
+    const manifest = await response.json();
+    for (const lane of [...manifest.lanes ?? [], manifest.original]) {
+      for (const file of lane ? [lane.audio, lane.peaks] : []) file.url = new URL(file.url, base).href;
+    }
+    return manifest;
+  }
+
+  // Addresses that are signed end some time.
+  async #renew() {
+    const fresh = await this.#fetch();
+    const lanes = [...fresh.lanes, fresh.original].filter(Boolean);
+    for (const lane of [...this.manifest.lanes, this.manifest.original].filter(Boolean)) {
+      const url = lanes.find((each) => each.id === lane.id)?.audio.url;
+      if (url) lane.audio.url = url;
+    }
+  }
+
+  #break(reason) {
+    this.$(".sp-loading").hidden = true;
+    this.#complain(reason);
+    this.dataset.broken = "";
+  }
+
+  #complain(reason) {
+    const notice = this.$(".sp-notice");
+    notice.hidden = !reason;
+    if (!reason) delete this.dataset.broken;
+    else notice.querySelector("span").textContent = this.text(reason);
+    notice.querySelector("button").hidden = ["failed", "unable"].includes(reason);
+  }
+
+  #begin(manifest) {
+    this.manifest = manifest;
+    this.rate = manifest.sample_rate;
+    this.length = manifest.n_samples / this.rate;
+    const segments = new Segments(this.rate, () => this.#renew());
+    segments.onerror = () => {
+      if (!this.engine.playing) return;
+      this.engine.pause();
+      this.#complain("interrupted");
+    };
+    this.engine = new Engine(manifest, segments);
+    this.engine.onchange = () => this.#show();
+    this.mix = new Mix(manifest);
+    this.view = new View(this.length);
+    this.range = null; // of the loop, in seconds; `isLooping` says whether it is on
+    this.$(".sp-ready").hidden = false;
+    this.$("[data-part=both]").hidden = !manifest.original;
+    this.$("[data-part=turns]").hidden = !manifest.lanes.some((lane) => lane.turns?.length);
+    this.$("[data-part=length]").textContent = clock(this.length);
+    this.overview = this.$(".sp-overview");
+    this.overview.ariaValueMax = Math.round(this.length);
+    this.#makeLanes();
+    if (this.isMain) this.#readAddress();
+    this.#watch();
+    this.#showMix();
+    this.#showLoop();
+    this.#show();
+    this.dataset.ready = "";
+  }
+
+  #makeLanes() {
+    const { lanes } = this.manifest;
+    const shared = overlaps(lanes);
+    const list = this.$(".sp-lanes");
+    lanes.forEach((lane, n) => {
+      const row = this.rowTemplate.cloneNode(true);
+      row.dataset.number = n;
+      if (lane.kind === "track") row.dataset.lane = lane.lane % 9;
+      else row.dataset.stem = lane.name;
+      row.querySelector("[data-part=name]").textContent = row.title = lane.label;
+      for (const button of row.querySelectorAll("[data-do], [data-set]")) {
+        button.ariaLabel = this.text(button.dataset.do ?? button.dataset.set, { name: lane.label });
+        if (button.dataset.set !== "volume") button.title = button.ariaLabel;
+      }
+      list.append(row);
+      // Unknown names are told apart by place.
+      if (!getComputedStyle(row).getPropertyValue("--stem")) row.dataset.lane = n % 9;
+      this.#lanes.push({
+        lane, row, mix: this.mix.lanes[n],
+        peaks: new Peaks(lane, () => this.draw()),
+        wave: row.querySelector(".sp-wave"), canvas: row.querySelector("canvas"),
+        meter: row.querySelector(".sp-meter i"),
+        turns: lane.turns && { own: lane.turns, shared: shared[n] },
+      });
+    });
+    list.dataset.many = lanes.length > 6;
+  }
+
+  // --- What is seen ---------------------------------------------------------------------------
+
+  #watch() {
+    const ruler = this.$(".sp-ruler");
+    new ResizeObserver(() => {
+      this.view.width = ruler.clientWidth || 1;
+      this.draw();
+    }).observe(ruler);
+    new MutationObserver(() => this.draw()).observe(document.documentElement, { attributeFilter: ["data-theme"] });
+    for (const area of [ruler, ...this.#lanes.map((each) => each.wave)]) {
+      area.addEventListener("pointerdown", (event) => this.#press(event, area === ruler));
+      area.addEventListener("wheel", (event) => this.#wheel(event), { passive: false });
+    }
+    this.overview.addEventListener("pointerdown", (event) => this.#scrub(event));
+  }
+
+  draw() {
+    if (!this.view || this.drawing) return;
+    this.drawing = requestAnimationFrame(() => {
+      this.drawing = 0;
+      this.#draw();
+    });
+  }
+
+  #draw() {
+    const began = performance.now();
+    const { view } = this;
+    const peaks = this.#lanes.map((each) => each.peaks);
+    // The same for all of them: quiet lanes look quiet.
+    const top = Math.max(...peaks.map((each) => each.top), 16);
+    for (const each of this.#lanes) {
+      if (each.spectrum) each.spectrum.draw(each.canvas, view);
+      else drawWave(each.canvas, each.peaks, view, 127 / top, each.turns);
+    }
+    drawRuler(this.$(".sp-ruler canvas"), view);
+    drawOverview(this.overview.querySelector("canvas"), peaks, this.length);
+    const part = (second) => `${(100 * second) / this.length}%`;
+    this.style.setProperty("--from", part(view.start));
+    this.style.setProperty("--seen", part(view.span));
+    this.#place();
+    this.drawnMs = performance.now() - began;
+  }
+
+  // Everything that stands at a moment: moved, not drawn.
+  #place() {
+    const { view, range } = this;
+    const now = this.position;
+    const x = (second) => `${Math.min(Math.max(view.x(second), -20), view.width + 20).toFixed(1)}px`;
+    this.style.setProperty("--now", x(now));
+    this.style.setProperty("--spot", `${(100 * now) / this.length}%`);
+    if (range) {
+      this.style.setProperty("--a", x(range.start));
+      this.style.setProperty("--b", x(range.end));
+    }
+    const text = clock(Math.floor(now * 10) / 10, 1);
+    const time = this.$("[data-part=time]");
+    if (time.textContent !== text) time.textContent = text;
+  }
+
+  #tick = () => {
+    this.#frame = 0;
+    const { engine } = this;
+    if (engine.playing && !this.held && this.view.reveal(this.position)) this.draw();
+    this.#place();
+    let isMoving = engine.playing;
+    const meters = [...this.#lanes.map((each) => [each.meter, each.lane.id]), [this.$(".sp-master i"), null]];
+    for (const [bar, id] of meters) {
+      const was = Number(bar.dataset.level ?? 0);
+      // Quick to rise and slow to fall, in steps of decibels over a range of 48.
+      const db = 20 * Math.log10(Math.max(engine.level(id), 1e-6));
+      const level = Math.max(Math.min(1 + db / 48, 1), was - 0.025, 0);
+      if (level === was) continue;
+      bar.dataset.level = level;
+      bar.style.transform = `scaleX(${level.toFixed(3)})`;
+      bar.classList.toggle("hot", db > -0.1);
+      if (level) isMoving = true;
+    }
+    const second = Math.floor(this.position);
+    if (Math.abs(second - (this.told ?? -9)) >= 5) this.#tell();
+    if (isMoving) this.#frame = requestAnimationFrame(this.#tick);
+  };
+
+  #tell() {
+    this.told = Math.floor(this.position);
+    const s = this.told % 60, m = Math.floor(this.told / 60) % 60, h = Math.floor(this.told / 3600);
+    this.overview.ariaValueNow = this.told;
+    this.overview.ariaValueText = this.text(h ? "hours" : m ? "minutes" : "seconds", { h, m, s });
+  }
+
+  #show() {
+    const { playing, waiting } = this.engine;
+    this.toggleAttribute("data-playing", playing);
+    this.toggleAttribute("data-waiting", playing && waiting);
+    this.$("[data-do=play]").ariaLabel = this.text(playing ? "pause" : "play");
+    this.#tell();
+    this.#frame ||= requestAnimationFrame(this.#tick);
+    if (!playing) this.#writeAddress();
+  }
+
+  #showMix() {
+    for (const { row, mix } of this.#lanes) {
+      row.querySelector("[data-do=mute]").ariaPressed = mix.mute;
+      row.querySelector("[data-do=solo]").ariaPressed = mix.solo;
+      row.toggleAttribute("data-silent", this.mix.original || !this.mix.isHeard(mix));
+      this.#slide(row.querySelector("[data-set=volume]"), mix.volume, this.#loudness(mix.volume));
+      this.#slide(row.querySelector("[data-set=pan]"), mix.pan, this.#side(mix.pan));
+    }
+    const master = this.$("[data-set=master]");
+    this.#slide(master, this.mix.master, this.#loudness(this.mix.master));
+    this.$("[data-do=stems]").ariaPressed = !this.mix.original;
+    this.$("[data-do=original]").ariaPressed = this.mix.original;
+    this.mix.apply(this.engine);
+    this.#announce();
+  }
+
+  #slide(input, value, words) {
+    if (Number(input.value) !== value) input.value = value;
+    input.setAttribute("aria-valuetext", words);
+    if (input.dataset.set !== "pan") input.title = words;
+  }
+
+  #loudness(percent) {
+    if (!percent) return this.text("silent");
+    return this.text("level", { percent, db: (20 * Math.log10(gainOf(percent))).toFixed(1) });
+  }
+
+  #side(pan) {
+    if (!pan) return this.text("center");
+    return this.text(pan < 0 ? "left" : "right", { percent: Math.abs(pan) });
+  }
+
+  #announce() {
+    this.#writeAddress();
+    const detail = { ...this.mix.toJSON(), original: this.mix.original, loop: this.loop, position: this.position };
+    this.dispatchEvent(new CustomEvent("stem-player:state", { bubbles: true, detail }));
+  }
+
+  // --- What it does ---------------------------------------------------------------------------
+
+  get position() {
+    return this.engine.position / this.rate;
+  }
+
+  get loop() {
+    return this.isLooping ? this.range : null;
+  }
+
+  async play() {
+    this.#complain(null);
+    try {
+      await this.engine.play();
+    } catch {
+      this.engine.pause();
+      this.#complain("silenced");
+    }
+  }
+
+  seek(second) {
+    this.engine.seek(second * this.rate);
+    this.held = false;
+    if (this.view.reveal(this.position)) this.draw();
+    this.#place();
+  }
+
+  setLoop(start, end, isOn = true) {
+    this.range = start === null ? null : { start: Math.max(start, 0), end: Math.min(end, this.length) };
+    this.isLooping = isOn && Boolean(this.range);
+    this.#showLoop();
+  }
+
+  #showLoop() {
+    const { range, loop } = this;
+    const frames = loop && { start: Math.round(loop.start * this.rate), end: Math.round(loop.end * this.rate) };
+    this.engine.setLoop(frames);
+    this.toggleAttribute("data-range", Boolean(range));
+    this.toggleAttribute("data-looping", Boolean(loop));
+    this.$("[data-do=loop]").ariaPressed = Boolean(loop);
+    this.$("[data-do=clear]").hidden = this.$("[data-do=near]").hidden = !range;
+    for (const input of this.querySelectorAll(".sp-at")) {
+      input.value = range ? clock(range[input.dataset.edge], 2) : "";
+      input.removeAttribute("aria-invalid");
+    }
+    this.#place();
+    this.#announce();
+  }
+
+  zoom(factor, at = this.position) {
+    this.view.zoom(factor, Math.min(Math.max(at, this.view.start), this.view.end));
+    this.draw();
+  }
+
+  // A turn begins here or there: the next one of those who are heard.
+  #turn(isNext) {
+    const heard = this.#lanes.filter((each) => this.mix.isHeard(each.mix));
+    const starts = heard.flatMap((each) => (each.lane.turns ?? []).map(([start]) => start)).sort((a, b) => a - b);
+    const now = this.position;
+    // Twice in a row goes on to the one before.
+    const to = isNext ? starts.find((start) => start > now + 0.05) : starts.findLast((start) => start < now - 0.7);
+    if (to !== undefined) this.seek(to);
+  }
+
+  do(what, event, lane) {
+    const { engine, range } = this;
+    const actions = {
+      play: () => (engine.playing ? engine.pause() : this.play()),
+      retry: () => (engine ? this.play() : this.load()),
+      home: () => this.seek(0),
+      finish: () => this.seek(this.length),
+      by: () => this.seek(this.position + event.by),
+      mute: () => this.mix.toggleMute(lane.mix),
+      solo: () => this.mix.toggleSolo(lane.mix, event.adds ?? event.shiftKey),
+      stems: () => { this.mix.original = false; },
+      original: () => { this.mix.original = true; },
+      both: () => { this.mix.original = !this.mix.original && Boolean(this.manifest.original); },
+      loop: () => (range ? this.setLoop(range.start, range.end, !this.isLooping) : this.setLoop(0, this.length)),
+      from: () => this.#edge("start", this.position),
+      to: () => this.#edge("end", this.position),
+      clear: () => this.setLoop(null),
+      in: () => this.zoom(2),
+      out: () => this.zoom(0.5),
+      fit: () => this.#see(0, this.length),
+      near: () => range && this.#see(range.start - 0.05 * (range.end - range.start), range.end + 0.05 * (range.end - range.start)),
+      next: () => this.#turn(true),
+      previous: () => this.#turn(false),
+      spectrum: () => this.#spectrum(lane),
+      help: () => this.#help(),
+      export: async () => (await import("./export.js")).open(this),
+    };
+    actions[what]();
+    if (["mute", "solo", "stems", "original", "both"].includes(what)) this.#showMix();
+  }
+
+  #see(start, end) {
+    this.view.show(start, end);
+    this.draw();
+  }
+
+  #edge(edge, second) {
+    const { start, end } = this.range ?? { start: 0, end: this.length };
+    if (edge === "start") this.setLoop(second, end - second < LEAST_LOOP_S ? this.length : end);
+    else this.setLoop(second - start < LEAST_LOOP_S ? 0 : start, second);
+  }
+
+  async #spectrum(each) {
+    const button = each.row.querySelector("[data-do=spectrum]");
+    const isOn = button.ariaPressed !== "true";
+    button.ariaPressed = isOn;
+    each.spectrum = null;
+    const hint = each.wave.querySelector("p");
+    hint.hidden = true;
+    if (isOn) {
+      const { Spectrogram } = await import("./spectrogram.js");
+      each.spectrum = new Spectrogram(this.manifest, each.lane, this.engine.segments, () => this.draw());
+      each.spectrum.onhint = (n) => {
+        hint.hidden = !n;
+        hint.textContent = this.text("near", { n });
+      };
+    }
+    this.draw();
+  }
+
+  #help() {
+    const dialog = this.$(".sp-help");
+    dialog.querySelector("[data-part=keys]").checked = areKeysOn();
+    dialog.showModal();
+  }
+
+  // --- Hands ---------------------------------------------------------------------------------
+
+  #laneOf(target) {
+    return this.#lanes[target.closest(".sp-lane")?.dataset.number];
+  }
+
+  #click(event) {
+    const button = event.target.closest("[data-do]");
+    if (button) this.do(button.dataset.do, event, this.#laneOf(button));
+  }
+
+  #input({ target }) {
+    const { set } = target.dataset;
+    if (!set) return;
+    const to = set === "master" ? this.mix : this.#laneOf(target).mix;
+    to[set] = Number(target.value);
+    this.#showMix();
+  }
+
+  #reset({ target }) {
+    if (!target.dataset.set) return;
+    target.value = target.dataset.set === "pan" ? 0 : 100;
+    this.#input({ target });
+  }
+
+  #change({ target }) {
+    if (target.dataset.part === "keys") setKeysOn(target.checked);
+    if (!target.classList.contains("sp-at")) return;
+    const second = secondsOf(target.value);
+    const { start, end } = { start: 0, end: this.length, ...this.range, [target.dataset.edge]: second };
+    if (!target.value.trim()) this.setLoop(null);
+    else if (end - start >= LEAST_LOOP_S && end <= this.length + 0.01) this.setLoop(start, end);
+    else target.ariaInvalid = true;
+  }
+
+  #key(event) {
+    const isHere = this.contains(event.target);
+    if (!this.engine || (!isHere && !(this.isMain || last === this))) return;
+    const command = commandOf(event);
+    if (!command) return;
+    event.preventDefault();
+    const lane = this.#lanes[command.lane];
+    if (!("lane" in command) || lane) this.do(command.what, command, lane);
+  }
+
+  #wheel(event) {
+    const sideways = event.shiftKey ? event.deltaY || event.deltaX : event.deltaX;
+    const at = this.view.second(event.offsetX);
+    if (event.ctrlKey || event.metaKey) this.zoom(2 ** (-event.deltaY / 200), at);
+    else if (Math.abs(sideways) > Math.abs(event.shiftKey ? 0 : event.deltaY)) {
+      this.view.pan((sideways / this.view.width) * this.view.span);
+      this.held = true;
+      this.draw();
+    } else return;
+    event.preventDefault();
+  }
+
+  // A click goes there, a drag makes a loop; on the ruler the edges of the loop are moved.
+  #press(event, isRuler) {
+    if (event.button) return;
+    const area = event.currentTarget;
+    const at = (each) => this.view.second(each.clientX - area.getBoundingClientRect().left);
+    const first = at(event), edge = event.target.dataset.edge;
+    let isDrag = false;
+    this.#follow(area, event, (next) => {
+      isDrag ||= Math.abs(next.clientX - event.clientX) > 4;
+      if (!isDrag) return;
+      if (edge) {
+        const { start, end } = { ...this.range, [edge]: at(next) };
+        if (end - start >= LEAST_LOOP_S) this.setLoop(start, end, this.isLooping);
+      } else if (isRuler) this.seek(at(next));
+      else if (Math.abs(at(next) - first) >= LEAST_LOOP_S) this.setLoop(Math.min(first, at(next)), Math.max(first, at(next)));
+    }, () => { if (!isDrag && !edge) this.seek(first); });
+  }
+
+  #scrub(event) {
+    if (event.button) return;
+    const box = this.overview.getBoundingClientRect();
+    const go = ({ clientX }) => this.seek(Math.min(Math.max((clientX - box.left) / box.width, 0), 1) * this.length);
+    go(event);
+    this.#follow(this.overview, event, go, () => {});
+  }
+
+  #follow(area, { pointerId }, onmove, onend) {
+    const control = new AbortController();
+    const { signal } = control;
+    area.setPointerCapture(pointerId);
+    area.addEventListener("pointermove", onmove, { signal });
+    area.addEventListener("pointerup", onend, { signal });
+    for (const kind of ["pointerup", "pointercancel"]) area.addEventListener(kind, () => control.abort(), { signal });
+  }
+
+  // --- The address ------------------------------------------------------------------------------
+
+  #readAddress() {
+    const query = new URLSearchParams(location.search);
+    this.mix.read(query);
+    const [start, end] = (query.get("loop") ?? "").split("-").map(Number);
+    if (end - start >= LEAST_LOOP_S && end <= this.length) {
+      this.range = { start, end };
+      this.isLooping = true;
+    }
+    const second = Number(query.get("t"));
+    if (second > 0 && second < this.length) this.engine.seek(second * this.rate);
+  }
+
+  // Not at once: sliders and drags say much.
+  #writeAddress() {
+    if (!this.isMain || !("ready" in this.dataset)) return;
+    clearTimeout(this.writing);
+    this.writing = setTimeout(() => {
+      const address = new URL(location);
+      const query = address.searchParams;
+      this.mix.write(query);
+      const tell = (name, value) => (value ? query.set(name, value) : query.delete(name));
+      const round = (number) => Math.round(number * 100) / 100;
+      tell("t", round(this.position));
+      tell("loop", this.loop && `${round(this.loop.start)}-${round(this.loop.end)}`);
+      history.replaceState(history.state, "", address.href.replaceAll("%2C", ","));
+    }, 300);
+  }
+}
+
+customElements.define("stem-player", StemPlayer);
