@@ -2,6 +2,7 @@
 
 import re
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from allauth.mfa.models import Authenticator
@@ -35,7 +36,6 @@ IDS: dict[str, dict[str, Any]] = {
     "mfa_remove_webauthn": {"pk": 1},
     "invitation-accept": {"token": "unknown"},
     "outside-docs": {"name": "audiopod"},
-    "docs-page": {"slug": "quickstart"},
     "docs-page": {"slug": "quickstart"},
 }
 # Answers to programs: the options of a passkey as JSON, the recovery codes as a file. A button.
@@ -86,11 +86,22 @@ ELSEWHERE = {
     "invitation-accept": 404,
 }
 OF_PROGRAMS = re.compile("v1/(?!docs)|api/(?!docs)|livez|readyz|metrics|stripe")
-PAGES = sorted(
-    route.name
+ROUTES = [
+    route
     for route in routes()
-    if route.name not in NOT_PAGES and not OF_PROGRAMS.match(route.pattern)
-)
+    if route.name not in NOT_PAGES
+    and not OF_PROGRAMS.match(route.pattern)
+    # Else a button (web.views.app_page says what a page of the app takes).
+    and "GET" in getattr(route.view, "methods", ("GET",))
+]
+PAGES = sorted(route.name for route in ROUTES)
+# Of things that a uuid names, there is none here.
+IDS |= {
+    route.name: dict.fromkeys(route.ids, uuid4())
+    for route in ROUTES
+    if route.ids and route.name not in IDS
+}
+ELSEWHERE |= {route.name: 404 for route in ROUTES if route.ids and route.name not in ELSEWHERE}
 
 
 def check(response: Any) -> None:
