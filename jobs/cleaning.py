@@ -1,17 +1,17 @@
 """Removing files that nobody needs any more, and proving it. Every step may be repeated."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import TypeVar
 
 import structlog
 from django.db import transaction
-from django.db.models import Model, QuerySet
+from django.db.models import Model, Q, QuerySet
 from django.db.models.functions import Now
 
 from jobs.deletions import assets_due, assets_expire
-from jobs.models import Asset, AssetState, Deletion, Ingest, Job, JobState
+from jobs.models import Asset, AssetState, Deletion, Ingest, Job, JobState, Listening, Mix
 from jobs.storage import StorageFailed, storage_delete, storage_delete_tree, storage_has
 
 log = structlog.get_logger(__name__)
@@ -37,11 +37,19 @@ def storage_clean() -> int:
         + _each(_assets_to_purge(), _purge, until)
         + _each(_jobs_to_sweep(), _sweep, until)
         + _each(_ingests_to_sweep(), _sweep_ingest, until)
+        + _each(_mixes_to_purge(), _purge_mix, until)
     )
 
 
 def has_files_to_clean() -> bool:
-    work = (assets_due, _abandoned, _assets_to_purge, _jobs_to_sweep, _ingests_to_sweep)
+    work = (
+        assets_due,
+        _abandoned,
+        _assets_to_purge,
+        _jobs_to_sweep,
+        _ingests_to_sweep,
+        _mixes_to_purge,
+    )
     return any(rows().exists() for rows in work)
 
 
@@ -60,6 +68,10 @@ def _jobs_to_sweep() -> QuerySet[Job]:
 
 def _ingests_to_sweep() -> QuerySet[Ingest]:
     return Ingest.objects.filter(finished_at__lt=Now() - _SENDERS_PATIENCE, swept_at=None)
+
+
+def _mixes_to_purge() -> QuerySet[Mix]:
+    return Mix.objects.filter(Q(expires_at__lte=Now()) | Q(job__deleted_at__isnull=False))
 
 
 def _each(rows: QuerySet[Row], work: Callable[[Row], None], until: float) -> int:
@@ -82,15 +94,33 @@ def _each(rows: QuerySet[Row], work: Callable[[Row], None], until: float) -> int
 def _purge(asset: Asset) -> None:
     """Remove a deleted file, look for it, and only then write that it is gone."""
     deletion = Deletion.objects.filter(asset=asset)
+    # What was made of it for players says the same as the file itself.
+    listenings = Listening.objects.filter(asset=asset)
+    for listening in listenings:
+        _remove_tree(listening.folder, keys=[listening.audio_key, listening.peaks_key])
     storage_delete(key=asset.storage_key)
     removed_at = deletion.values_list(Now(), flat=True).first()
     if storage_has(key=asset.storage_key):
         raise StorageFailed(f"{asset.storage_key} is still there after it was deleted")
     # A kill before this repeats the deletion, which does no harm.
     with transaction.atomic():
+        listenings.delete()
         deletion.update(removed_at=removed_at, verified_at=Now())
         gone = Asset.objects.filter(pk=asset.pk, state=AssetState.DELETED)
         gone.update(state=AssetState.PURGED, filename="", sha256="")
+
+
+def _purge_mix(mix: Mix) -> None:
+    _remove_tree(mix.folder, keys=[mix.key])
+    mix.delete()
+
+
+def _remove_tree(folder: str, *, keys: Sequence[str]) -> None:
+    """Remove all attempts of something, and look for what the last one made."""
+    storage_delete_tree(prefix=folder)
+    for key in keys:
+        if storage_has(key=key):
+            raise StorageFailed(f"{key} is still there after it was deleted")
 
 
 def _sweep(job: Job) -> None:

@@ -9,10 +9,11 @@ import structlog
 from django.conf import settings
 from django.db import connection
 
+from jobs.deriving import derived_beat
 from jobs.ingest_leases import ingest_beat
 from jobs.instance import is_stop_requested, pulse_write
 from jobs.leases import CancelRequested, LeaseLost, job_beat, job_look
-from jobs.models import Ingest, Job
+from jobs.models import Derived, Ingest, Job
 
 log = structlog.get_logger(__name__)
 
@@ -47,12 +48,12 @@ def is_hanging() -> bool:
 
 
 class Heartbeat:
-    """Beats for a job, or for what comes in, beside the work, and tells the work to stop.
+    """Beats for a job, or for other work that has a lease, beside it, and tells it to stop.
 
     Beating needs a thread: storing a file may take longer than a lease.
     """
 
-    def __init__(self, work: Job | Ingest) -> None:
+    def __init__(self, work: Job | Ingest | Derived) -> None:
         self._work = work
         self._progress = 0.0
         self._beaten_progress = 0.0
@@ -120,6 +121,11 @@ class Heartbeat:
     def _keep_lease(self) -> None:
         if isinstance(self._work, Ingest):
             ingest_beat(self._work)
+        elif isinstance(self._work, Derived):
+            # Not as often as a cancel is looked for: nobody cancels it.
+            if self._is_beat_due():
+                derived_beat(self._work, progress=self._progress)
+                self._beaten_at, self._beaten_progress = time.monotonic(), self._progress
         elif self._is_beat_due():
             now, progress = time.monotonic(), self._progress
             job_beat(self._work, progress=progress, step=self._step)
@@ -137,11 +143,13 @@ class Heartbeat:
         )
 
 
-def time_limit_s(work: Job | Ingest) -> float:
+def time_limit_s(work: Job | Ingest | Derived) -> float:
     """How long one attempt may take."""
     if isinstance(work, Ingest):
         return (
             settings.IMPORT_FETCH_SECONDS + settings.PROBE_SECONDS + settings.IMPORT_STORE_SECONDS
         )
+    if isinstance(work, Derived):
+        return settings.IMPORT_STORE_SECONDS + work.duration_s
     factor = settings.JOB_TIME_LIMIT_FACTOR
     return settings.JOB_TIME_LIMIT_BASE_SECONDS + factor * work.recording.duration_s

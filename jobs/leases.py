@@ -17,20 +17,18 @@ from django.db.models.functions import Greatest, Now
 
 from billing.ledger import hold_capture, hold_release
 from jobs.deletions import stem_expires_at
+from jobs.listening import listenings_prepare
 from jobs.logs import job_log_end
 from jobs.models import Asset, Job, JobEvent, JobPart, JobState, JobTimeline
 from jobs.outbox import job_ended
 from jobs.queue import wake_cleaning, wake_separation
+from jobs.scheduling import LeaseLost as LeaseLost
 from jobs.scheduling import lease_end
 
 log = structlog.get_logger(__name__)
 
 # Many workers may be lost at the same moment, and the janitor has other duties in each round.
 _REAP_AT_MOST_S = 2.0
-
-
-class LeaseLost(Exception):
-    """The job is no longer this worker's: it was given to another, or it has ended."""
 
 
 class CancelRequested(Exception):
@@ -93,6 +91,9 @@ def job_succeed(
         JobTimeline.objects.update_or_create(job=job, defaults=timeline)
     expires_at = stem_expires_at(workspace=job.workspace)
     Asset.objects.filter(job=job).update(expires_at=expires_at)
+    if job.api_key_id is None:
+        # Somebody ordered it on our pages, and will listen there.
+        listenings_prepare(job, outputs)
     hold_capture(job_uuid=job.uuid, amount_mcr=job.price_mcr)
     job_ended(job)
 

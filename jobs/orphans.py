@@ -11,7 +11,7 @@ from itertools import islice
 
 from django.utils import timezone
 
-from jobs.models import Asset, AssetState, Ingest, Job
+from jobs.models import Asset, AssetState, Ingest, Job, Listening, Mix
 from jobs.storage import storage_keys
 
 # Nobody who is at work now has been so for longer; clocks of storage may differ, too.
@@ -19,7 +19,7 @@ _AGE = timedelta(days=1)
 _AT_ONCE = 1000
 _UUID = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 # As in docs/storage.md. What has another name is somebody else's.
-_KEY = re.compile(f"(?:(uploads|jobs|ingests)/({_UUID})(?:/.+)?|readyz[/-]{_UUID})")
+_KEY = re.compile(f"(?:(uploads|jobs|ingests|listening|mixes)/({_UUID})(?:/.+)?|readyz[/-]{_UUID})")
 
 
 def orphans_find() -> Iterator[str]:
@@ -37,6 +37,12 @@ def _known(keys: set[str]) -> set[str]:
     jobs = Job.objects.filter(uuid__in=uuids, swept_at=None).values_list("uuid", flat=True)
     ingests = Ingest.objects.filter(uuid__in=uuids, swept_at=None).values_list("uuid", flat=True)
     unswept = {("jobs", str(uuid)) for uuid in jobs} | {("ingests", str(uuid)) for uuid in ingests}
+    listening = Listening.objects.filter(asset__uuid__in=uuids)
+    mixes = Mix.objects.filter(uuid__in=uuids).values_list("uuid", flat=True)
+    unswept |= {
+        ("listening", str(uuid)) for uuid in listening.values_list("asset__uuid", flat=True)
+    }
+    unswept |= {("mixes", str(uuid)) for uuid in mixes}
     return {key for key, owner in owners.items() if owner in unswept} | set(
         kept.values_list("storage_key", flat=True)
     )

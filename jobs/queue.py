@@ -38,6 +38,11 @@ def wake_imports() -> None:
     _wake("jobs.tasks.ingests_run", cluster=IMPORTS)
 
 
+def wake_deriving() -> None:
+    """After the commit, tell a worker that there is a listening copy or a mix to make."""
+    _wake("jobs.tasks.derived_run", cluster=IMPORTS)
+
+
 def wake_webhooks() -> None:
     """After the commit, have somebody deliver what is due."""
     _wake("jobs.tasks.webhooks_run", cluster=DEFAULT)

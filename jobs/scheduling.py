@@ -144,6 +144,10 @@ def has_waiting_jobs() -> bool:
     return waiting.exclude(not_before__gt=Now()).exists()
 
 
+class LeaseLost(Exception):
+    """The work is no longer this worker's: it was given to another, or it has ended."""
+
+
 def lease_end() -> CombinedExpression:
     return Now() + timedelta(seconds=settings.JOB_LEASE_SECONDS)
 

@@ -8,14 +8,23 @@ from pathlib import Path
 
 from django.conf import settings
 
-from jobs.models import Ingest, IngestState, Job, JobState
+from jobs.models import (
+    Derived,
+    DerivedState,
+    Ingest,
+    IngestState,
+    Job,
+    JobState,
+    Listening,
+    Mix,
+)
 
 # The folder may be one that others use too: what does not look like an attempt's is not ours.
 _ATTEMPT = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\.\d+")
 
 
 @contextmanager
-def scratch_folder(work: Job | Ingest) -> Iterator[Path]:
+def scratch_folder(work: Job | Ingest | Derived) -> Iterator[Path]:
     """A folder of this attempt's own, on this machine, for as long as the block runs."""
     remove_leftovers()
     folder = settings.SCRATCH_DIR / f"{work.uuid}.{work.attempt}"
@@ -37,6 +46,8 @@ def remove_leftovers() -> None:
         for rows in (
             Job.objects.filter(state=JobState.RUNNING),
             Ingest.objects.filter(state=IngestState.RUNNING),
+            Listening.objects.filter(state=DerivedState.RUNNING),
+            Mix.objects.filter(state=DerivedState.RUNNING),
         )
         for uuid, attempt in rows.values_list("uuid", "attempt")
     }

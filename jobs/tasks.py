@@ -8,11 +8,13 @@ from billing.stripe_events import events_process
 from billing.top_ups import top_ups_run
 from jobs import cleaning
 from jobs.delivering import messages_deliver
+from jobs.derived_work import run_next_derived
 from jobs.draining import jobs_drain
 from jobs.ingesting import run_next_ingest
 from jobs.instance import Pulse, is_stop_requested, only_one, pulse_write
 from jobs.queue import (
     wake_cleaning,
+    wake_deriving,
     wake_imports,
     wake_payment_reconciling,
     wake_payments,
@@ -22,6 +24,9 @@ from jobs.queue import (
 
 # After that a new task begins: django-q2 ends one that takes too long, whatever it does.
 _DRAIN_S = 3600
+# Workers of a cluster that make listening copies and mixes at a time: one is left for what comes
+# in.
+_DERIVING_AT_ONCE = 2
 
 
 def canary() -> None:
@@ -48,6 +53,18 @@ def ingests_run() -> None:
         if not run_next_ingest():
             return
     wake_imports()
+
+
+def derived_run() -> None:
+    if is_stop_requested():
+        return
+    for place in range(_DERIVING_AT_ONCE):
+        with only_one(f"deriving-{place}") as is_free:
+            if is_free:
+                pulse_write()
+                if run_next_derived():
+                    wake_deriving()
+                return
 
 
 def storage_clean() -> None:

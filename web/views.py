@@ -22,11 +22,14 @@ Page = Callable[..., HttpResponseBase]
 _READ = ("GET", "HEAD")
 
 
-def app_page(scope: str | None = None, *, methods: Sequence[str] = _READ) -> Callable[[Page], Page]:
+def app_page(
+    scope: str | None = None, *, methods: Sequence[str] = _READ, may_be_kept: bool = False
+) -> Callable[[Page], Page]:
     """A page for members of a workspace, who need the right that is named to see it.
 
     The page is called with the request and the Principal. What it raises as an AppError becomes a
-    page that says so; `request.principal` is there for templates.
+    page that says so; `request.principal` is there for templates. Browsers keep no copy of it, but
+    of what `may_be_kept`: then the page itself says for how long.
     """
 
     def decorate(page: Page) -> Page:
@@ -40,7 +43,10 @@ def app_page(scope: str | None = None, *, methods: Sequence[str] = _READ) -> Cal
             except AppError as error:
                 return refused(request, error)
 
-        page_view: Any = require_http_methods([*methods])(never_cache(login_required(view)))
+        checked = login_required(view)
+        if not may_be_kept:
+            checked = never_cache(checked)
+        page_view: Any = require_http_methods([*methods])(checked)
         # For tests/web/test_access.py, which asks every page for what it promises here.
         page_view.scope, page_view.methods = scope, tuple(methods)
         decorated: Page = page_view

@@ -1,16 +1,15 @@
 """Stems by signed link."""
 
-from django.http import HttpResponse, HttpResponseBase
+from django.http import HttpResponseBase
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework.request import Request
 
 from accounts.rate_limits import UNLIMITED
-from api.file_answers import file_answer, file_content_type, file_disposition, file_is_known
 from api.native.base import OPEN, NativeApi
-from jobs.models import Asset
 from jobs.selectors import asset_get_for_download
-from jobs.storage import download_token_read, storage_link
+from jobs.storage import download_token_read
+from jobs.stored_files import StoredFile, file_send
 
 
 class DownloadApi(NativeApi):
@@ -38,18 +37,4 @@ class DownloadApi(NativeApi):
         """Download a stem. `Range` with one range is honoured. Follow a redirect."""
         download = download_token_read(token)
         asset = asset_get_for_download(asset_uuid=download.asset_uuid)
-        if not file_is_known(request, asset) and (url := _link(request, asset, download.seconds)):
-            # Each signed address ends with the token, so none may be remembered for longer.
-            headers = {"Location": url, "Cache-Control": "private, no-store"}
-            return HttpResponse(status=302, headers=headers)
-        return file_answer(request, asset)
-
-
-def _link(request: Request, asset: Asset, seconds: int) -> str | None:
-    return storage_link(
-        key=asset.storage_key,
-        method=str(request.method),
-        seconds=seconds,
-        content_type=file_content_type(asset),
-        disposition=file_disposition(asset),
-    )
+        return file_send(request, StoredFile.of(asset), seconds=download.seconds)

@@ -17,7 +17,6 @@ from accounts.models import ApiKey
 from accounts.rate_limits import UNLIMITED
 from accounts.scopes import ASSETS_READ, ASSETS_WRITE
 from api.authentication import principal_of, workspace_of
-from api.file_answers import file_answer
 from api.links import asset_url
 from api.neuralspace.dialect import NeuralSpaceApi, done, refusals
 from api.raw_bodies import body_source
@@ -25,6 +24,7 @@ from config.errors import NotFound, ValidationFailed
 from jobs.models import Asset
 from jobs.selectors import asset_get_for_workspace
 from jobs.services import asset_create, asset_delete
+from jobs.stored_files import StoredFile, file_answer
 
 FILE_ID = OpenApiParameter("fileId", required=True, description="As the upload returned it.")
 
@@ -181,4 +181,4 @@ class FileDownloadApi(NeuralSpaceApi):
         """The bytes of a file. `Range` with one range is honoured."""
         # Never a redirect to a bucket: not all clients of this API follow one, and those that do
         # may send the bucket their token.
-        return file_answer(request, _file_asked_for(request))
+        return file_answer(request, StoredFile.of(_file_asked_for(request)))

@@ -41,6 +41,21 @@ def quantize(samples: npt.NDArray[np.floating] | IntArray, bits: int) -> tuple[I
     return np.clip(steps, -full, full - 1).astype(np.int32), n_clipped
 
 
+def packed(
+    samples: npt.NDArray[np.floating] | IntArray, form: OutputFormat
+) -> npt.NDArray[np.float32] | npt.NDArray[np.int32] | npt.NDArray[np.int16]:
+    """Return (channels, n) samples in the order and the type in which FFmpeg takes the format's."""
+    if form.sample_format == "fltp":
+        return np.ascontiguousarray(samples, np.float32)  # (channels, n)
+    ordered = np.empty((samples.shape[1], samples.shape[0]), _PACKED[form.sample_format])
+    # A channel at a time: turning the whole array around takes five times as long.
+    for channel, values in enumerate(samples):
+        ordered[:, channel] = values
+    if form.sample_format == "s32":
+        ordered <<= 8  # 24 bits, as FFmpeg holds them
+    return ordered.reshape(1, -1)  # (1, n * channels)
+
+
 class StemWriter:
     """One stem on its way into a file; the final name appears only with `commit`.
 
@@ -78,7 +93,7 @@ class StemWriter:
         self.n_clipped = 0
         self._form = form
         self._rate = sample_rate
-        self._layout = _usable_layout(layout, n_channels, form)
+        self._layout = usable_layout(layout, n_channels, form)
         self.draft = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
         self._n_written = 0
         self._is_committed = False
@@ -138,7 +153,7 @@ class StemWriter:
 
     def _encode(self, samples: npt.NDArray[np.floating] | IntArray) -> None:
         frame = AudioFrame.from_ndarray(
-            self._packed(samples), format=self._form.sample_format, layout=self._layout
+            packed(samples, self._form), format=self._form.sample_format, layout=self._layout
         )
         frame.sample_rate = self._rate
         frame.pts = self._n_written
@@ -149,19 +164,6 @@ class StemWriter:
         except (OSError, av.error.FFmpegError) as error:
             raise_if_disk_full(error)
             raise
-
-    def _packed(
-        self, samples: npt.NDArray[np.floating] | IntArray
-    ) -> npt.NDArray[np.float32] | npt.NDArray[np.int32] | npt.NDArray[np.int16]:
-        if self._form.sample_format == "fltp":
-            return np.ascontiguousarray(samples, np.float32)  # (channels, n)
-        packed = np.empty((samples.shape[1], samples.shape[0]), _PACKED[self._form.sample_format])
-        # A channel at a time: turning the whole array around takes five times as long.
-        for channel, values in enumerate(samples):
-            packed[:, channel] = values
-        if self._form.sample_format == "s32":
-            packed <<= 8  # 24 bits, as FFmpeg holds them
-        return packed.reshape(1, -1)  # (1, n * channels)
 
 
 def raise_if_disk_full(error: OSError | av.error.FFmpegError) -> None:
@@ -177,7 +179,7 @@ def _mp3_bit_rate(sample_rate: int) -> int:
     return 160_000 if sample_rate >= 16000 else 64_000
 
 
-def _usable_layout(layout: str, n_channels: int, form: OutputFormat) -> str:
+def usable_layout(layout: str, n_channels: int, form: OutputFormat) -> str:
     if form.container == "flac":
         return layout_name("channels", n_channels)  # FLAC knows one layout for each count
     return layout_name(layout, n_channels)

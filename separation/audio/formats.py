@@ -96,6 +96,11 @@ def file_stems(names: Sequence[str], forms: Mapping[str, OutputFormat]) -> list[
     return [name + end for name in names for end in sorted(ends)]
 
 
+def concrete(name: str) -> OutputFormat:
+    """Return one of the concrete formats, such as `flac24`, whatever the recording."""
+    return _BY_NAME[name]
+
+
 def name_of(codec: str, bits: int | None) -> str | None:
     """Return the name of the concrete format that is written so; None if none is."""
     return next((form.name for form in _CONCRETE if (form.codec, form.bits) == (codec, bits)), None)

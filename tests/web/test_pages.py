@@ -46,6 +46,8 @@ NOT_PAGES = {
     "favicon",
     "invitation-join",
     "llms",
+    "job-player",
+    "job-player-file",
     "outside-openapi",
     "robots",
     "sitemap",

@@ -17,12 +17,14 @@ from billing.stripe_events import has_events_to_process
 from billing.top_ups import has_top_ups_to_run
 from jobs.cleaning import has_files_to_clean
 from jobs.delivering import has_messages_due
+from jobs.deriving import derived_reap, has_derived_waiting
 from jobs.ingest_leases import has_waiting_ingests, ingests_reap
 from jobs.instance import pulse_write
 from jobs.leases import jobs_reap
 from jobs.outbox import messages_clean
 from jobs.queue import (
     wake_cleaning,
+    wake_deriving,
     wake_imports,
     wake_payment_reconciling,
     wake_payments,
@@ -71,11 +73,14 @@ class Command(BaseCommand):
             pulse_write()
 
     def round(self) -> None:
-        reapers = (jobs_reap, ingests_reap) if time.monotonic() >= self._reap_from else ()
+        reapers = (
+            (jobs_reap, ingests_reap, derived_reap) if time.monotonic() >= self._reap_from else ()
+        )
         is_done = attempt_all(
             *reapers,
             wake_separation_if_needed,
             wake_imports_if_needed,
+            wake_deriving_if_needed,
             lots_expire,
             wake_payments_if_needed,
             wake_webhooks_if_needed,
@@ -133,6 +138,11 @@ def wake_separation_if_needed() -> None:
 def wake_imports_if_needed() -> None:
     if has_waiting_ingests():
         wake_imports()
+
+
+def wake_deriving_if_needed() -> None:
+    if has_derived_waiting():
+        wake_deriving()
 
 
 def wake_cleaning_if_needed() -> None:

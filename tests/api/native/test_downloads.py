@@ -115,7 +115,7 @@ def test_head_answers_as_get_without_opening_the_file(
     def refuse(*, key: str) -> Any:
         raise AssertionError("opened")
 
-    monkeypatch.setattr("api.file_answers.storage_open", refuse)
+    monkeypatch.setattr("jobs.stored_files.storage_open", refuse)
     response = client.head(link, headers=headers)
     assert response.status_code == 200
     found = dict(response.headers)

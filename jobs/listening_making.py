@@ -1,0 +1,161 @@
+"""Making listening copies, by a child process: recordings of strangers are never decoded in this
+one, and what we made ourselves needs no second way."""
+
+import json
+import math
+import os
+import signal
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Final
+
+import structlog
+from django.conf import settings
+
+import separation
+from config.errors import MediaError, MediaTooDemanding, MediaTooSlow
+from jobs.children import ChildEnd, ChildOverflow, ChildOverTime, child_run
+from jobs.heartbeat import Heartbeat
+from jobs.leases import LeaseLost
+from jobs.models import Listening
+from jobs.storage import local_copy, storage_delete_tree, storage_save
+from separation import confined_segments
+from separation.audio.segments import LEVELS, SEGMENT_S, Segments, peak_counts, peaks_size
+
+log = structlog.get_logger(__name__)
+
+_ROOT: Final = Path(separation.__file__).resolve().parent.parent
+_ANSWER_MAX_BYTES: Final = 1024 * 1024
+# FLAC of noise is a little longer than the samples themselves; headers of short segments are more.
+_BYTES_A_SAMPLE: Final = 4
+_HEADERS_BYTES: Final = 64 * 1024
+# It takes about a hundredth of the time that the recording lasts; what was glued together from odd
+# parts may take more.
+_SECONDS_BASE: Final = 60
+_SECONDS_A_SECOND: Final = 0.25
+
+
+def segments_seconds(duration_s: float) -> int:
+    """How long it may take to make the segments of a recording."""
+    return _SECONDS_BASE + math.ceil(duration_s * _SECONDS_A_SECOND)
+
+
+def listening_make(listening: Listening, heartbeat: Heartbeat, folder: Path) -> dict[str, Any]:
+    """Write the two files and store them; returns the values of the row."""
+    audio, peaks = folder / "audio", folder / "peaks"
+    expected = peaks_size(peak_counts(listening.n_samples, listening.asset.sample_rate))
+
+    def on_tick() -> None:
+        heartbeat.report(min(1.0, peaks.stat().st_size / expected))
+
+    with local_copy(key=listening.asset.storage_key, folder=folder) as recording:
+        written = _write(listening, recording, audio, peaks, on_tick)
+    _check(written, listening, audio, peaks)
+    try:
+        for key, path in ((listening.audio_key, audio), (listening.peaks_key, peaks)):
+            heartbeat.check()
+            storage_save(key=key, path=path)
+        heartbeat.check()
+    except LeaseLost:
+        listening_discard(listening)
+        raise
+    return {
+        "offsets": written.offsets,
+        "gain": written.gain,
+        "peak_counts": written.counts,
+    }
+
+
+def listening_discard(listening: Listening) -> None:
+    """Remove what this attempt stored."""
+    storage_delete_tree(prefix=f"{listening.folder}/{listening.attempt}")
+
+
+def _write(
+    listening: Listening, recording: Path, audio: Path, peaks: Path, on_tick: Callable[[], None]
+) -> Segments:
+    try:
+        with (
+            recording.open("rb") as source,
+            audio.open("wb") as audio_file,
+            peaks.open("wb") as peaks_file,
+        ):
+            files = (source.fileno(), audio_file.fileno(), peaks_file.fileno())
+            end = _run(listening, files, on_tick)
+    except ChildOverTime:
+        raise MediaTooSlow from None
+    except ChildOverflow:
+        raise MediaTooDemanding from None
+    if end.returncode == -signal.SIGXCPU:
+        raise MediaTooSlow
+    if end.returncode < 0:
+        log.warning("segments_killed", signal=-end.returncode, complaints=end.complaints[-500:])
+        raise MediaTooDemanding
+    if end.returncode != 0:
+        raise RuntimeError(f"The segments failed: {end.complaints[-2000:]}")
+    return _read(end.output)
+
+
+def _run(
+    listening: Listening, files: tuple[int, int, int], on_tick: Callable[[], None]
+) -> ChildEnd:
+    seconds = segments_seconds(listening.duration_s)
+    n_values = listening.n_samples * listening.asset.channels
+    request = confined_segments.Request(
+        descriptor=files[0],
+        audio=files[1],
+        peaks=files[2],
+        start=listening.range_start,
+        end=listening.range_end,
+        file_bytes=_BYTES_A_SAMPLE * n_values
+        + _HEADERS_BYTES * (1 + listening.n_samples // listening.asset.sample_rate // SEGMENT_S),
+        memory_bytes=settings.PROBE_MEMORY_BYTES,
+        cpu_s=seconds,
+        parent=os.getpid(),
+    )
+    return child_run(
+        [sys.executable, "-m", confined_segments.__name__, json.dumps(asdict(request))],
+        folder=_ROOT,
+        total_s=seconds,
+        max_output_bytes=_ANSWER_MAX_BYTES,
+        descriptors=files,
+        environ={"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
+        on_tick=on_tick,
+    )
+
+
+def _read(output: bytes) -> Segments:
+    """Read the answer, believing nothing of it: a decoder may have been taken over."""
+    try:
+        answer = json.loads(output)
+        if "error" in answer:
+            raise MediaError
+        return Segments(**answer["written"])
+    except (ValueError, TypeError, KeyError):
+        log.exception("segments_answer_wrong", output=output[:500])
+        raise MediaTooDemanding from None
+
+
+def _check(written: Segments, listening: Listening, audio: Path, peaks: Path) -> None:
+    rate = listening.asset.sample_rate
+    n_segments = -(-listening.n_samples // (SEGMENT_S * rate))
+    counts = peak_counts(listening.n_samples, rate)
+    offsets = written.offsets
+    is_good = (
+        len(offsets) == n_segments + 1
+        and all(type(offset) is int for offset in offsets)
+        and offsets[0] == 0
+        and all(before < after for before, after in pairwise(offsets))
+        and offsets[-1] == audio.stat().st_size
+        and written.counts == counts
+        and len(counts) == len(LEVELS)
+        and peaks.stat().st_size == peaks_size(counts)
+        and type(written.gain) is float
+        and 1 <= written.gain < math.inf
+    )
+    if not is_good:
+        log.error("segments_wrong", listening=str(listening.uuid))
+        raise MediaTooDemanding
