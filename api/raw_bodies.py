@@ -5,11 +5,10 @@ from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from django.conf import settings
 from rest_framework.request import Request
 
-from config.errors import NoRoom, ValidationFailed
-from jobs.places import Places
+from config.errors import ValidationFailed
+from jobs.receiving.bodies import body_place
 
 
 def body_length(request: Request) -> int:
@@ -26,13 +25,7 @@ def body_source(request: Request, *, owner: Hashable) -> Iterator[Any]:
     if not body_length(request):
         yield request._request
         return
-    with _places.place(owner):
-        # Of config/gunicorn.py.
-        arrival = getattr(request.META["wsgi.input"], "arrival", None)
-        if arrival is not None:
-            arrival.limit(
-                idle_s=settings.UPLOAD_IDLE_SECONDS, total_s=settings.UPLOAD_REQUEST_SECONDS
-            )
+    with body_place(request.META, owner=owner):
         yield _Source(request._request)
 
 
@@ -48,17 +41,3 @@ class _Source:
         except OSError:
             # The server holds back what came of a block, and gives it out now.
             return bytes(self._stream.read(size))
-
-
-def _refusal() -> NoRoom:
-    # Not 429, which clients of tus take for final.
-    return NoRoom(
-        "Too many bodies are being received; try again shortly.", headers={"Retry-After": "2"}
-    )
-
-
-_places = Places(
-    most=lambda: int(settings.UPLOAD_BODIES_PER_PROCESS),
-    most_of_owner=lambda: int(settings.UPLOAD_BODIES_PER_OWNER),
-    refuse=_refusal,
-)
