@@ -294,6 +294,12 @@ CONSOLE_GRANT_LIMIT = env.integer("STEMWRIGHT_CONSOLE_GRANT_LIMIT", 100_000)
 CONSOLE_FRESH_SECONDS = 600
 IMPERSONATION_MINUTES = 30
 
+# --- Credits -----------------------------------------------------------------------------------
+
+# Whole credits for each new person, to try it with. Sign-ups cost nothing, work does: an operator
+# says how much of it is given away.
+WELCOME_CREDITS = env.integer("STEMWRIGHT_WELCOME_CREDITS", 0)
+
 # --- Stripe -----------------------------------------------------------------------------------
 
 # Without a key, nothing can be bought; an operator can still grant credits.
@@ -493,6 +499,13 @@ CONTENT_SECURITY_POLICY = {
         ],
         "base-uri": ["'none'"],
     },
+}
+
+# --- What the pages name -------------------------------------------------------------------------
+
+# Addresses of the operator's own texts; without them, no page speaks of any.
+LEGAL_LINKS = {
+    name: env.text(f"STEMWRIGHT_{name.upper()}_URL", "") for name in ("terms", "privacy", "imprint")
 }
 
 # --- Metrics ----------------------------------------------------------------------------------

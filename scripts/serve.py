@@ -117,6 +117,8 @@ class Service(honcho.manager.Manager):  # type: ignore[misc]
                 # Links in mails lead here unless a setting says otherwise.
                 "STEMWRIGHT_SITE_URL": f"http://{HOST}:{self.port}",
                 "STEMWRIGHT_JOB_STOP_GRACE_SECONDS": str(JOB_GRACE_S),
+                # Whoever signs up on their own machine can try it: four minutes of music.
+                "STEMWRIGHT_WELCOME_CREDITS": "600",
                 **os.environ,
                 "PYTHONUNBUFFERED": "1",
                 "TMPDIR": self._scratch,
