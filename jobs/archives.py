@@ -5,7 +5,7 @@ length is known before.
 """
 
 import re
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 from uuid import UUID
@@ -59,20 +59,46 @@ def archive_get_for_workspace(*, workspace: Workspace, job_uuid: UUID) -> Archiv
     return _archive(job_get_for_workspace(workspace=workspace, job_uuid=job_uuid))
 
 
+def archive_of_jobs(*, workspace: Workspace, job_uuids: Sequence[UUID]) -> Archive:
+    """One zip of several jobs, a folder for each; those that made nothing are left out."""
+    stream = ZipStream(sized=True)
+    folders: set[str] = set()
+    for job_uuid in job_uuids:
+        job = job_get_for_workspace(workspace=workspace, job_uuid=job_uuid)
+        if outputs := _outputs(job):
+            folder = _free(_title(job), folders)
+            folders.add(folder.casefold())
+            _add(stream, outputs, f"{folder}/")
+    if not folders:
+        raise NotFound("No file of these jobs is kept.")
+    return Archive("stemwright.zip", len(stream), ArchiveContent(stream))
+
+
 def _archive(job: Job) -> Archive:
     if job.state != JobState.SUCCEEDED:
         raise WrongState("The job has not succeeded; there is nothing to download.")
-    outputs: list[Asset] = job.outputs  # type: ignore[attr-defined]
-    if not outputs:
+    if not _outputs(job):
         raise NotFound("No file of this job is kept any more.")
     stream = ZipStream(sized=True)
+    _add(stream, _outputs(job))
+    return Archive(f"{_title(job)}.zip", len(stream), ArchiveContent(stream))
+
+
+def _outputs(job: Job) -> list[Asset]:
+    outputs: list[Asset] = job.outputs  # type: ignore[attr-defined]
+    return outputs if job.state == JobState.SUCCEEDED else []
+
+
+def _title(job: Job) -> str:
+    return PurePath(_safe(job.recording.filename)).stem[:150] or "results"
+
+
+def _add(stream: ZipStream, outputs: Sequence[Asset], folder: str = "") -> None:
     taken: set[str] = set()
     for asset in outputs:
         name = _free(_safe(asset.filename), taken)
         taken.add(name.casefold())
-        stream.add(_blocks(asset), name, size=asset.size_bytes)
-    name = PurePath(_safe(job.recording.filename)).stem[:150] or "results"
-    return Archive(f"{name}.zip", len(stream), ArchiveContent(stream))
+        stream.add(_blocks(asset), folder + name, size=asset.size_bytes)
 
 
 def _blocks(asset: Asset) -> Iterator[bytes]:

@@ -114,6 +114,11 @@ class Etas:
             return _whole(mine.left_s)
         return _sum(self._waits_s[place], mine.left_s)
 
+    def place_of(self, job: Job) -> int | None:
+        """Of one that waits: 1 is next. None: it came since, or too many are before it."""
+        place = self._places.get(job.pk)
+        return None if place is None else max(1, place - self._n_running + 1)
+
     def of_order(self, *, service: str, duration_s: float, n_stems: int) -> int:
         return self._after_all(
             self._run_s(service, n_stems, duration_s),

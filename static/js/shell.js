@@ -62,6 +62,7 @@ export function toast(text, { action, kind = "" } = {}) {
   }
   document.getElementById("toasts").append(box);
   leave(box);
+  return box;
 }
 
 function leave(box) {
@@ -69,7 +70,12 @@ function leave(box) {
   let timer = setTimeout(() => box.remove(), 8000);
   box.addEventListener("pointerenter", () => clearTimeout(timer));
   box.addEventListener("focusin", () => clearTimeout(timer));
-  box.addEventListener("pointerleave", () => { timer = setTimeout(() => box.remove(), 3000); });
+  for (const left of ["pointerleave", "focusout"]) {
+    box.addEventListener(left, () => {
+      clearTimeout(timer);
+      timer = setTimeout(() => box.remove(), 3000);
+    });
+  }
 }
 
 // A choice that takes effect at once, such as the language.

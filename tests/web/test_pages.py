@@ -30,6 +30,7 @@ POLICY = {
     "frame-ancestors 'none'",
 }
 IDS: dict[str, dict[str, Any]] = {
+    "job-timeline": {"job_uuid": uuid4(), "form": "rttm"},
     "account_confirm_email": {"key": "unknown"},
     "account_reset_password_from_key": {"uidb36": "1", "key": "unknown"},
     "mfa_edit_webauthn": {"pk": 1},
@@ -43,8 +44,10 @@ NOT_PAGES = {
     "mfa_login_webauthn",
     "mfa_download_recovery_codes",
     "docs-source",
+    "events",
     "favicon",
     "invitation-join",
+    "jobs-zip",
     "llms",
     "job-player",
     "job-player-file",
