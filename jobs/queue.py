@@ -6,11 +6,14 @@ be done stands in the rows that a worker claims.
 
 import threading
 import time
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import structlog
 from django.db import transaction
 from django_q.brokers import get_broker
+from django_q.models import Failure
 from django_q.tasks import async_task
 
 log = structlog.get_logger(__name__)
@@ -71,6 +74,33 @@ def wake_payment_reconciling() -> None:
 def broker_check() -> None:
     """Raise unless the broker answers."""
     _broker(DEFAULT).queue_size()
+
+
+@dataclass(frozen=True)
+class DeadWakeUp:
+    """A task that ended badly. What it was for is found again by the next, or by the janitor."""
+
+    function: str
+    ended_at: datetime
+    error: str
+
+
+def wake_ups_waiting() -> dict[str, int]:
+    """How many wait for each cluster; -1 where the broker does not say."""
+    sizes = {}
+    for cluster in (SEPARATION, IMPORTS, DEFAULT):
+        try:
+            sizes[cluster] = int(_broker(cluster).queue_size())
+        except Exception:
+            log.warning("queue_unreachable", queue=cluster, exc_info=True)
+            sizes[cluster] = -1
+    return sizes
+
+
+def wake_ups_dead(*, limit: int) -> list[DeadWakeUp]:
+    """The last ones that failed."""
+    rows = Failure.objects.order_by("-stopped")[:limit]
+    return [DeadWakeUp(row.func, row.stopped, str(row.result or "")[-500:]) for row in rows]
 
 
 def _wake(function: str, *, cluster: str) -> None:

@@ -90,7 +90,8 @@ ELSEWHERE = {
     "mfa_remove_webauthn": 404,
     "invitation-accept": 404,
 }
-OF_PROGRAMS = re.compile("v1/(?!docs)|api/(?!docs)|livez|readyz|metrics|stripe")
+# The console has tests of its own for who comes in (tests/web/console/test_gate.py).
+OF_PROGRAMS = re.compile("v1/(?!docs)|api/(?!docs)|livez|readyz|metrics|stripe|console/")
 ROUTES = [
     route
     for route in routes()

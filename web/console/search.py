@@ -1,0 +1,102 @@
+"""Finding anything by what a customer may have quoted: an address, a name, an id, a key."""
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Q, QuerySet
+
+from accounts.keys import PREFIX
+from accounts.models import ApiKey, User, Workspace
+from billing.models import Payment, StripeCustomer, Subscription, Transaction
+from jobs.models import Asset, Ingest, Job, WebhookEndpoint, WebhookMessage
+from web.paging import uuid_of
+
+_AT_MOST = 20
+# What is of no kind of id is looked for in names and addresses; less would find everything.
+_MIN_WORD = 2
+_KEY_ID_LENGTH = 8
+
+
+@dataclass(frozen=True)
+class Found:
+    """What was found, by kind."""
+
+    people: list[User]
+    workspaces: list[Workspace]
+    jobs: list[Job]
+    keys: list[ApiKey]
+    payments: list[Payment]
+
+    @property
+    def is_empty(self) -> bool:
+        return not (self.people or self.workspaces or self.jobs or self.keys or self.payments)
+
+
+def search(text: str) -> Found:
+    """What an operator typed or pasted; at most some of each kind."""
+    text = text.replace("\x00", "").strip()
+    if uuid := uuid_of(text):
+        return _by_uuid(uuid)
+    if text.startswith(PREFIX):
+        # Of a whole key, nothing but its public part is looked at.
+        key_id = text[len(PREFIX) :][:_KEY_ID_LENGTH].rstrip("…. ")
+        rows = ApiKey.objects.filter(key_id__startswith=key_id).select_related("workspace")
+        return Found([], [], [], _some(rows), [])
+    if len(text) < _MIN_WORD:
+        return Found([], [], [], [], [])
+    people = User.objects.filter(email__icontains=text).prefetch_related("memberships__workspace")
+    payments = _payments(
+        Q(checkout_session_id=text) | Q(invoice_id=text) | Q(payment_intent_id=text)
+    )
+    return Found(
+        people=_some(people),
+        workspaces=_some(
+            Workspace.objects.filter(
+                Q(name__icontains=text)
+                | Q(pk__in=StripeCustomer.objects.filter(stripe_id=text).values("workspace"))
+                | Q(pk__in=Subscription.objects.filter(stripe_id=text).values("workspace"))
+            )
+        ),
+        jobs=_some(_jobs(Q(request_id=text))) if _may_be_request_id(text) else [],
+        keys=[],
+        payments=payments,
+    )
+
+
+def _by_uuid(uuid: UUID) -> Found:
+    workspaces = _some(
+        Workspace.objects.filter(
+            Q(uuid=uuid)
+            | Q(pk__in=Transaction.objects.filter(uuid=uuid).values("workspace"))
+            | Q(pk__in=WebhookEndpoint.objects.filter(uuid=uuid).values("workspace"))
+            | Q(pk__in=WebhookMessage.objects.filter(uuid=uuid).values("workspace"))
+            | Q(pk__in=Ingest.objects.filter(uuid=uuid).values("workspace"))
+        )
+    )
+    assets = Asset.objects.filter(uuid=uuid)
+    of_asset = Q(asset__in=assets) | Q(pk__in=assets.exclude(job=None).values("job"))
+    return Found(
+        people=_some(User.objects.filter(uuid=uuid).prefetch_related("memberships__workspace")),
+        workspaces=workspaces,
+        jobs=_some(_jobs(Q(uuid=uuid) | Q(request_id=str(uuid)) | of_asset)),
+        keys=_some(ApiKey.objects.filter(uuid=uuid).select_related("workspace")),
+        payments=_payments(Q(uuid=uuid)),
+    )
+
+
+def _may_be_request_id(text: str) -> bool:
+    # The column has no index; a word of a name is not worth a look at all jobs.
+    return len(text) > 24 and " " not in text and "@" not in text
+
+
+def _jobs(condition: Q) -> QuerySet[Job]:
+    return Job.objects.filter(condition).select_related("workspace", "asset")
+
+
+def _payments(condition: Q) -> list[Payment]:
+    return _some(Payment.objects.filter(condition).select_related("workspace", "pack", "plan"))
+
+
+def _some(rows: QuerySet[Any]) -> list[Any]:
+    return list(rows.order_by("-pk")[:_AT_MOST])
