@@ -28,7 +28,18 @@ _ROUND = 6  # segments, after which everything comes again
 _PAGE = """{% extends "base.html" %}{% block head_title %}Player{% endblock %}
 {% block main_class %}stack{% endblock %}
 {% block extra_head %}<meta name="csrf-token" content="{{ csrf_token }}">{% endblock %}
-{% block content %}<h1>Night Bus</h1>{% include "app/_player.html" with main=True %}{% endblock %}"""
+{% block content %}<h1>Night Bus</h1>
+{% include "app/_player.html" with main=True %}{% endblock %}"""
+
+# Takes what comes at each of its inputs, all in the same moments.
+_RECORDER = """registerProcessor("recorder", class extends AudioWorkletProcessor {
+  process(inputs) {
+    const frames = new Float32Array(inputs.length * 256);
+    inputs.forEach((input, n) => input.forEach((c, i) => frames.set(c, n * 256 + i * 128)));
+    this.port.postMessage(frames);
+    return true;
+  }
+});"""
 
 
 @dataclass(frozen=True)
@@ -192,12 +203,16 @@ def empty(request: HttpRequest) -> HttpResponse:
     return HttpResponse("<!doctype html><html lang=en><title>Nothing</title>")
 
 
+def recorder(request: HttpRequest) -> HttpResponse:
+    return HttpResponse(_RECORDER, content_type="text/javascript")
+
+
 def mix(request: HttpRequest, name: str) -> JsonResponse:
     if request.method == "POST":
         faults["mix"] = json.loads(request.body)
         return JsonResponse({"state": "queued", "status_url": request.path}, status=202)
     return JsonResponse(
-        {"state": "ready", "progress": 1, "url": "/player/mix.wav", "clipped_samples": 3}
+        {"state": "ready", "progress": 1, "download_url": "/player/mix.wav", "clipped_samples": 3}
     )
 
 

@@ -6,6 +6,7 @@ from tests.fakes import player
 
 urlpatterns = [
     path("player/empty", player.empty),
+    path("player/recorder.js", player.recorder),
     path("player/<slug:name>", player.page),
     path("player/<slug:name>.json", player.manifest),
     path("player/<slug:name>/mix", player.mix),

@@ -1,14 +1,16 @@
 // <stem-player src="…manifest…">: lanes of sound that play as one. Its words and its parts are in
 // templates/app/_player.html.
-import { clear, clock, drawOverview, drawRuler, drawWave, overlaps, Peaks, secondsOf } from "./draw.js";
+import { clock, Peaks, secondsOf } from "./draw.js";
 import { Engine } from "./engine.js";
 import { areKeysOn, commandOf, setKeysOn } from "./keys.js";
 import { gainOf, Mix } from "./mix.js";
 import { Segments } from "./segments.js";
-import { View } from "./view.js";
+import { LEAST_LOOP_S, Timeline } from "./timeline.js";
 
-const LEAST_LOOP_S = 0.05;
 let last = null; // The player that was used last has the keys.
+
+// All that can be played: while they are prepared, lanes have no sound yet.
+const lanesOf = ({ lanes = [], original }) => [...lanes, original].filter((lane) => lane?.audio);
 
 class StemPlayer extends HTMLElement {
   #frame = 0;
@@ -29,8 +31,6 @@ class StemPlayer extends HTMLElement {
     for (const kind of ["pointerdown", "focusin"]) this.addEventListener(kind, () => { last = this; });
     this.addEventListener("pointerenter", () => this.engine?.prefetch());
     document.addEventListener("keydown", (event) => this.#key(event));
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.draw());
-    matchMedia("(forced-colors: active)").addEventListener("change", () => this.draw());
     this.load();
   }
 
@@ -50,61 +50,51 @@ class StemPlayer extends HTMLElement {
 
   async load() {
     this.#complain(null);
-    try {
-      const manifest = await this.#fetch();
-      this.$(".sp-loading").hidden = true;
-      const box = this.$(".sp-preparing");
-      box.hidden = manifest.state !== "preparing";
-      if (manifest.state === "preparing") {
-        box.querySelector("p").textContent = this.text("preparing");
-        box.querySelector("progress").value = manifest.progress;
-        setTimeout(() => this.load(), 1000);
-      } else if (manifest.state === "failed") this.#break("failed");
-      else if (!window.AudioContext) this.#break("unable");
-      else this.#begin(manifest);
-    } catch (error) {
-      if (!(error instanceof TypeError) && !error.status && !(error instanceof SyntaxError)) throw error;
-      this.#break("unreachable");
-    }
+    const manifest = await this.#fetch().catch(() => null);
+    const state = manifest?.state;
+    const box = this.$(".sp-preparing");
+    this.$(".sp-loading").hidden = true;
+    box.hidden = state !== "preparing";
+    if (state === "preparing") {
+      box.querySelector("p").textContent = this.text("preparing");
+      box.querySelector("progress").value = manifest.progress;
+      setTimeout(() => this.load(), 1000);
+    } else if (state !== "ready") this.#complain(manifest ? "failed" : "unreachable", true);
+    else if (!window.AudioContext) this.#complain("unable", true);
+    else this.#begin(manifest);
   }
 
   async #fetch() {
     const base = new URL(this.getAttribute("src"), document.baseURI);
     const response = await fetch(base, { headers: { Accept: "application/json" } });
-    if (!response.ok) throw Object.assign(new Error(), { status: response.status });
+    if (!response.ok) throw new Error(response.statusText);
     const manifest = await response.json();
-    for (const lane of [...manifest.lanes ?? [], manifest.original]) {
-      for (const file of lane ? [lane.audio, lane.peaks] : []) file.url = new URL(file.url, base).href;
+    for (const { audio, peaks } of lanesOf(manifest)) {
+      for (const file of [audio, peaks]) file.url = new URL(file.url, base).href;
     }
     return manifest;
   }
 
   // Addresses that are signed end some time.
   async #renew() {
-    const fresh = await this.#fetch();
-    const lanes = [...fresh.lanes, fresh.original].filter(Boolean);
-    for (const lane of [...this.manifest.lanes, this.manifest.original].filter(Boolean)) {
-      const url = lanes.find((each) => each.id === lane.id)?.audio.url;
-      if (url) lane.audio.url = url;
+    const fresh = lanesOf(await this.#fetch());
+    for (const lane of lanesOf(this.manifest)) {
+      Object.assign(lane.audio, fresh.find((each) => each.id === lane.id)?.audio);
     }
   }
 
-  #break(reason) {
-    this.$(".sp-loading").hidden = true;
-    this.#complain(reason);
-    this.dataset.broken = "";
-  }
-
-  #complain(reason) {
+  // What went wrong. Where nothing can be played at all, there may be something instead.
+  #complain(reason, isBroken = false) {
     const notice = this.$(".sp-notice");
     notice.hidden = !reason;
-    if (!reason) delete this.dataset.broken;
-    else notice.querySelector("span").textContent = this.text(reason);
+    this.toggleAttribute("data-broken", isBroken);
+    if (reason) notice.querySelector("span").textContent = this.text(reason);
     notice.querySelector("button").hidden = ["failed", "unable"].includes(reason);
   }
 
   #begin(manifest) {
     this.manifest = manifest;
+    if (!manifest.original?.audio) manifest.original = null;
     this.rate = manifest.sample_rate;
     this.length = manifest.n_samples / this.rate;
     const segments = new Segments(this.rate, () => this.#renew());
@@ -116,17 +106,16 @@ class StemPlayer extends HTMLElement {
     this.engine = new Engine(manifest, segments);
     this.engine.onchange = () => this.#show();
     this.mix = new Mix(manifest);
-    this.view = new View(this.length);
     this.range = null; // of the loop, in seconds; `isLooping` says whether it is on
     this.$(".sp-ready").hidden = false;
     this.$("[data-part=both]").hidden = !manifest.original;
-    this.$("[data-part=turns]").hidden = !manifest.lanes.some((lane) => lane.turns?.length);
     this.$("[data-part=length]").textContent = clock(this.length);
     this.overview = this.$(".sp-overview");
+    this.time = this.$("[data-part=time]");
     this.overview.ariaValueMax = Math.round(this.length);
     this.#makeLanes();
     if (this.isMain) this.#readAddress();
-    this.#watch();
+    this.timeline = new Timeline(this, this.#lanes);
     this.#showMix();
     this.#showLoop();
     this.#show();
@@ -135,7 +124,6 @@ class StemPlayer extends HTMLElement {
 
   #makeLanes() {
     const { lanes } = this.manifest;
-    const shared = overlaps(lanes);
     const list = this.$(".sp-lanes");
     lanes.forEach((lane, n) => {
       const row = this.rowTemplate.cloneNode(true);
@@ -155,75 +143,29 @@ class StemPlayer extends HTMLElement {
         peaks: new Peaks(lane, () => this.draw()),
         wave: row.querySelector(".sp-wave"), canvas: row.querySelector("canvas"),
         meter: row.querySelector(".sp-meter i"),
-        turns: lane.turns && { own: lane.turns, shared: shared[n] },
       });
     });
     list.dataset.many = lanes.length > 6;
+    if (lanes.some((lane) => lane.turns?.length)) this.#showTurns();
+  }
+
+  async #showTurns() {
+    this.$("[data-part=turns]").hidden = false;
+    const { drawersOf } = await import("./turns.js");
+    drawersOf(this.manifest.lanes).forEach((draw, n) => { this.#lanes[n].drawBelow = draw; });
+    this.draw();
   }
 
   // --- What is seen ---------------------------------------------------------------------------
 
-  #watch() {
-    const ruler = this.$(".sp-ruler");
-    new ResizeObserver(() => {
-      this.view.width = ruler.clientWidth || 1;
-      this.draw();
-    }).observe(ruler);
-    new MutationObserver(() => this.draw()).observe(document.documentElement, { attributeFilter: ["data-theme"] });
-    for (const area of [ruler, ...this.#lanes.map((each) => each.wave)]) {
-      area.addEventListener("pointerdown", (event) => this.#press(event, area === ruler));
-      area.addEventListener("wheel", (event) => this.#wheel(event), { passive: false });
-    }
-    this.overview.addEventListener("pointerdown", (event) => this.#scrub(event));
-  }
-
   draw() {
-    if (!this.view || this.drawing) return;
-    this.drawing = requestAnimationFrame(() => {
-      this.drawing = 0;
-      this.#draw();
-    });
-  }
-
-  #draw() {
-    const began = performance.now();
-    const { view } = this;
-    const peaks = this.#lanes.map((each) => each.peaks);
-    // The same for all of them: quiet lanes look quiet.
-    const top = Math.max(...peaks.map((each) => each.top), 16);
-    for (const each of this.#lanes) {
-      if (each.spectrum) each.spectrum.draw(each.canvas, view);
-      else drawWave(each.canvas, each.peaks, view, 127 / top, each.turns);
-    }
-    drawRuler(this.$(".sp-ruler canvas"), view);
-    drawOverview(this.overview.querySelector("canvas"), peaks, this.length);
-    const part = (second) => `${(100 * second) / this.length}%`;
-    this.style.setProperty("--from", part(view.start));
-    this.style.setProperty("--seen", part(view.span));
-    this.#place();
-    this.drawnMs = performance.now() - began;
-  }
-
-  // Everything that stands at a moment: moved, not drawn.
-  #place() {
-    const { view, range } = this;
-    const now = this.position;
-    const x = (second) => `${Math.min(Math.max(view.x(second), -20), view.width + 20).toFixed(1)}px`;
-    this.style.setProperty("--now", x(now));
-    this.style.setProperty("--spot", `${(100 * now) / this.length}%`);
-    if (range) {
-      this.style.setProperty("--a", x(range.start));
-      this.style.setProperty("--b", x(range.end));
-    }
-    const text = clock(Math.floor(now * 10) / 10, 1);
-    const time = this.$("[data-part=time]");
-    if (time.textContent !== text) time.textContent = text;
+    this.timeline?.draw();
   }
 
   #tick = () => {
     this.#frame = 0;
-    const { engine } = this;
-    if (engine.playing && !this.held && this.view.reveal(this.position)) this.draw();
+    const { engine, timeline } = this;
+    if (engine.playing) timeline.follow();
     this.#place();
     let isMoving = engine.playing;
     const meters = [...this.#lanes.map((each) => [each.meter, each.lane.id]), [this.$(".sp-master i"), null]];
@@ -242,6 +184,12 @@ class StemPlayer extends HTMLElement {
     if (Math.abs(second - (this.told ?? -9)) >= 5) this.#tell();
     if (isMoving) this.#frame = requestAnimationFrame(this.#tick);
   };
+
+  #place() {
+    this.timeline.place();
+    const text = clock(Math.floor(this.position * 10) / 10, 1);
+    if (this.time.textContent !== text) this.time.textContent = text;
+  }
 
   #tell() {
     this.told = Math.floor(this.position);
@@ -320,8 +268,8 @@ class StemPlayer extends HTMLElement {
 
   seek(second) {
     this.engine.seek(second * this.rate);
-    this.held = false;
-    if (this.view.reveal(this.position)) this.draw();
+    this.timeline.isHeld = false;
+    this.timeline.follow();
     this.#place();
   }
 
@@ -329,6 +277,12 @@ class StemPlayer extends HTMLElement {
     this.range = start === null ? null : { start: Math.max(start, 0), end: Math.min(end, this.length) };
     this.isLooping = isOn && Boolean(this.range);
     this.#showLoop();
+  }
+
+  // A loop that was just made is what one wants to hear.
+  enterLoop() {
+    const { loop, position } = this;
+    if (loop && (position < loop.start || position >= loop.end)) this.seek(loop.start);
   }
 
   #showLoop() {
@@ -347,11 +301,6 @@ class StemPlayer extends HTMLElement {
     this.#announce();
   }
 
-  zoom(factor, at = this.position) {
-    this.view.zoom(factor, Math.min(Math.max(at, this.view.start), this.view.end));
-    this.draw();
-  }
-
   // A turn begins here or there: the next one of those who are heard.
   #turn(isNext) {
     const heard = this.#lanes.filter((each) => this.mix.isHeard(each.mix));
@@ -363,7 +312,7 @@ class StemPlayer extends HTMLElement {
   }
 
   do(what, event, lane) {
-    const { engine, range } = this;
+    const { engine, range, timeline } = this;
     const actions = {
       play: () => (engine.playing ? engine.pause() : this.play()),
       retry: () => (engine ? this.play() : this.load()),
@@ -375,14 +324,18 @@ class StemPlayer extends HTMLElement {
       stems: () => { this.mix.original = false; },
       original: () => { this.mix.original = true; },
       both: () => { this.mix.original = !this.mix.original && Boolean(this.manifest.original); },
-      loop: () => (range ? this.setLoop(range.start, range.end, !this.isLooping) : this.setLoop(0, this.length)),
+      loop: () => {
+        const { start, end } = range ?? { start: 0, end: this.length };
+        this.setLoop(start, end, !this.isLooping);
+        this.enterLoop();
+      },
       from: () => this.#edge("start", this.position),
       to: () => this.#edge("end", this.position),
       clear: () => this.setLoop(null),
-      in: () => this.zoom(2),
-      out: () => this.zoom(0.5),
-      fit: () => this.#see(0, this.length),
-      near: () => range && this.#see(range.start - 0.05 * (range.end - range.start), range.end + 0.05 * (range.end - range.start)),
+      in: () => timeline.zoom(2),
+      out: () => timeline.zoom(0.5),
+      fit: () => timeline.show(0, this.length),
+      near: () => range && timeline.show(range.start - 0.05 * (range.end - range.start), range.end + 0.05 * (range.end - range.start)),
       next: () => this.#turn(true),
       previous: () => this.#turn(false),
       spectrum: () => this.#spectrum(lane),
@@ -391,11 +344,6 @@ class StemPlayer extends HTMLElement {
     };
     actions[what]();
     if (["mute", "solo", "stems", "original", "both"].includes(what)) this.#showMix();
-  }
-
-  #see(start, end) {
-    this.view.show(start, end);
-    this.draw();
   }
 
   #edge(edge, second) {
@@ -408,6 +356,7 @@ class StemPlayer extends HTMLElement {
     const button = each.row.querySelector("[data-do=spectrum]");
     const isOn = button.ariaPressed !== "true";
     button.ariaPressed = isOn;
+    each.spectrum?.close();
     each.spectrum = null;
     const hint = each.wave.querySelector("p");
     hint.hidden = true;
@@ -471,53 +420,6 @@ class StemPlayer extends HTMLElement {
     event.preventDefault();
     const lane = this.#lanes[command.lane];
     if (!("lane" in command) || lane) this.do(command.what, command, lane);
-  }
-
-  #wheel(event) {
-    const sideways = event.shiftKey ? event.deltaY || event.deltaX : event.deltaX;
-    const at = this.view.second(event.offsetX);
-    if (event.ctrlKey || event.metaKey) this.zoom(2 ** (-event.deltaY / 200), at);
-    else if (Math.abs(sideways) > Math.abs(event.shiftKey ? 0 : event.deltaY)) {
-      this.view.pan((sideways / this.view.width) * this.view.span);
-      this.held = true;
-      this.draw();
-    } else return;
-    event.preventDefault();
-  }
-
-  // A click goes there, a drag makes a loop; on the ruler the edges of the loop are moved.
-  #press(event, isRuler) {
-    if (event.button) return;
-    const area = event.currentTarget;
-    const at = (each) => this.view.second(each.clientX - area.getBoundingClientRect().left);
-    const first = at(event), edge = event.target.dataset.edge;
-    let isDrag = false;
-    this.#follow(area, event, (next) => {
-      isDrag ||= Math.abs(next.clientX - event.clientX) > 4;
-      if (!isDrag) return;
-      if (edge) {
-        const { start, end } = { ...this.range, [edge]: at(next) };
-        if (end - start >= LEAST_LOOP_S) this.setLoop(start, end, this.isLooping);
-      } else if (isRuler) this.seek(at(next));
-      else if (Math.abs(at(next) - first) >= LEAST_LOOP_S) this.setLoop(Math.min(first, at(next)), Math.max(first, at(next)));
-    }, () => { if (!isDrag && !edge) this.seek(first); });
-  }
-
-  #scrub(event) {
-    if (event.button) return;
-    const box = this.overview.getBoundingClientRect();
-    const go = ({ clientX }) => this.seek(Math.min(Math.max((clientX - box.left) / box.width, 0), 1) * this.length);
-    go(event);
-    this.#follow(this.overview, event, go, () => {});
-  }
-
-  #follow(area, { pointerId }, onmove, onend) {
-    const control = new AbortController();
-    const { signal } = control;
-    area.setPointerCapture(pointerId);
-    area.addEventListener("pointermove", onmove, { signal });
-    area.addEventListener("pointerup", onend, { signal });
-    for (const kind of ["pointerup", "pointercancel"]) area.addEventListener(kind, () => control.abort(), { signal });
   }
 
   // --- The address ------------------------------------------------------------------------------

@@ -13,10 +13,6 @@ export class View {
     return this.end - this.start;
   }
 
-  get isWhole() {
-    return this.span >= this.length;
-  }
-
   x(second) {
     return ((second - this.start) / this.span) * this.width;
   }
@@ -38,14 +34,12 @@ export class View {
     this.show(start, start + span);
   }
 
-  pan(seconds) {
-    this.show(this.start + seconds, this.end + seconds);
+  holds(second) {
+    return second >= this.start && second <= this.end;
   }
 
-  // Turns the page when a moment has left it; says whether it had.
-  reveal(second) {
-    if (second >= this.start && second <= this.end) return false;
+  // To the page that begins just before a moment.
+  turn(second) {
     this.show(second - this.span * 0.05, second + this.span * 0.95);
-    return true;
   }
 }

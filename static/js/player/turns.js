@@ -1,0 +1,55 @@
+// Turns of speakers on their lanes. Loaded where there are any.
+
+// For each lane what draws its turns.
+export function drawersOf(lanes) {
+  const shared = overlaps(lanes);
+  return lanes.map(({ turns = [] }, n) => (context, height, view) =>
+    drawTurns(context, height, view, { own: turns, shared: shared[n] }));
+}
+
+// Turns as bands under the waveform; where others speak at the same time, hatched.
+function drawTurns(context, height, view, { own, shared }) {
+  const visible = ([start, end]) => end > view.start && start < view.end;
+  for (const turn of own.filter(visible)) {
+    const [start, end, confidence] = turn;
+    const x = view.x(start), w = Math.max(view.x(end) - x, 1.5);
+    context.globalAlpha = 0.14;
+    context.fillRect(x, 0, w, height);
+    context.globalAlpha = 1;
+    // What the machine is not sure of has a broken edge.
+    if (confidence < 0.5) for (let d = 0; d < w; d += 6) context.fillRect(x + d, 0, Math.min(3, w - d), 3);
+    else context.fillRect(x, 0, w, 3);
+  }
+  context.globalAlpha = 0.55;
+  for (const [start, end] of shared.filter(visible)) {
+    const x = view.x(start), w = Math.max(view.x(end) - x, 1.5);
+    context.save();
+    context.beginPath();
+    context.rect(x, 3, w, height);
+    context.clip();
+    context.beginPath();
+    for (let d = Math.floor(x / 7) * 7 - height; d < x + w; d += 7) {
+      context.moveTo(d, height);
+      context.lineTo(d + height, 0);
+    }
+    context.stroke();
+    context.restore();
+  }
+  context.globalAlpha = 1;
+}
+
+// Of each lane's turns, the parts in which another lane speaks too.
+function overlaps(lanes) {
+  const all = lanes.flatMap((lane, n) => (lane.turns ?? []).map(([start, end]) => ({ n, start, end })));
+  all.sort((a, b) => a.start - b.start);
+  const shared = lanes.map(() => []);
+  all.forEach((one, i) => {
+    for (let j = i + 1; j < all.length && all[j].start < one.end; j++) {
+      if (all[j].n === one.n) continue;
+      const both = [all[j].start, Math.min(one.end, all[j].end)];
+      shared[one.n].push(both);
+      shared[all[j].n].push(both);
+    }
+  });
+  return shared;
+}
