@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from web.app import keys, webhook_messages, webhooks
+from web.app import audit, keys, settings, team, webhook_messages, webhooks
 
 urlpatterns = [
     path("keys", keys.keys, name="keys"),
@@ -38,4 +38,23 @@ urlpatterns = [
         webhook_messages.webhook_resend,
         name="webhook-resend",
     ),
+    path("team", team.team, name="team"),
+    path("team/invite", team.team_invite, name="team-invite"),
+    path(
+        "team/invitations/<uuid:invitation_uuid>/resend",
+        team.team_invitation_resend,
+        name="team-invitation-resend",
+    ),
+    path(
+        "team/invitations/<uuid:invitation_uuid>/revoke",
+        team.team_invitation_revoke,
+        name="team-invitation-revoke",
+    ),
+    path("team/members/<uuid:user_uuid>", team.team_member, name="team-member"),
+    path("team/members/<uuid:user_uuid>/remove", team.team_remove, name="team-remove"),
+    path("team/members/<uuid:user_uuid>/transfer", team.team_transfer, name="team-transfer"),
+    path("team/leave", team.team_leave, name="team-leave"),
+    path("audit", audit.audit, name="audit"),
+    path("settings", settings.settings, name="settings"),
+    path("settings/workspaces/new", settings.workspace_new, name="workspace-new"),
 ]
