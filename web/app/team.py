@@ -119,7 +119,7 @@ def team_invitation_resend(
 def team_invitation_revoke(
     request: HttpRequest, principal: Principal, invitation_uuid: UUID
 ) -> HttpResponse:
-    if request.method == "POST":
+    if request.POST.get("sure"):
         invitation_revoke(
             workspace=principal.workspace, invitation_uuid=invitation_uuid, actor=principal.actor
         )
@@ -158,7 +158,7 @@ def team_member(request: HttpRequest, principal: Principal, user_uuid: UUID) -> 
 @app_page(MEMBERS_WRITE, methods=_ASK)
 def team_remove(request: HttpRequest, principal: Principal, user_uuid: UUID) -> HttpResponse:
     member = _member_get(principal, user_uuid)
-    if request.method == "POST":
+    if request.POST.get("sure"):
         member_remove(workspace=principal.workspace, user_uuid=user_uuid, actor=principal.actor)
         done = _("%(email)s is no longer a member.") % {"email": member.user.email}
         messages.success(request, done)
@@ -181,7 +181,7 @@ def team_transfer(request: HttpRequest, principal: Principal, user_uuid: UUID) -
 
 @app_page(methods=_ASK)
 def team_leave(request: HttpRequest, principal: Principal) -> HttpResponse:
-    if request.method == "POST":
+    if request.POST.get("sure"):
         assert principal.user is not None  # noqa: S101 - a page has a person
         workspace_leave(workspace=principal.workspace, user=principal.user, actor=principal.actor)
         done = _("You have left “%(name)s”.") % {"name": principal.workspace.name}
