@@ -56,6 +56,11 @@ NOT_PAGES = {
     "sitemap",
     "preferences",
     "workspace-enter",
+    "share",
+    "share-archive",
+    "share-download",
+    "share-player",
+    "share-player-file",
     "usage-csv",
 }
 FOR_ALL = {

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from web.app import player
+from web.app import player, shares
 
 urlpatterns = [
     path("jobs/<uuid:job_uuid>/player", player.manifest, name="job-player"),
@@ -11,4 +11,5 @@ urlpatterns = [
         player.file,
         name="job-player-file",
     ),
+    path("jobs/<uuid:job_uuid>/shares", shares.shares, name="job-shares"),
 ]

@@ -1,6 +1,6 @@
 """Pages for everybody."""
 
-from django.urls import path
+from django.urls import include, path
 from django.views.generic import TemplateView
 
 from web import calculator
@@ -8,6 +8,7 @@ from web.public import docs, preferences
 
 urlpatterns = [
     path("", TemplateView.as_view(template_name="home.html"), name="home"),
+    path("", include("web.public.share_urls")),
     path("docs/", docs.index, name="docs"),
     path("docs/search", docs.find, name="docs-search"),
     path("docs/<path:slug>.md", docs.source, name="docs-source"),
