@@ -3,17 +3,21 @@
 from dataclasses import dataclass
 
 from django.db import transaction
+from django.db.models import Q, Sum
+from django.db.models.functions import Now, TruncMonth
 
 from accounts.audit import SYSTEM, Actor, audit_record
 from accounts.models import Workspace
 from billing import stripe_client
-from billing.models import AutoTopUp, StripeCustomer
+from billing.models import AutoTopUp, Payment, PaymentKind, PaymentState, StripeCustomer
 from billing.shop import pack_get
 from config.errors import NoSavedCard, PaymentsUnavailable, ValidationFailed
 
 # Far above any sale.
 _MAX_THRESHOLD_MCR = 10**12
 _MAX_CEILING_CENTS = 10**8
+# Top-ups that count towards the ceiling of this month (UTC).
+COUNTED = Q(state=PaymentState.PENDING) | Q(state=PaymentState.PAID, paid_at__gte=TruncMonth(Now()))
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,18 @@ class TopUpWish:
 
 def auto_top_up_get(*, workspace: Workspace) -> AutoTopUp | None:
     return AutoTopUp.objects.select_related("pack").filter(workspace=workspace).first()
+
+
+def auto_top_up_last(*, workspace: Workspace) -> Payment | None:
+    rows = Payment.objects.filter(workspace=workspace, kind=PaymentKind.TOP_UP)
+    return rows.order_by("-pk").first()
+
+
+def auto_top_ups_cents(*, workspace: Workspace) -> int:
+    """What top-ups have cost this month, or are about to."""
+    rows = Payment.objects.filter(COUNTED, workspace=workspace, kind=PaymentKind.TOP_UP)
+    sums: dict[str, int] = rows.aggregate(cents=Sum("amount_cents", default=0))
+    return sums["cents"]
 
 
 def auto_top_up_put(*, workspace: Workspace, actor: Actor, wish: TopUpWish) -> AutoTopUp:

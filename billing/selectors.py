@@ -33,6 +33,17 @@ def ledger_list(*, workspace: Workspace) -> QuerySet[Entry]:
     )
 
 
+def lots_list(*, workspace: Workspace) -> QuerySet[Lot]:
+    """The credits that are left, by what they came with, in the order in which they are spent."""
+    return (
+        Lot.objects.filter(
+            account__workspace=workspace, account__kind=AccountKind.WALLET, remaining_mcr__gt=0
+        )
+        .select_related("transaction__payment__pack", "transaction__payment__plan")
+        .order_by(F("expires_at").asc(nulls_last=True), "pk")
+    )
+
+
 def available_by_source(*, workspace: Workspace) -> dict[str, int]:
     """What can be spent, in milli-credits, by where it came from: a kind of payment, or a grant."""
     lots = Lot.objects.filter(

@@ -23,10 +23,10 @@ from django.db.models import (
     Subquery,
     Sum,
 )
-from django.db.models.functions import Coalesce, Now, TruncMonth
+from django.db.models.functions import Coalesce, Now
 
 from billing import stripe_client
-from billing.auto_top_ups import card_of
+from billing.auto_top_ups import COUNTED, card_of
 from billing.checkout import customer_ensure, pack_payment_create
 from billing.matching import payment_metadata
 from billing.models import (
@@ -109,10 +109,7 @@ def _wanted() -> QuerySet[AutoTopUp]:
     available = wallet.values(available=F("posted_mcr") - F("held_mcr"))
     top_ups = Payment.objects.filter(workspace=OuterRef("workspace"), kind=PaymentKind.TOP_UP)
     spent = (
-        top_ups.filter(
-            Q(state=PaymentState.PENDING)
-            | Q(state=PaymentState.PAID, paid_at__gte=TruncMonth(Now()))
-        )
+        top_ups.filter(COUNTED)
         .order_by()
         .values("workspace")
         .annotate(cents=Sum("amount_cents"))

@@ -1,28 +1,25 @@
 from typing import Any
 from uuid import UUID
 
-from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts import invitations
-from accounts.models import Membership, Role, User, Workspace
-from accounts.rate_limits import rate_count
+from accounts.models import Membership, User
 from accounts.receivers import actor_of
-from accounts.scopes import BILLING_WRITE, ROLE_SCOPES
 from accounts.selectors import memberships_list
 from accounts.workspaces import workspace_default_for
-from billing.checkout import checkout_pack
-from billing.models import Pack
 from billing.pricing import credits_text
 from billing.selectors import wallet_get
-from billing.shop import packs_list
-from billing.stripe_client import is_configured
-from config.errors import AppError, NotFound, TooManyRequests, UnknownPack
+from config.errors import AppError
+
+# How it went there.
+_CHECKOUTS = ("done", "cancelled")
 
 
 @require_safe
@@ -35,31 +32,16 @@ def account_home(request: HttpRequest) -> HttpResponse:
     context = {
         "rows": _workspaces(user),
         "invitations": invitations.invitations_for(user=user),
-        **_shop(user),
     }
     return render(request, "account_home.html", context)
 
 
-@require_http_methods(["GET", "HEAD", "POST"])
+@require_safe
 @never_cache
-@login_required
 def account_billing(request: HttpRequest) -> HttpResponse:
-    user = _person(request)
-    if request.method == "POST":
-        try:
-            workspace = _payable_get(user, request.POST.get("workspace", ""))
-            code = _pack_code(request.POST.get("pack", ""))
-            _count_checkout(user)
-            checkout = checkout_pack(workspace=workspace, code=code)
-        except AppError as error:
-            return _refused(request, "Credits", error)
-        return redirect(checkout.url)
-    context = {
-        "checkout": request.GET.get("checkout"),
-        "rows": _workspaces(user),
-        **_shop(user),
-    }
-    return render(request, "account_billing.html", context)
+    """Where Stripe sends people back to."""
+    what = request.GET.get("checkout")
+    return redirect(reverse("credits") + (f"?checkout={what}" if what in _CHECKOUTS else ""))
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -89,17 +71,6 @@ def _workspaces(user: User) -> list[dict[str, Any]]:
     ]
 
 
-def _count_checkout(user: User) -> None:
-    """By the same count as through the API."""
-    rate = rate_count(
-        subject=f"user:{user.uuid}",
-        endpoint="native-billing-checkout",
-        limit=settings.RATE_LIMIT_PER_MINUTE,
-    )
-    if rate.is_exceeded:
-        raise TooManyRequests(headers={"Retry-After": str(rate.reset_s)})
-
-
 @require_POST
 @login_required
 def invitation_join(request: HttpRequest, invitation_uuid: UUID) -> HttpResponse:
@@ -116,51 +87,6 @@ def invitation_join(request: HttpRequest, invitation_uuid: UUID) -> HttpResponse
 def _joined(request: HttpRequest, membership: Membership) -> HttpResponse:
     messages.success(request, f"You have joined “{membership.workspace.name}”.")
     return redirect("account-home")
-
-
-def _shop(user: User) -> dict[str, Any]:
-    packs = [
-        {
-            "code": pack.code,
-            "name": pack.name,
-            "credits": credits_text(pack.credits_mcr),
-            "price": _price_text(pack),
-        }
-        for pack in packs_list()
-    ]
-    return {"packs": packs, "can_buy": is_configured(), "payable": _payable_list(user)}
-
-
-def _payable_list(user: User) -> list[Workspace]:
-    """The workspaces that the person may buy for."""
-    return [
-        membership.workspace
-        for membership in memberships_list(user=user).order_by("pk")
-        if BILLING_WRITE in ROLE_SCOPES[Role(membership.role)]
-    ]
-
-
-def _payable_get(user: User, text: str) -> Workspace:
-    try:
-        uuid = UUID(text)
-    except ValueError:
-        raise NotFound from None
-    for workspace in _payable_list(user):
-        if workspace.uuid == uuid:
-            return workspace
-    raise NotFound
-
-
-def _pack_code(text: str) -> str:
-    # Any text may come; not all can be asked of the database.
-    if text not in {pack.code for pack in packs_list()}:
-        raise UnknownPack
-    return text
-
-
-def _price_text(pack: Pack) -> str:
-    units, cents = divmod(pack.price_cents, 100)
-    return f"{units:,}.{cents:02} {pack.currency.upper()}"
 
 
 def _refused(request: HttpRequest, title: str, error: AppError) -> HttpResponse:

@@ -4,7 +4,9 @@
 const LANGUAGE = document.documentElement.lang || undefined;
 const DAY = new Intl.DateTimeFormat(LANGUAGE, { day: "numeric", month: "short", timeZone: "UTC" });
 const WHOLE_DAY = new Intl.DateTimeFormat(LANGUAGE, { dateStyle: "medium", timeZone: "UTC" });
-const SHORT = new Intl.NumberFormat(LANGUAGE, { notation: "compact" });
+const SHORT = new Intl.NumberFormat(LANGUAGE, {
+  notation: "compact", maximumFractionDigits: 2,
+});
 const CREDITS = new Intl.NumberFormat(LANGUAGE, { maximumFractionDigits: 3 });
 const DAY_MS = 86_400_000;
 const MILLI = 1000;
@@ -84,11 +86,11 @@ class Chart {
       },
       axes: [
         {
-          ...axis, grid: { show: false }, space: 64,
+          ...axis, grid: { show: false }, space: 64, size: 28,
           incrs: [1, 2, 7, 14, 30, 61, 91],
           values: (_, splits) => splits.map((at) => (days[at] ? DAY.format(days[at]) : "")),
         },
-        { ...axis, size: 56, values: (_, splits) => splits.map((value) => SHORT.format(value)) },
+        { ...axis, size: 48, values: (_, splits) => splits.map((value) => SHORT.format(value)) },
       ],
       series: [{}, ...layers],
       hooks: {

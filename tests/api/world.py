@@ -186,7 +186,6 @@ def make_world(folder: Path) -> World:
         ("native-invitation-list", "POST"): {"email": "new@example.org", "role": "viewer"},
         ("native-invitation-accept", "POST"): {"token": invitation_token},
         ("native-billing-checkout", "POST"): {"pack": "starter"},
-        ("account-billing", "POST"): {"workspace": str(workspace.uuid), "pack": "starter"},
         ("native-billing-auto-top-up", "PUT"): {
             "is_enabled": False,
             "threshold_mcr": 1000,

@@ -2,9 +2,15 @@
 
 from django.urls import path
 
-from web.app import usage
+from web.app import credits, usage
 
 urlpatterns = [
     path("usage", usage.usage, name="usage"),
     path("usage.csv", usage.usage_csv, name="usage-csv"),
+    path("credits", credits.credits, name="credits"),
+    path("credits/buy", credits.credits_buy, name="credits-buy"),
+    path("credits/portal", credits.credits_portal, name="credits-portal"),
+    path("credits/top-up", credits.credits_top_up, name="credits-top-up"),
+    path("credits/card", credits.credits_card, name="credits-card"),
+    path("credits/arrival", credits.credits_arrival, name="credits-arrival"),
 ]

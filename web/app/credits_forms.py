@@ -1,0 +1,109 @@
+"""What a workspace wants of the automatic top-up, as people write it."""
+
+import re
+from decimal import Decimal
+from typing import Any, Final
+
+from django import forms
+from django.http import QueryDict
+from django.utils.translation import gettext_lazy as _
+
+from billing.auto_top_ups import TopUpWish
+from billing.models import AutoTopUp, Pack
+from billing.pricing import credits_parse, credits_text
+from billing.shop import packs_list
+from web.money import decimals_of, money_text
+
+_AMOUNT: Final = re.compile(r"[0-9]{1,7}([.,][0-9]{1,2})?")
+
+
+class TopUpForm(forms.Form):
+    """Fields are called as the service calls them, so that what it refuses is said beside them."""
+
+    is_enabled = forms.BooleanField(
+        required=False, label=_("Buy a pack automatically when credits run low")
+    )
+    threshold_mcr = forms.CharField(
+        max_length=14,
+        label=_("When fewer credits are left than"),
+        widget=forms.TextInput(attrs={"inputmode": "decimal", "autocomplete": "off"}),
+    )
+    pack = forms.ChoiceField(label=_("Buy"))
+    monthly_ceiling_cents = forms.CharField(
+        max_length=10,
+        label=_("Never spend more in a month than"),
+        help_text=_("In the currency of the pack; months are those of UTC."),
+        widget=forms.TextInput(attrs={"inputmode": "decimal", "autocomplete": "off"}),
+    )
+
+    def __init__(self, data: QueryDict | None = None, *, row: AutoTopUp | None) -> None:
+        packs = list(packs_list())
+        super().__init__(data, initial=_initial(row, packs), auto_id="top-up-%s")
+        self.packs = {pack.code: pack for pack in packs}
+        field = self.fields["pack"]
+        assert isinstance(field, forms.ChoiceField)  # noqa: S101 - see above
+        field.choices = [
+            (pack.code, f"{pack.name}, {money_text(pack.price_cents, pack.currency)}")
+            for pack in packs
+        ]
+
+    def clean_threshold_mcr(self) -> int:
+        try:
+            return credits_parse(self.cleaned_data["threshold_mcr"].replace(",", "."))
+        except ValueError:
+            raise forms.ValidationError(_("Write credits like 500 or 12.5.")) from None
+
+    def clean(self) -> dict[str, Any]:
+        values = self.cleaned_data
+        pack = self.packs.get(values.get("pack", ""))
+        if pack is not None and "monthly_ceiling_cents" in values:
+            cents = _cents(values["monthly_ceiling_cents"], pack.currency)
+            if cents is None:
+                self.add_error("monthly_ceiling_cents", _("Write an amount like 20 or 19.50."))
+            elif cents < pack.price_cents:
+                price = money_text(pack.price_cents, pack.currency)
+                problem = _("This is less than one pack costs, %(price)s.") % {"price": price}
+                self.add_error("monthly_ceiling_cents", problem)
+            else:
+                values["monthly_ceiling_cents"] = cents
+        return values
+
+    def wish(self) -> TopUpWish:
+        return TopUpWish(
+            is_enabled=self.cleaned_data["is_enabled"],
+            threshold_mcr=self.cleaned_data["threshold_mcr"],
+            pack=self.cleaned_data["pack"],
+            monthly_ceiling_cents=self.cleaned_data["monthly_ceiling_cents"],
+        )
+
+
+def _initial(row: AutoTopUp | None, packs: list[Pack]) -> dict[str, Any]:
+    if row is not None:
+        ceiling = _plain(row.monthly_ceiling_cents, row.pack.currency)
+        return {
+            "is_enabled": row.is_enabled,
+            "threshold_mcr": credits_text(row.threshold_mcr),
+            "pack": row.pack.code,
+            "monthly_ceiling_cents": ceiling,
+        }
+    if not packs:
+        return {}
+    # A proposal: a tenth of the smallest pack is left, and that pack four times a month.
+    first = packs[0]
+    return {
+        "threshold_mcr": credits_text(first.credits_mcr // 10),
+        "pack": first.code,
+        "monthly_ceiling_cents": _plain(first.price_cents * 4, first.currency),
+    }
+
+
+def _plain(cents: int, currency: str) -> str:
+    """As it is typed: without separators or the currency."""
+    return f"{Decimal(cents).scaleb(-decimals_of(currency)):f}"
+
+
+def _cents(text: str, currency: str) -> int | None:
+    if not _AMOUNT.fullmatch(text.strip()):
+        return None
+    amount = Decimal(text.strip().replace(",", ".")).scaleb(decimals_of(currency))
+    return int(amount) if amount == int(amount) else None
