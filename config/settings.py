@@ -30,6 +30,9 @@ API_KEY_PEPPER = env.text("API_KEY_PEPPER", _insecure)
 ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", "" if PRODUCTION else "localhost,127.0.0.1,[::1]")
 
 INSTALLED_APPS = [
+    # Before the admin, whose templates it replaces; web/console/database.py has the site.
+    "unfold",
+    "django.contrib.admin.apps.SimpleAdminConfig",
     "allauth",
     "allauth.account",
     "allauth.mfa",
@@ -293,6 +296,14 @@ CONSOLE_GRANT_LIMIT = env.integer("STEMWRIGHT_CONSOLE_GRANT_LIMIT", 100_000)
 # Money and impersonation ask for the second factor again after so long.
 CONSOLE_FRESH_SECONDS = 600
 IMPERSONATION_MINUTES = 30
+UNFOLD = {
+    "SITE_TITLE": "Stemwright",
+    "SITE_HEADER": "Stemwright",
+    "SITE_URL": "/console/",
+    "SHOW_HISTORY": False,
+    "SHOW_VIEW_ON_SITE": False,
+    "SIDEBAR": {"show_search": True, "show_all_applications": False},
+}
 
 # --- Credits -----------------------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ from web.console import (
     webhooks,
     workspaces,
 )
+from web.console.database import site
 
 _WORKSPACE = "workspaces/<uuid:workspace_uuid>"
 
@@ -44,4 +45,5 @@ urlpatterns = [
     path("flags", flags.flags, name="console-flags"),
     path("flags/<slug:name>", flags.flag, name="console-flag"),
     path("audit", audit.audit, name="console-audit"),
+    path("db/", site.urls),
 ]

@@ -43,9 +43,7 @@ def available(workspace: Workspace) -> int:
     return wallet_get(workspace=workspace).available_mcr
 
 
-def test_a_grant_is_shown_first_and_booked_once(
-    console: Client, operator: User, studio: Workspace
-):
+def test_a_grant_is_shown_first_and_booked_once(console: Client, operator: User, studio: Workspace):
     before = (Entry.objects.count(), Transaction.objects.count(), AuditEvent.objects.count())
     text = preview(console, studio, reference="T-1", days="30")
     assert "+12.5" in text
@@ -74,9 +72,7 @@ def test_credits_are_taken_but_no_more_than_there_are(console: Client, studio: W
     text = preview(console, studio, kind="take", amount="40")
     console.post(path_of(studio), {"signed": signed_of(text)})
     assert available(studio) == 60_000
-    response = console.post(
-        path_of(studio), {"kind": "take", "amount": "61", "reason": "Too much"}
-    )
+    response = console.post(path_of(studio), {"kind": "take", "amount": "61", "reason": "Too much"})
     assert response.status_code == 422
     assert "Only 60 credits are available" in response.content.decode()
     assert available(studio) == 60_000
