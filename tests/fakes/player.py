@@ -29,7 +29,7 @@ _PAGE = """{% extends "base.html" %}{% block head_title %}Player{% endblock %}
 {% block main_class %}stack{% endblock %}
 {% block extra_head %}<meta name="csrf-token" content="{{ csrf_token }}">{% endblock %}
 {% block content %}<h1>Night Bus</h1>
-{% include "app/_player.html" with main=True %}{% endblock %}"""
+{% include "app/_player.html" with main=True fallback_url="/player/mix.wav" %}{% endblock %}"""
 
 # Takes what comes at each of its inputs, all in the same moments.
 _RECORDER = """registerProcessor("recorder", class extends AudioWorkletProcessor {

@@ -90,7 +90,7 @@ function outline(context, { per, pairs }, view, width, height, scale) {
 
 export function drawRuler(canvas, view) {
   const { context, width, height } = clear(canvas);
-  const step = STEPS_S.find((each) => (each / view.span) * width >= 72) ?? STEPS_S.at(-1);
+  const step = STEPS_S.find((each) => (each / view.span) * width >= 72) ?? 7200;
   context.font = `12px ${getComputedStyle(canvas).fontFamily}`;
   const part = step / 5;
   for (let n = Math.ceil(view.start / part); n * part <= view.end; n++) {

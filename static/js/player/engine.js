@@ -131,11 +131,6 @@ export class Engine {
     if (!this.playing) this.segments.keep(this.#wanted(this.#position, 1));
   }
 
-  retry() {
-    this.segments.forgive();
-    this.#plan();
-  }
-
   // The loudest sample of the last moments, from 0 to 1 (and over it); of everything without id.
   level(id) {
     const meter = id ? this.#strips.get(id)?.meter : this.meter;

@@ -1,13 +1,9 @@
 // Keys without a modifier: anybody who dictates, or types a lot, can switch them off.
 const STORE = "stemwright.player.keys";
 const PLAIN = {
-  " ": { what: "play" }, k: { what: "play" },
-  j: { what: "by", by: -10 }, l: { what: "by", by: 10 },
-  home: { what: "home" }, end: { what: "finish" },
-  i: { what: "from" }, o: { what: "to" }, "\\": { what: "clear" },
-  "+": { what: "in" }, "=": { what: "in" }, "-": { what: "out" }, "−": { what: "out" },
-  0: { what: "fit" }, z: { what: "near" }, a: { what: "both" },
-  n: { what: "next" }, p: { what: "previous" }, "?": { what: "help" },
+  " ": "play", k: "play", j: -10, l: 10, home: "home", end: "finish",
+  i: "from", o: "to", "\\": "clear", "+": "in", "=": "in", "-": "out", "−": "out", 0: "fit",
+  z: "near", a: "both", n: "next", p: "previous", "?": "help",
 };
 // What these elements do with a key of their own comes first.
 const FIELDS = "input:not([type=range]), textarea, select, [contenteditable], dialog, [popover]";
@@ -34,23 +30,22 @@ export function commandOf(event) {
   const { target, key, code, shiftKey, altKey } = event;
   if (event.ctrlKey || event.metaKey || event.isComposing || event.defaultPrevented) return null;
   if (target.closest(FIELDS)) return null;
-  const isSlider = target.matches("input[type=range]");
+  // These belong to sliders and to scrolling. On the position they work for everybody.
   const isPosition = target.matches(".sp-overview");
-  if (key.startsWith("Arrow") || key === "Home" || key === "End") {
-    if (isSlider || altKey) return null;
-    // These belong to sliders and scrolling, and work on the position where it has the focus.
-    if (!isPosition && !areKeysOn()) return null;
-    if (["ArrowLeft", "ArrowRight"].includes(key)) {
-      return { what: "by", by: (shiftKey ? 1 : 5) * (key === "ArrowLeft" ? -1 : 1) };
-    }
-    if (isPosition && key.startsWith("Arrow")) return { what: "by", by: key === "ArrowDown" ? -5 : 5 };
-    return PLAIN[key.toLowerCase()] ?? null;
+  const isMove = /^Arrow|^Home$|^End$/.test(key);
+  if (isMove && (altKey || target.matches("input[type=range]"))) return null;
+  if (!areKeysOn() && !(isMove && isPosition)) return null;
+  if (key.startsWith("Arrow")) {
+    if (!isPosition && /Up|Down/.test(key)) return null;
+    return by((shiftKey ? 1 : 5) * (/Left|Down/.test(key) ? -1 : 1));
   }
-  if (!areKeysOn()) return null;
   const digit = /^(?:Digit|Numpad)([1-9])$/.exec(code)?.[1];
   if (digit && (shiftKey || !altKey)) {
     return { what: shiftKey ? "solo" : "mute", adds: altKey, lane: digit - 1 };
   }
   if (altKey || (key === " " && target.closest(PRESSED))) return null;
-  return PLAIN[key.toLowerCase()] ?? null;
+  const what = PLAIN[key.toLowerCase()];
+  return typeof what === "number" ? by(what) : what && { what };
 }
+
+const by = (seconds) => ({ what: "by", by: seconds });

@@ -18,7 +18,24 @@ const places = Uint16Array.from({ length: SIZE }, (_, i) => {
   return turned;
 });
 
-export class Spectrogram {
+// In place of the waveform of a row, or no longer.
+export function toggle(player, row) {
+  const button = row.row.querySelector("[data-do=spectrum]");
+  const hint = row.wave.querySelector("p");
+  const isOn = !row.spectrum;
+  button.ariaPressed = isOn;
+  row.spectrum?.close();
+  row.spectrum = isOn && new Spectrogram(player.manifest, row.lane, player.engine.segments, () => player.draw());
+  if (isOn) {
+    row.spectrum.onhint = (n) => {
+      hint.hidden = !n;
+      hint.textContent = player.text("near", { n });
+    };
+  }
+  player.draw();
+}
+
+class Spectrogram {
   #pictures = new Map(); // "number/columns" -> canvas, those used last at the end
   #control = new AbortController();
   #isBusy = false;

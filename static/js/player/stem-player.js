@@ -24,10 +24,8 @@ class StemPlayer extends HTMLElement {
     this.rowTemplate.remove();
     this.append(parts);
     this.isMain = this.hasAttribute("main");
-    this.addEventListener("click", (event) => this.#click(event));
-    this.addEventListener("input", (event) => this.#input(event));
-    this.addEventListener("change", (event) => this.#change(event));
-    this.addEventListener("dblclick", (event) => this.#reset(event));
+    const on = { click: this.#click, input: this.#input, change: this.#change, dblclick: this.#reset };
+    for (const [kind, run] of Object.entries(on)) this.addEventListener(kind, run);
     for (const kind of ["pointerdown", "focusin"]) this.addEventListener(kind, () => { last = this; });
     this.addEventListener("pointerenter", () => this.engine?.prefetch());
     document.addEventListener("keydown", (event) => this.#key(event));
@@ -58,7 +56,7 @@ class StemPlayer extends HTMLElement {
     if (state === "preparing") {
       box.querySelector("p").textContent = this.text("preparing");
       box.querySelector("progress").value = manifest.progress;
-      setTimeout(() => this.load(), 1000);
+      setTimeout(() => this.isConnected && this.load(), 1000);
     } else if (state !== "ready") this.#complain(manifest ? "failed" : "unreachable", true);
     else if (!window.AudioContext) this.#complain("unable", true);
     else this.#begin(manifest);
@@ -115,6 +113,7 @@ class StemPlayer extends HTMLElement {
     this.overview.ariaValueMax = Math.round(this.length);
     this.#makeLanes();
     if (this.isMain) this.#readAddress();
+    this.meters = [[this.$(".sp-master i")], ...this.#lanes.map((each) => [each.meter, each.lane.id])];
     this.timeline = new Timeline(this, this.#lanes);
     this.#showMix();
     this.#showLoop();
@@ -151,7 +150,11 @@ class StemPlayer extends HTMLElement {
 
   async #showTurns() {
     this.$("[data-part=turns]").hidden = false;
-    const { drawersOf } = await import("./turns.js");
+    const { drawersOf, turnFrom } = await import("./turns.js");
+    this.turn = (isNext) => {
+      const heard = this.#lanes.filter((each) => this.mix.isHeard(each.mix)).map((each) => each.lane);
+      this.seek(turnFrom(heard, this.position, isNext));
+    };
     drawersOf(this.manifest.lanes).forEach((draw, n) => { this.#lanes[n].drawBelow = draw; });
     this.draw();
   }
@@ -168,8 +171,7 @@ class StemPlayer extends HTMLElement {
     if (engine.playing) timeline.follow();
     this.#place();
     let isMoving = engine.playing;
-    const meters = [...this.#lanes.map((each) => [each.meter, each.lane.id]), [this.$(".sp-master i"), null]];
-    for (const [bar, id] of meters) {
+    for (const [bar, id] of this.meters) {
       const was = Number(bar.dataset.level ?? 0);
       // Quick to rise and slow to fall, in steps of decibels over a range of 48.
       const db = 20 * Math.log10(Math.max(engine.level(id), 1e-6));
@@ -231,13 +233,12 @@ class StemPlayer extends HTMLElement {
   }
 
   #loudness(percent) {
-    if (!percent) return this.text("silent");
-    return this.text("level", { percent, db: (20 * Math.log10(gainOf(percent))).toFixed(1) });
+    const db = (20 * Math.log10(gainOf(percent))).toFixed(1);
+    return this.text(percent ? "level" : "silent", { percent, db });
   }
 
   #side(pan) {
-    if (!pan) return this.text("center");
-    return this.text(pan < 0 ? "left" : "right", { percent: Math.abs(pan) });
+    return this.text(pan < 0 ? "left" : pan ? "right" : "center", { percent: Math.abs(pan) });
   }
 
   #announce() {
@@ -287,8 +288,8 @@ class StemPlayer extends HTMLElement {
 
   #showLoop() {
     const { range, loop } = this;
-    const frames = loop && { start: Math.round(loop.start * this.rate), end: Math.round(loop.end * this.rate) };
-    this.engine.setLoop(frames);
+    const frame = (second) => Math.round(second * this.rate);
+    this.engine.setLoop(loop && { start: frame(loop.start), end: frame(loop.end) });
     this.toggleAttribute("data-range", Boolean(range));
     this.toggleAttribute("data-looping", Boolean(loop));
     this.$("[data-do=loop]").ariaPressed = Boolean(loop);
@@ -299,16 +300,6 @@ class StemPlayer extends HTMLElement {
     }
     this.#place();
     this.#announce();
-  }
-
-  // A turn begins here or there: the next one of those who are heard.
-  #turn(isNext) {
-    const heard = this.#lanes.filter((each) => this.mix.isHeard(each.mix));
-    const starts = heard.flatMap((each) => (each.lane.turns ?? []).map(([start]) => start)).sort((a, b) => a - b);
-    const now = this.position;
-    // Twice in a row goes on to the one before.
-    const to = isNext ? starts.find((start) => start > now + 0.05) : starts.findLast((start) => start < now - 0.7);
-    if (to !== undefined) this.seek(to);
   }
 
   do(what, event, lane) {
@@ -336,9 +327,9 @@ class StemPlayer extends HTMLElement {
       out: () => timeline.zoom(0.5),
       fit: () => timeline.show(0, this.length),
       near: () => range && timeline.show(range.start - 0.05 * (range.end - range.start), range.end + 0.05 * (range.end - range.start)),
-      next: () => this.#turn(true),
-      previous: () => this.#turn(false),
-      spectrum: () => this.#spectrum(lane),
+      next: () => this.turn?.(true),
+      previous: () => this.turn?.(false),
+      spectrum: async () => (await import("./spectrogram.js")).toggle(this, lane),
       help: () => this.#help(),
       export: async () => (await import("./export.js")).open(this),
     };
@@ -350,25 +341,6 @@ class StemPlayer extends HTMLElement {
     const { start, end } = this.range ?? { start: 0, end: this.length };
     if (edge === "start") this.setLoop(second, end - second < LEAST_LOOP_S ? this.length : end);
     else this.setLoop(second - start < LEAST_LOOP_S ? 0 : start, second);
-  }
-
-  async #spectrum(each) {
-    const button = each.row.querySelector("[data-do=spectrum]");
-    const isOn = button.ariaPressed !== "true";
-    button.ariaPressed = isOn;
-    each.spectrum?.close();
-    each.spectrum = null;
-    const hint = each.wave.querySelector("p");
-    hint.hidden = true;
-    if (isOn) {
-      const { Spectrogram } = await import("./spectrogram.js");
-      each.spectrum = new Spectrogram(this.manifest, each.lane, this.engine.segments, () => this.draw());
-      each.spectrum.onhint = (n) => {
-        hint.hidden = !n;
-        hint.textContent = this.text("near", { n });
-      };
-    }
-    this.draw();
   }
 
   #help() {
@@ -414,7 +386,7 @@ class StemPlayer extends HTMLElement {
 
   #key(event) {
     const isHere = this.contains(event.target);
-    if (!this.engine || (!isHere && !(this.isMain || last === this))) return;
+    if (!this.engine || !this.isConnected || (!isHere && !(this.isMain || last === this))) return;
     const command = commandOf(event);
     if (!command) return;
     event.preventDefault();

@@ -26,15 +26,11 @@ export class Timeline {
   }
 
   draw() {
-    this.drawing ||= requestAnimationFrame(() => {
-      const began = performance.now();
-      this.drawing = 0;
-      this.#draw();
-      this.drawnMs = performance.now() - began;
-    });
+    this.drawing ||= requestAnimationFrame(() => this.drawNow());
   }
 
-  #draw() {
+  drawNow() {
+    this.drawing = 0;
     const { view, length } = this;
     const peaks = this.lanes.map((each) => each.peaks);
     // The same for all of them: quiet lanes look quiet.

@@ -53,3 +53,13 @@ function overlaps(lanes) {
   });
   return shared;
 }
+
+// Where the next turn of these lanes begins, or the one before: twice in a row goes on to the one
+// before that.
+export function turnFrom(lanes, now, isNext) {
+  const starts = lanes.flatMap(({ turns = [] }) => turns.map(([start]) => start)).sort((a, b) => a - b);
+  const found = isNext
+    ? starts.find((start) => start > now + 0.05)
+    : starts.findLast((start) => start < now - 0.7);
+  return found ?? now;
+}
