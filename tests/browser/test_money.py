@@ -62,7 +62,6 @@ def test_the_chart_says_what_the_table_says(
     expect(page.locator("[data-readout]")).to_contain_text("35.5")
     page.keyboard.press("Home")
     expect(chart).to_have_attribute("aria-valuetext", _contains("Total 0"))
-    page.screenshot(path="/tmp/money/x.png")
 
     # The table twin, by keyboard.
     page.get_by_role("tab", name="Chart").focus()

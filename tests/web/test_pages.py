@@ -86,6 +86,7 @@ FOR_ALL = {
 # Without what it is about (a login in progress, a key to edit), a page leads elsewhere or is not
 # there. Signed in and reauthenticated:
 ELSEWHERE = {
+    "account-billing": 302,
     "account_login": 302,
     "account_signup": 302,
     "account_confirm_login_code": 302,
