@@ -19,7 +19,10 @@ def mail(request: HttpRequest) -> dict[str, bool]:
 def frame(request: HttpRequest) -> dict[str, Any]:
     """What the frame around a page shows. Of a page outside of the app, only the theme."""
     theme = request.COOKIES.get("theme", "")
-    values: dict[str, Any] = {"theme": theme if theme in THEMES else ""}
+    values: dict[str, Any] = {
+        "theme": theme if theme in THEMES else "",
+        "legal": settings.LEGAL_LINKS,
+    }
     principal = getattr(request, "principal", None)
     if principal is not None and isinstance(principal.user, User):
         values["sections"] = sections_of(principal, request.path)

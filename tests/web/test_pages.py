@@ -42,6 +42,7 @@ IDS: dict[str, dict[str, Any]] = {
 NOT_PAGES = {
     "mfa_login_webauthn",
     "mfa_download_recovery_codes",
+    "demo-player",
     "docs-source",
     "events",
     "favicon",
@@ -68,6 +69,11 @@ NOT_PAGES = {
     "credits-top-up",
 }
 FOR_ALL = {
+    "docs",
+    "docs-page",
+    "docs-search",
+    "pricing",
+    "status",
     "home",
     "calculator",
     "native-docs",

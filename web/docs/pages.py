@@ -71,6 +71,11 @@ class Page:
         return self.rendered.title
 
     @property
+    def short_title(self) -> str:
+        """For where there is little room: what is before a colon."""
+        return self.title.partition(":")[0]
+
+    @property
     def summary(self) -> str:
         return self.rendered.summary
 

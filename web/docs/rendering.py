@@ -248,3 +248,14 @@ def code_block(text: str, language: str, *, name: str) -> dict[str, Any]:
         "name": name,
         "html": mark_safe(coloured),  # noqa: S308 - Pygments escapes what it colours
     }
+
+
+def code_sets(source: str) -> list[SafeString]:
+    """The blocks of a page that come in several languages, without what is around them."""
+    tokens = _parser().parse(source)
+    found = [
+        _same_in_languages(tokens, at)
+        for at, token in enumerate(tokens)
+        if token.type == "fence" and not (at and tokens[at - 1].type == "fence")
+    ]
+    return [mark_safe(_code(blocks)) for blocks in found if len(blocks) > 1]  # noqa: S308
