@@ -253,16 +253,16 @@ def test_the_page_of_a_job_that_is_done(
         stems=("vocals", "drums"),
         model="htdemucs",
         more_formats=("flac",),
-        range_s=(1, 3),
         metadata={"album": 'It\'s "one"'},
     )
     job = job_create(workspace=studio, api_key=None, order=order)
     run_jobs()
+    Job.objects.filter(pk=job.pk).update(range_start=44_100, range_end=132_300)
     text = body_of(client.get(f"/app/jobs/{job.uuid}"))
     assert "Ähm &lt;b&gt;.wav" in text
     assert "kept until" in text
     assert "1.00 s – 3.00 s" in text
-    assert "<dt>In the ledger</dt><dd>-5," in text
+    assert "<dt>In the ledger</dt><dd>-10," in text
     assert text.count(f"/app/jobs/{job.uuid}/files/") == 4
     assert "&quot;album&quot;: &quot;It" in text
     for event in ("Put into the queue", "Started", "Done"):

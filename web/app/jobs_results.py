@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as _lazy
 from django.utils.translation import ngettext
@@ -13,12 +12,8 @@ from jobs.models import OF_SPEAKERS, Asset, Job, OutputKind, Service
 from jobs.separating import format_name
 from web.app.jobs_rows import stem_name
 
-_KINDS: Final[dict[str, str | Promise]] = {
-    OutputKind.TRACK: _lazy("track"),
-    OutputKind.CLIP: _lazy("sample"),
-    OutputKind.RECORDING: _lazy("recording"),
-    OutputKind.NOTES: _lazy("notes"),
-}
+# Beside the track of the same speaker.
+_CLIP: Final = _lazy("sample, %(format)s")
 _FORMATS: Final = {
     "wav": "WAV",
     "wav16": "WAV 16",
@@ -34,10 +29,9 @@ _FORMATS: Final = {
 
 @dataclass
 class Result:
-    """Something that was made, in each of its formats."""
+    """A stem, or all of one speaker, in each of its formats."""
 
     title: str
-    note: str
     stem: str
     # Where speakers stand among each other; -1 for stems, which have colours of their own.
     lane: int = -1
@@ -47,20 +41,16 @@ class Result:
 def results_of(job: Job, titles: dict[str, str]) -> list[Result]:
     """Of a job read with its outputs; `titles` are the names of speakers by their labels."""
     lanes = {label: lane for lane, label in enumerate(titles)}
-    found: dict[tuple[str, str], Result] = {}
+    found: dict[str, Result] = {}
     outputs: Sequence[Asset] = job.outputs  # type: ignore[attr-defined]
     for asset in outputs:
-        result = found.setdefault(
-            (asset.kind, asset.stem),
-            Result(
-                _title(job, asset, titles),
-                str(_KINDS.get(OutputKind(asset.kind), "")),
-                asset.stem,
-                lanes.get(asset.stem, -1),
-            ),
-        )
+        title = _title(job, asset, titles)
+        result = Result(title, asset.stem, lanes.get(asset.stem, -1))
         name = format_name(asset)
-        result.files.append((_FORMATS.get(name, name.upper()), asset))
+        text = _FORMATS.get(name, name.upper())
+        if asset.kind == OutputKind.CLIP:
+            text = _CLIP % {"format": text}
+        found.setdefault(title, result).files.append((text, asset))
     return list(found.values())
 
 
