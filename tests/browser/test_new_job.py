@@ -1,0 +1,143 @@
+"""Recordings come in, are priced and ordered, with scripts."""
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.db import connection
+from playwright.sync_api import Locator, Page, Route, expect
+
+from accounts.models import User
+from billing.selectors import wallet_get
+from jobs.ingesting import run_next_ingest
+from jobs.models import Ingest, Job
+from tests.makers import make_wav
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def imports() -> Iterator[None]:
+    """A worker that sees to what comes in, as long as the test runs."""
+    is_over = threading.Event()
+
+    def work() -> None:
+        try:
+            while not is_over.wait(0.05):
+                run_next_ingest()
+        finally:
+            connection.close()
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    yield
+    is_over.set()
+    worker.join()
+
+
+@pytest.fixture
+def songs(tmp_path: Path) -> dict[str, Path]:
+    contents = {
+        "song.wav": make_wav(seconds=4),
+        "talk.wav": make_wav(seconds=2, channels=1),
+        "broken.wav": b"RIFF" + bytes(5000),
+    }
+    folder = tmp_path / "songs"
+    folder.mkdir()
+    for name, content in contents.items():
+        (folder / name).write_bytes(content)
+    return {name: folder / name for name in contents}
+
+
+def row(page: Page, name: str) -> Locator:
+    return page.get_by_role("list", name="Recordings").get_by_role("listitem").filter(has_text=name)
+
+
+def choose(page: Page, *paths: Path) -> None:
+    page.locator("#id_file").set_input_files(list(paths))
+
+
+def test_recordings_are_sent_priced_and_ordered(
+    signed_in: Page,
+    person: User,
+    songs: dict[str, Path],
+    imports: None,
+    settings: Any,
+    check_page: Callable[[Page], None],
+):
+    # Three pieces of a song; the second one is held back until the page is loaded anew.
+    settings.UPLOAD_SLICE_BYTES = 300_000
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        if route.request.method == "PATCH" and route.request.headers["upload-offset"] != "0":
+            held.append(route)
+        else:
+            route.continue_()
+
+    page = signed_in
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.goto("/app/new")
+    start = page.locator("#start")
+    expect(start).to_be_disabled()
+    expect(page.locator("#reason")).to_have_text("Add a recording first.")
+    check_page(page)
+
+    page.route("**/v1/uploads/*", hold)
+    choose(page, songs["song.wav"])
+    song = row(page, "song.wav")
+    expect(song).to_contain_text("Uploading: 42")
+    expect(song).to_contain_text("0:04")
+    expect(page.locator("#cost")).to_have_text("About 10 credits")
+    song.get_by_role("button", name="Pause song.wav").click()
+    expect(song).to_contain_text("Paused at 42")
+    page.reload()
+    song = row(page, "song.wav")
+    expect(song).to_contain_text("Choose the file again")
+    expect(song).to_contain_text("42")
+    page.unroute("**/v1/uploads/*")
+    choose(page, songs["song.wav"])
+    expect(song).to_contain_text("Ready")
+    assert Ingest.objects.count() == 1
+
+    # Twice the same is once; what is broken is refused in words.
+    choose(page, songs["song.wav"], songs["talk.wav"], songs["broken.wav"])
+    expect(page.get_by_text("song.wav is in the list already.")).to_be_visible()
+    expect(row(page, "talk.wav")).to_contain_text("Ready")
+    broken = row(page, "broken.wav")
+    expect(broken).to_have_attribute("data-state", "failed")
+    expect(broken.locator(".state")).not_to_be_empty()
+    expect(page.locator("#cost")).to_have_text("15 credits")
+    expect(page.locator("#more")).to_contain_text("500 credits left")
+    check_page(page)
+
+    # Options change the price, and are refused in words.
+    page.get_by_text("Options", exact=True).click()
+    page.get_by_label("From", exact=True).fill("soon")
+    expect(page.locator("#reason")).to_contain_text("such as 1:30")
+    expect(start).to_be_disabled()
+    page.get_by_label("From", exact=True).fill("0:01")
+    expect(page.locator("#cost")).to_have_text("10 credits")
+    page.get_by_role("checkbox", name="Bass", exact=True).uncheck()
+    page.get_by_role("checkbox", name="FLAC", exact=True).check()
+    expect(start).to_have_text("Start 2 jobs")
+    start.click()
+    expect(row(page, "song.wav")).to_contain_text("Ordered")
+    expect(row(page, "talk.wav")).to_contain_text("Ordered")
+    expect(page.locator("#more")).to_contain_text("490 credits left")
+    expect(page.locator("#reason")).to_contain_text("Everything here is ordered.")
+    jobs = {job.asset.filename: job for job in Job.objects.select_related("asset") if job.asset}
+    assert sorted(jobs) == ["song.wav", "talk.wav"]
+    for job in jobs.values():
+        assert job.stems == ["vocals", "drums", "other"]
+        assert [job.output_format, *job.more_formats] == ["wav", "flac"]
+        assert job.range_start == 44_100
+    assert wallet_get(workspace=jobs["song.wav"].workspace).held_mcr == 10_000
+    link = row(page, "song.wav").get_by_role("link")
+    expect(link).to_have_attribute("href", f"/app/jobs/{jobs['song.wav'].uuid}")
+    # Loaded anew, nothing is ordered again.
+    page.reload()
+    expect(row(page, "talk.wav")).to_contain_text("Ordered")
+    assert Job.objects.count() == 2
