@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from web.app import credits, usage
+from web.app import credits, invoices, usage
 
 urlpatterns = [
     path("usage", usage.usage, name="usage"),
@@ -13,4 +13,6 @@ urlpatterns = [
     path("credits/top-up", credits.credits_top_up, name="credits-top-up"),
     path("credits/card", credits.credits_card, name="credits-card"),
     path("credits/arrival", credits.credits_arrival, name="credits-arrival"),
+    path("invoices", invoices.invoices, name="invoices"),
+    path("invoices/stripe", invoices.invoices_stripe, name="invoices-stripe"),
 ]
