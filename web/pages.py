@@ -1,37 +1,45 @@
+from collections import Counter
 from typing import Any
 from uuid import UUID
 
+from allauth.mfa.models import Authenticator
+from allauth.usersessions.models import UserSession
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts import invitations
-from accounts.models import Membership, User
+from accounts.models import Membership, Role, User
+from accounts.principal import Principal
 from accounts.receivers import actor_of
 from accounts.selectors import memberships_list
-from accounts.workspaces import workspace_default_for
+from accounts.tokens import sign_ins_list
 from billing.pricing import credits_text
 from billing.selectors import wallet_get
 from config.errors import AppError
+from web.app.scope_texts import ROLE_TEXTS, role_name
+from web.views import app_page
 
 # How it went there.
 _CHECKOUTS = ("done", "cancelled")
 
 
-@require_safe
-@never_cache
-@login_required
-def account_home(request: HttpRequest) -> HttpResponse:
+@app_page()
+def account_home(request: HttpRequest, principal: Principal) -> HttpResponse:
+    # Of who signed in, also where an operator looks on as somebody else.
     user = _person(request)
-    # A person who left all of theirs has one again.
-    workspace_default_for(user=user, actor=actor_of(request, user))
     context = {
         "rows": _workspaces(user),
-        "invitations": invitations.invitations_for(user=user),
+        "invitations": [
+            {"invitation": row, "role": role_name(row.role)}
+            for row in invitations.invitations_for(user=user)
+        ],
+        "security": _security(user),
     }
     return render(request, "account_home.html", context)
 
@@ -57,18 +65,39 @@ def invitation_accept(request: HttpRequest, token: str) -> HttpResponse:
             return _joined(request, membership)
         invitation = invitations.invitation_get(token=token)
     except AppError as error:
-        return _refused(request, "Invitation", error)
-    return render(request, "invitation.html", {"invitation": invitation})
+        return _refused(request, _("Invitation"), error)
+    role = Role(invitation.role)
+    context = {"invitation": invitation, "role": role_name(role), "role_text": ROLE_TEXTS[role]}
+    return render(request, "invitation.html", context)
 
 
 def _workspaces(user: User) -> list[dict[str, Any]]:
     return [
         {
             "membership": membership,
+            "role": role_name(membership.role),
             "credits": credits_text(wallet_get(workspace=membership.workspace).available_mcr),
         }
         for membership in memberships_list(user=user).order_by("pk")
     ]
+
+
+def _security(user: User) -> dict[str, Any]:
+    """What protects the account, at a glance."""
+    factors = Counter(Authenticator.objects.filter(user=user).values_list("type", flat=True))
+    codes = Authenticator.objects.filter(user=user, type=Authenticator.Type.RECOVERY_CODES).first()
+    return {
+        "has_password": user.has_usable_password(),
+        "has_app": bool(factors[Authenticator.Type.TOTP]),
+        "n_keys": factors[Authenticator.Type.WEBAUTHN],
+        "n_codes": len(codes.wrap().get_unused_codes()) if codes else 0,
+        "has_codes": codes is not None,
+        "has_second": bool(
+            factors[Authenticator.Type.TOTP] or factors[Authenticator.Type.WEBAUTHN]
+        ),
+        "n_sessions": UserSession.objects.filter(user=user).count(),
+        "n_sign_ins": sign_ins_list(user=user).count(),
+    }
 
 
 @require_POST
@@ -80,12 +109,13 @@ def invitation_join(request: HttpRequest, invitation_uuid: UUID) -> HttpResponse
             invitation_uuid=invitation_uuid, user=user, actor=actor_of(request, user)
         )
     except AppError as error:
-        return _refused(request, "Invitation", error)
+        return _refused(request, _("Invitation"), error)
     return _joined(request, membership)
 
 
 def _joined(request: HttpRequest, membership: Membership) -> HttpResponse:
-    messages.success(request, f"You have joined “{membership.workspace.name}”.")
+    joined = _("You have joined “%(name)s”.") % {"name": membership.workspace.name}
+    messages.success(request, joined)
     return redirect("account-home")
 
 

@@ -66,7 +66,7 @@ def test_the_page_shows_what_it_is_and_joins_on_post_only(path: str, client: Cli
     text = response.content.decode()
     assert response.status_code == 200
     assert Page(text).problems() == []
-    for word in ("carol@example.org", "Studio &lt;&amp;&gt;", "billing"):
+    for word in ("carol@example.org", "Studio &lt;&amp;&gt;", "Billing"):
         assert word in text
     assert members() == 1
     response = client.post(path)
@@ -122,7 +122,7 @@ def test_somebody_elses_page_cannot_post_it(path: str, bob: User):
 
 def test_who_has_signed_up_finds_it_in_the_account(path: str, client: Client):
     page = client.get("/account/").content.decode()
-    assert "invites you to <strong>Studio &lt;&amp;&gt;</strong>, as billing." in page
+    assert "invites you to <strong>Studio &lt;&amp;&gt;</strong>, with the role Billing." in page
     assert Page(page).problems() == []
     join = f"/account/invitations/{Invitation.objects.get().uuid}/join"
     assert f'action="{join}"' in page
