@@ -13,7 +13,8 @@ from accounts.models import User
 from billing.selectors import wallet_get
 from jobs.ingesting import run_next_ingest
 from jobs.models import Ingest, Job
-from tests.makers import make_wav
+from tests.fakes.http import Server
+from tests.makers import make_asset, make_wav
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -40,6 +41,7 @@ def imports() -> Iterator[None]:
 @pytest.fixture
 def songs(tmp_path: Path) -> dict[str, Path]:
     contents = {
+        "lecture.wav": make_wav(seconds=20, channels=1, sample_rate=8000),
         "song.wav": make_wav(seconds=4),
         "talk.wav": make_wav(seconds=2, channels=1),
         "broken.wav": b"RIFF" + bytes(5000),
@@ -141,3 +143,109 @@ def test_recordings_are_sent_priced_and_ordered(
     page.reload()
     expect(row(page, "talk.wav")).to_contain_text("Ordered")
     assert Job.objects.count() == 2
+
+
+def drop(page: Page, path: Path) -> None:
+    page.evaluate(
+        """([name, bytes]) => {
+          const dataTransfer = new DataTransfer();
+          dataTransfer.items.add(new File([new Uint8Array(bytes)], name, { type: "audio/wav" }));
+          for (const kind of ["dragenter", "dragover", "drop"]) {
+            const event = new DragEvent(kind, { dataTransfer, bubbles: true, cancelable: true });
+            document.body.dispatchEvent(event);
+            const veil = document.getElementById("drop-veil");
+            if (veil.hidden !== (kind === "drop")) throw new Error(`veil at ${kind}`);
+          }
+        }""",
+        [path.name, list(path.read_bytes())],
+    )
+
+
+def paste(page: Page, text: str) -> None:
+    page.evaluate(
+        """(text) => {
+          const clipboardData = new DataTransfer();
+          clipboardData.setData("text", text);
+          const event = new ClipboardEvent("paste", { clipboardData, bubbles: true });
+          document.body.dispatchEvent(event);
+        }""",
+        text,
+    )
+
+
+def test_nothing_is_lost_by_a_break_or_too_few_credits(
+    signed_in: Page,
+    person: User,
+    songs: dict[str, Path],
+    imports: None,
+    media_server: Server,
+    settings: Any,
+    tmp_path: Path,
+    check_page: Callable[[Page], None],
+):
+    settings.UPLOAD_SLICE_BYTES = 200_000
+    page = signed_in
+    workspace = person.memberships.get().workspace
+    asset = make_asset(workspace, tmp_path, name="take 2.wav")
+    # A recording that is here already, and a card that the address names.
+    page.goto(f"/app/new?asset={asset.uuid}&preset=speakers")
+    expect(row(page, "take 2.wav")).to_contain_text("Ready")
+    expect(page.locator("#cost")).to_have_text("27.5 credits")
+
+    drop(page, songs["lecture.wav"])
+    expect(row(page, "lecture.wav")).to_contain_text("Ready")
+    reason, start = page.locator("#reason"), page.locator("#start")
+    expect(reason).to_contain_text("You need 577.5 credits and have 500.")
+    expect(start).to_be_disabled()
+    check_page(page)
+    page.get_by_role("button", name="Remove lecture.wav").click()
+    expect(row(page, "lecture.wav")).to_have_count(0)
+    expect(start).to_be_enabled()
+
+    # The answer to an order is lost: sent again, it is the same order.
+    def lose(route: Route) -> None:
+        route.fetch()
+        route.abort()
+
+    page.route("**/v1/jobs", lose, times=1)
+    start.click()
+    expect(row(page, "take 2.wav")).to_contain_text("The connection broke.")
+    page.get_by_role("button", name="Try take 2.wav again").click()
+    expect(row(page, "take 2.wav")).to_contain_text("Ordered")
+    assert Job.objects.get().service == "speaker_extraction"
+    expect(page.locator("#more")).to_contain_text("472.5 credits left")
+
+    # What is started while it comes is ordered once it is there.
+    held: list[Route] = []
+    page.route("**/v1/uploads/*", lambda route: held.append(route), times=1)
+    choose(page, songs["talk.wav"])
+    expect(row(page, "talk.wav")).to_contain_text("Uploading")
+    page.get_by_role("radio", name="Tempo and key").check(force=True)
+    start.click()
+    expect(row(page, "talk.wav")).to_contain_text("starts by itself")
+    expect(start).to_be_disabled()
+    held[0].continue_()
+    expect(row(page, "talk.wav")).to_contain_text("Ordered")
+
+    # Addresses: by the tab and its keys, and by pasting.
+    page.get_by_role("tab", name="File").press("ArrowRight")
+    expect(page.get_by_role("tab", name="Address")).to_be_focused()
+    field = page.get_by_label("Address of the recording")
+    field.fill("song.wav")
+    field.press("Enter")
+    expect(field).to_have_attribute("aria-invalid", "true")
+    field.fill("")
+    page.get_by_role("heading", level=1).click()
+    paste(page, f"{media_server.url}/radio%20play.wav")
+    expect(row(page, "radio play.wav")).to_contain_text("Fetched when you start")
+    expect(page.locator("#cost")).to_have_text("Known once the length is known")
+    start.click()
+    expect(row(page, "radio play.wav")).to_contain_text("Ordered")
+    assert sorted(Job.objects.values_list("service", flat=True)) == [
+        "analysis",
+        "analysis",
+        "speaker_extraction",
+    ]
+    # A later visit begins anew.
+    page.goto("/app/new")
+    expect(page.locator("#reason")).to_have_text("Add a recording first.")

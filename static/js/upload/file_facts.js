@@ -2,6 +2,7 @@
 
 const FIRST_BYTES = 65536;
 const PLAYABLE_WITHIN_MS = 8000;
+const PLAYERS_AT_ONCE = 6;
 
 // Tells files of the same name and size apart. Not for secrets: pages without TLS have no digests.
 export async function hashOf(file) {
@@ -16,19 +17,27 @@ export async function hashOf(file) {
 }
 
 // Seconds; null where the browser cannot play it.
-export function durationOf(file) {
+export async function durationOf(file) {
+  // Browsers refuse more than some dozens of players at a time.
+  const turn = turns[(next += 1) % turns.length].then(() => playedLength(file));
+  turns[next % turns.length] = turn;
+  return turn;
+}
+
+const turns = Array.from({ length: PLAYERS_AT_ONCE }, () => Promise.resolve());
+let next = 0;
+
+function playedLength(file) {
   const address = URL.createObjectURL(file);
   const audio = document.createElement("audio");
   return new Promise((resolve) => {
     const timer = setTimeout(() => resolve(null), PLAYABLE_WITHIN_MS);
-    audio.addEventListener("loadedmetadata", () => {
+    const tell = (seconds) => {
       clearTimeout(timer);
-      resolve(Number.isFinite(audio.duration) && audio.duration > 0 ? audio.duration : null);
-    });
-    audio.addEventListener("error", () => {
-      clearTimeout(timer);
-      resolve(null);
-    });
+      resolve(Number.isFinite(seconds) && seconds > 0 ? seconds : null);
+    };
+    audio.addEventListener("loadedmetadata", () => tell(audio.duration));
+    audio.addEventListener("error", () => tell(null));
     audio.preload = "metadata";
     audio.src = address;
   }).finally(() => {

@@ -40,10 +40,10 @@ async function addFile(file) {
     // It cannot be read; sending it will say so.
   }
   const same = recordings.find((one) => one.name === file.name && one.size === file.size && one.hash === hash);
-  if (same?.state === "lost") return same.found(file);
-  if (same) return toast(words("twice", { name: file.name }));
-  const recording = add({ name: file.name, size: file.size, hash, state: "reading" });
-  return recording?.take(file);
+  if (same?.state === "lost") same.found(file);
+  else if (same) toast(words("twice", { name: file.name }));
+  // Its row is there at once; what is known of it follows.
+  else add({ name: file.name, size: file.size, hash, state: "reading" })?.take(file);
 }
 
 function addAddress(text) {
@@ -186,6 +186,11 @@ function recall() {
     rows = JSON.parse(sessionStorage.getItem(MEMORY)) ?? [];
   } catch {
     // As if there was nothing.
+  }
+  // Who comes back later has seen what became of these.
+  const isNewVisit = performance.getEntriesByType("navigation")[0]?.type === "navigate";
+  if (isNewVisit) {
+    rows = rows.filter(({ state, uploadUrl, order }) => state !== "ordered" && (state !== "failed" || uploadUrl || order));
   }
   for (const values of rows) add(values)?.restore();
   const { asset } = config;
