@@ -63,7 +63,8 @@ function hold(form, ids) {
   const { deletedOne, deletedMany, undo } = words();
   const text = ids.length === 1 ? deletedOne : fill(deletedMany, ids.length);
   const box = toast(text, { action: { label: undo, run: takeBack } });
-  pending = { rows, body, address: form.action, box };
+  // Not `form.action`: a button has that name.
+  pending = { rows, body, address: form.getAttribute("action"), box };
   const mine = pending;
   new MutationObserver((_, observer) => {
     if (box.isConnected) return;
