@@ -16,10 +16,12 @@ from jobs.deriving import (
 )
 from jobs.heartbeat import Heartbeat, StopRequested, TimeLimitReached
 from jobs.leases import LeaseLost
-from jobs.listening_making import listening_discard, listening_make
-from jobs.models import Derived, Listening
+from jobs.listening_making import listening_make
+from jobs.mixing import mix_make
+from jobs.models import Derived, Listening, Mix
 from jobs.scratch import scratch_folder
 from jobs.settling import connection_renew, settle
+from jobs.storage import storage_delete_tree
 
 log = structlog.get_logger(__name__)
 
@@ -59,15 +61,23 @@ def derived_run(row: Derived) -> None:
 
 
 def _make(row: Derived, heartbeat: Heartbeat, folder: Path) -> None:
-    assert isinstance(row, Listening)  # noqa: S101
-    values: dict[str, Any] = listening_make(row, heartbeat, folder)
-    connection_renew()
     try:
+        values = _values(row, heartbeat, folder)
+        connection_renew()
         settle(lambda: derived_succeed(row, **values))
     except LeaseLost:
         # Its files were deleted, or another makes it: nobody would ever ask for these.
-        listening_discard(row)
+        storage_delete_tree(prefix=f"{row.folder}/{row.attempt}")
         raise
+
+
+def _values(row: Derived, heartbeat: Heartbeat, folder: Path) -> dict[str, Any]:
+    """Make it and store it; returns what the row says of it."""
+    if isinstance(row, Mix):
+        return mix_make(row, heartbeat, folder)
+    if isinstance(row, Listening):
+        return listening_make(row, heartbeat, folder)
+    raise TypeError(type(row))
 
 
 def _end_badly(row: Derived, error: Exception) -> None:

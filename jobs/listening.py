@@ -103,6 +103,12 @@ def playing_of(job: Job) -> Playing:
     )
 
 
+def playing_assets(job: Job) -> list[Asset]:
+    """The files of a job, read with its outputs, that its lanes are made of."""
+    outputs: Sequence[Asset] = job.outputs  # type: ignore[attr-defined]
+    return list(_best(outputs).values())
+
+
 def listenings_prepare(job: Job, outputs: Sequence[Asset]) -> None:
     """Have the copies of a job that succeeds in this very transaction made before anybody asks.
 
@@ -164,11 +170,7 @@ def _lanes(job: Job, outputs: Sequence[Asset]) -> tuple[list[Lane], Lane | None]
         start + job.n_samples,
         is_original=True,
     )
-    best: dict[tuple[str, str], Asset] = {}
-    for asset in outputs:
-        known = best.get((asset.kind, asset.stem))
-        if asset.kind in _PLAYED and (known is None or known.is_lossy and not asset.is_lossy):
-            best[asset.kind, asset.stem] = asset
+    best = _best(outputs)
     has_recording = recording.state == AssetState.READY
     if not best:
         # Speakers were found, or a tempo: what there is to be heard is the recording.
@@ -180,6 +182,16 @@ def _lanes(job: Job, outputs: Sequence[Asset]) -> tuple[list[Lane], Lane | None]
         for asset in sorted(best.values(), key=lambda asset: _place(job, asset))
     ]
     return lanes, original if has_recording else None
+
+
+def _best(outputs: Sequence[Asset]) -> dict[tuple[str, str], Asset]:
+    """One file of each stem or speaker: where there are several, one that lost nothing."""
+    best: dict[tuple[str, str], Asset] = {}
+    for asset in outputs:
+        known = best.get((asset.kind, asset.stem))
+        if asset.kind in _PLAYED and (known is None or (known.is_lossy and not asset.is_lossy)):
+            best[asset.kind, asset.stem] = asset
+    return best
 
 
 def _place(job: Job, asset: Asset) -> tuple[int, int]:

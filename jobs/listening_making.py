@@ -19,9 +19,8 @@ import separation
 from config.errors import MediaError, MediaTooDemanding, MediaTooSlow
 from jobs.children import ChildEnd, ChildOverflow, ChildOverTime, child_run
 from jobs.heartbeat import Heartbeat
-from jobs.leases import LeaseLost
 from jobs.models import Listening
-from jobs.storage import local_copy, storage_delete_tree, storage_save
+from jobs.storage import local_copy, storage_save
 from separation import confined_segments
 from separation.audio.segments import LEVELS, SEGMENT_S, Segments, peak_counts, peaks_size
 
@@ -54,24 +53,15 @@ def listening_make(listening: Listening, heartbeat: Heartbeat, folder: Path) -> 
     with local_copy(key=listening.asset.storage_key, folder=folder) as recording:
         written = _write(listening, recording, audio, peaks, on_tick)
     _check(written, listening, audio, peaks)
-    try:
-        for key, path in ((listening.audio_key, audio), (listening.peaks_key, peaks)):
-            heartbeat.check()
-            storage_save(key=key, path=path)
+    for key, path in ((listening.audio_key, audio), (listening.peaks_key, peaks)):
         heartbeat.check()
-    except LeaseLost:
-        listening_discard(listening)
-        raise
+        storage_save(key=key, path=path)
+    heartbeat.check()
     return {
         "offsets": written.offsets,
         "gain": written.gain,
         "peak_counts": written.counts,
     }
-
-
-def listening_discard(listening: Listening) -> None:
-    """Remove what this attempt stored."""
-    storage_delete_tree(prefix=f"{listening.folder}/{listening.attempt}")
 
 
 def _write(

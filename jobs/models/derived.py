@@ -45,3 +45,8 @@ class Derived(models.Model):
     def duration_s(self) -> float:
         """Of the sound that it is made of."""
         raise NotImplementedError
+
+    @property
+    def folder(self) -> str:
+        """In storage; it holds a folder for each attempt."""
+        raise NotImplementedError

@@ -60,7 +60,6 @@ class Listening(Derived):
 
     @property
     def folder(self) -> str:
-        """In storage; it holds a folder for each attempt."""
         return f"listening/{self.asset.uuid}/{self.uuid}"
 
     @property

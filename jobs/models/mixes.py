@@ -50,7 +50,6 @@ class Mix(Derived):
 
     @property
     def folder(self) -> str:
-        """In storage; it holds a folder for each attempt."""
         return f"mixes/{self.uuid}"
 
     @property

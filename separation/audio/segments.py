@@ -84,7 +84,8 @@ def write_segments(
             file.truncate()
         with AudioReader(path, guess=guess) as reader:
             writer = _Writer(reader.format, audio, peaks, gain)
-            for segment in _stretches(reader, start, end):
+            size = SEGMENT_S * reader.format.sample_rate
+            for segment in stretches(reader, start, end, size=size):
                 writer.add(segment)
             reader.check_health()
         if writer.needed_gain <= gain:
@@ -93,9 +94,8 @@ def write_segments(
         gain = writer.needed_gain
 
 
-def _stretches(reader: AudioReader, start: int, end: int) -> Iterator[FloatArray]:
-    """Yield (channels, n) samples, n being that of a whole segment, but of the last one."""
-    size = SEGMENT_S * reader.format.sample_rate
+def stretches(reader: AudioReader, start: int, end: int, *, size: int) -> Iterator[FloatArray]:
+    """Yield a stretch as (channels, size) samples, silent past its end; the last may be shorter."""
     left = end - start
     segment = np.zeros((reader.format.channels, min(size, left)), np.float32)
     filled = 0

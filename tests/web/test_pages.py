@@ -49,6 +49,8 @@ NOT_PAGES = {
     "invitation-join",
     "jobs-zip",
     "llms",
+    "job-mix-file",
+    "job-mix-status",
     "job-player",
     "job-player-file",
     "outside-openapi",

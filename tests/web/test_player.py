@@ -19,6 +19,10 @@ def job(person: User, tmp_path: Path) -> Job:
     return make_done_job(workspace_of(person), tmp_path, seconds=11, stems=("vocals", "drums"))
 
 
+def content_of(response: Any) -> bytes:
+    return b"".join(response.streaming_content)
+
+
 def workspace_of(person: User) -> Any:
     workspace = person.memberships.get().workspace
     make_grant(workspace, 500_000)
@@ -62,11 +66,11 @@ def test_a_job_is_played(signed_in: Client, job: Job):
     )
     assert part.status_code == 206
     assert part["Cache-Control"] == "private, max-age=31536000, immutable"
-    content = b"".join(part.streaming_content)
+    content = content_of(part)
     assert len(content) == offsets[2] - offsets[1]
     assert content.startswith(b"fLaC")
     peaks = signed_in.get(vocals["peaks"]["url"])
-    assert len(b"".join(peaks.streaming_content)) == 2420 + 22
+    assert len(content_of(peaks)) == 2420 + 22
     again = signed_in.get(vocals["peaks"]["url"], headers={"If-None-Match": peaks["ETag"]})
     assert again.status_code == 304
     outside = signed_in.get(vocals["peaks"]["url"], headers={"Range": "bytes=99999-"})
@@ -97,7 +101,7 @@ def test_others_get_nothing(
     assert viewer.get(path).status_code == 200
     response = viewer.get(url)
     assert response.status_code == 200
-    assert b"".join(response.streaming_content)
+    assert content_of(response)
     # Of another job, not this one's.
     other = make_job(job.workspace, make_asset(job.workspace, tmp_path))
     assert signed_in.get(url.replace(str(job.uuid), str(other.uuid))).status_code == 404

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from web.app import player, shares
+from web.app import mixes, player, shares
 
 urlpatterns = [
     path("jobs/<uuid:job_uuid>/player", player.manifest, name="job-player"),
@@ -12,4 +12,7 @@ urlpatterns = [
         name="job-player-file",
     ),
     path("jobs/<uuid:job_uuid>/shares", shares.shares, name="job-shares"),
+    path("jobs/<uuid:job_uuid>/mix", mixes.mix, name="job-mix"),
+    path("jobs/<uuid:job_uuid>/mix/<uuid:mix_uuid>", mixes.status, name="job-mix-status"),
+    path("jobs/<uuid:job_uuid>/mix/<uuid:mix_uuid>/file", mixes.file, name="job-mix-file"),
 ]

@@ -1,0 +1,210 @@
+"""The mix of a job as somebody set it in the player, as one file: free, and for a day."""
+
+import math
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from pathlib import Path, PurePath
+from typing import Any, Final, Self
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import QuerySet
+from django.db.models.functions import Now
+
+from accounts.models import Workspace
+from accounts.workspaces import workspace_lock
+from config.errors import LimitReached, NotFound, RecordingGone, ValidationFailed
+from jobs.heartbeat import Heartbeat
+from jobs.listening import playing_assets
+from jobs.models import Asset, AssetState, DerivedState, Job, Mix
+from jobs.queue import wake_cleaning, wake_deriving
+from jobs.selectors import job_get_for_workspace
+from jobs.separating import asset_info, translated_errors
+from jobs.storage import local_copy, sha256_of, storage_save
+from jobs.stored_files import StoredFile, content_type_of
+from separation.audio.formats import OutputFormat
+from separation.audio.mix import FORMATS, Voice, mix_format, write_mix
+
+GAIN_AT_MOST: Final = 4.0
+LANES_AT_MOST: Final = 64
+# Of a workspace, that are being made or wait.
+_OPEN_AT_MOST: Final = 4
+# Of a job; older ones go.
+_KEPT_AT_MOST: Final = 10
+_KEPT: Final = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class MixLane:
+    """One file of the job, as it is heard: mute and solo are in the gain."""
+
+    asset_uuid: str
+    gain: float
+    pan: float
+
+
+@dataclass(frozen=True)
+class MixOrder:
+    lanes: Sequence[MixLane]
+    form: str
+    master: float = 1.0
+    # Samples; None: all.
+    start: int | None = None
+    end: int | None = None
+    is_normalised: bool = False
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        lanes = [MixLane(**lane) for lane in values["lanes"]]
+        return cls(**{**values, "lanes": lanes})
+
+
+@transaction.atomic
+def mix_create(*, workspace: Workspace, job_uuid: UUID, order: MixOrder) -> Mix:
+    """Have a mix made; it can be asked for until it is ready."""
+    job = job_get_for_workspace(workspace=workspace, job_uuid=job_uuid)
+    assets = _assets(job, order)
+    start, end = _range(job, order)
+    form = _form(order, assets)
+    # Locked, so that those that are ordered side by side are counted one after the other.
+    workspace_lock(workspace)
+    if _open(workspace).count() >= _OPEN_AT_MOST:
+        raise LimitReached("There are mixes being made already; wait for one to be ready.")
+    # So that it is not deleted, with all that was made of it, in between.
+    if not Job.objects.select_for_update().filter(pk=job.pk, deleted_at=None).exists():
+        raise NotFound("There is no such job.")
+    _forget_old(job)
+    title = PurePath(job.recording.filename).stem[:180] or "recording"
+    mix = Mix.objects.create(
+        workspace=workspace,
+        job=job,
+        order=asdict(order) | {"start": start, "end": end},
+        filename=f"{title} (mix).{form.extension}",
+        n_samples=end - start,
+        expires_at=Now() + _KEPT,
+    )
+    wake_deriving()
+    mix.refresh_from_db()
+    return mix
+
+
+def mix_get(*, workspace: Workspace, job_uuid: UUID, mix_uuid: UUID) -> Mix:
+    mix = (
+        Mix.objects.filter(workspace=workspace, uuid=mix_uuid)
+        .filter(job__uuid=job_uuid, job__deleted_at=None)
+        .filter(expires_at__gt=Now())
+        .first()
+    )
+    if mix is None:
+        raise NotFound("There is no such mix, or it is no longer kept.")
+    return mix
+
+
+def mix_file(mix: Mix) -> StoredFile:
+    """To be sent; of a mix that is ready."""
+    if not mix.is_ready:
+        raise NotFound("The mix is not ready.")
+    return StoredFile(
+        key=mix.key,
+        size_bytes=mix.size_bytes,
+        version=mix.sha256,
+        content_type=content_type_of(PurePath(mix.filename).suffix.removeprefix(".")),
+        filename=mix.filename,
+    )
+
+
+def mix_make(mix: Mix, heartbeat: Heartbeat, folder: Path) -> dict[str, Any]:
+    """Write the file and store it; returns the values of the row."""
+    order = MixOrder.from_json(mix.order)
+    kept = Asset.objects.filter(job=mix.job, state=AssetState.READY)
+    assets = {str(asset.uuid): asset for asset in kept}
+    if not all(lane.asset_uuid in assets for lane in order.lanes):
+        raise RecordingGone
+    chosen = [assets[lane.asset_uuid] for lane in order.lanes]
+    output = folder / f"mix{PurePath(mix.filename).suffix}"
+    with ExitStack() as files, translated_errors():
+        voices = []
+        for number, (lane, asset) in enumerate(zip(order.lanes, chosen, strict=True)):
+            place = folder / str(number)
+            place.mkdir()
+            # What we made ourselves may be decoded in this process.
+            path = files.enter_context(local_copy(key=asset.storage_key, folder=place))
+            voices.append(Voice(path, lane.gain, lane.pan))
+            heartbeat.check()
+        mixed = write_mix(
+            voices,
+            output,
+            form=_form(order, chosen),
+            start=order.start or 0,
+            end=order.end or mix.n_samples,
+            master=order.master,
+            normalise=order.is_normalised,
+            on_progress=heartbeat.report,
+        )
+    heartbeat.check()
+    storage_save(key=mix.key, path=output)
+    return {
+        "size_bytes": output.stat().st_size,
+        "sha256": sha256_of(output),
+        "peak": mixed.peak,
+        "clipped_samples": mixed.clipped_samples,
+    }
+
+
+def _assets(job: Job, order: MixOrder) -> list[Asset]:
+    playable = {str(asset.uuid): asset for asset in playing_assets(job)}
+    uuids = [lane.asset_uuid for lane in order.lanes]
+    if not 1 <= len(uuids) <= LANES_AT_MOST or len(set(uuids)) < len(uuids):
+        text = f"Name 1 to {LANES_AT_MOST} lanes, none of them twice."
+        raise ValidationFailed(text, fields={"lanes": [text]})
+    if not set(uuids) <= set(playable):
+        text = "Only what the job made can be mixed, as long as it is kept."
+        raise ValidationFailed(text, fields={"lanes": [text]})
+    for lane in order.lanes:
+        _check(lane.gain, 0, GAIN_AT_MOST, "gain")
+        _check(lane.pan, -1, 1, "pan")
+    _check(order.master, 0, GAIN_AT_MOST, "master")
+    return [playable[uuid] for uuid in uuids]
+
+
+def _check(value: float, least: float, most: float, name: str) -> None:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not math.isfinite(value) or not least <= value <= most:
+        text = f"{name} must be a number from {least:g} to {most:g}."
+        raise ValidationFailed(text, fields={name: [text]})
+
+
+def _range(job: Job, order: MixOrder) -> tuple[int, int]:
+    start = 0 if order.start is None else order.start
+    end = job.n_samples if order.end is None else order.end
+    if not 0 <= start < end <= job.n_samples:
+        text = "The range must lie within the recording."
+        raise ValidationFailed(text, fields={"range": [text]})
+    return start, end
+
+
+def _form(order: MixOrder, assets: Sequence[Asset]) -> OutputFormat:
+    if order.form not in FORMATS:
+        text = f"One of {', '.join(FORMATS)}."
+        raise ValidationFailed(text, fields={"format": [text]})
+    # The one with the most channels, and the most bits, says what fits.
+    widest = max(assets, key=lambda asset: (asset.channels, asset.bits_per_sample or 32))
+    with translated_errors():
+        return mix_format(
+            order.form, asset_info(widest), panned=any(lane.pan for lane in order.lanes)
+        )
+
+
+def _open(workspace: Workspace) -> QuerySet[Mix]:
+    making = (DerivedState.QUEUED, DerivedState.RUNNING)
+    return Mix.objects.filter(workspace=workspace, state__in=making, expires_at__gt=Now())
+
+
+def _forget_old(job: Job) -> None:
+    ended = Mix.objects.filter(job=job, state__in=(DerivedState.READY, DerivedState.FAILED))
+    old = list(ended.order_by("-pk").values_list("pk", flat=True)[_KEPT_AT_MOST - 1 :])
+    if old:
+        Mix.objects.filter(pk__in=old).update(expires_at=Now())
+        wake_cleaning()
