@@ -6,7 +6,7 @@ const LOOK_EVERY_MS = 3000;
 const FIRST_EVENT_WITHIN_MS = 6000;
 const ENDED = ["succeeded", "failed", "cancelled"];
 
-let source, timer, patience, isPolling = false;
+let source, timer, patience, isPolling = false, isHeldBack = false;
 const said = () => document.getElementById("live-said");
 const offline = () => document.getElementById("live-offline");
 
@@ -40,7 +40,7 @@ function stop() {
 
 function stream() {
   source = new EventSource(address());
-  patience = setTimeout(fallBack, FIRST_EVENT_WITHIN_MS);
+  patience = setTimeout(() => { isHeldBack = true; fallBack(); }, FIRST_EVENT_WITHIN_MS);
   const heard = (take) => (event) => {
     clearTimeout(patience);
     connected(true);
@@ -127,7 +127,11 @@ function say(text) {
   if (said()) said().textContent = text;
 }
 
-document.addEventListener("visibilitychange", watch);
+document.addEventListener("visibilitychange", () => {
+  // There may be a place for a stream by now.
+  isPolling = isHeldBack;
+  watch();
+});
 addEventListener("online", watch);
 addEventListener("offline", () => connected(false));
 // A page that the browser keeps for the way back must not keep a stream.

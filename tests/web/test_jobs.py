@@ -5,11 +5,13 @@ import zipfile
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
+from django.db import connection
 from django.db.models.functions import Now
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from accounts.api_keys import api_key_authenticate
@@ -163,9 +165,28 @@ def test_pages_lead_on_and_back(
     assert turn(f"?sort=oldest&after={ids[3]}", "next")[0] == [ids[2], ids[1]]
     assert turn(f"?after={uuid4()}", "next")[0] == first
     # The page after a job that was deleted meanwhile.
-    job_cancel(workspace=studio, job_uuid=ids[1])
+    job_cancel(workspace=studio, job_uuid=UUID(ids[1]))
     client.post("/app/jobs/act", {"action": "delete", "job": ids[1], "confirmed": "1"})
     assert turn(f"?after={ids[1]}", "next")[0] == second
+
+
+def test_a_long_list_asks_the_database_no_more_often(
+    client: Client, studio: Workspace, tmp_path: Path, settings: Any
+):
+    settings.ETA_LOOK_SECONDS = 60
+    asset = make_asset(studio, tmp_path)
+
+    def queries() -> int:
+        client.get("/app/jobs")
+        with CaptureQueriesContext(connection) as captured:
+            body_of(client.get("/app/jobs"))
+        return len(captured)
+
+    make_job(studio, asset)
+    few = queries()
+    for _ in range(9):
+        make_job(studio, asset)
+    assert queries() == few
 
 
 def test_several_are_done_at_once_and_what_cannot_be_done_is_said(

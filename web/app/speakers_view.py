@@ -73,7 +73,7 @@ class SpeakersView:
         ]
 
     def _name(self, label: str) -> str:
-        return self._names.get(label, self._speakers.row.names.get(label, ""))
+        return self._names.get(label, str(self._speakers.row.names.get(label, "")))
 
     @property
     def has_files(self) -> bool:
