@@ -152,7 +152,7 @@ export class Engine {
 
   #open() {
     if (this.context) return;
-    const context = new AudioContext({ sampleRate: this.rate, latencyHint: "interactive" });
+    const context = new AudioContext({ sampleRate: this.rate });
     this.context = context;
     this.samples = new Float32Array(1024);
     this.master = new GainNode(context, { gain: this.#master });
@@ -230,7 +230,7 @@ export class Engine {
     this.#pieces = [];
   }
 
-  // Where the piece that holds this frame has to end, and what comes after an end.
+  // Where a piece that holds this frame has to end, and what comes then.
   #stop(frame) {
     return this.loop && frame < this.loop.end ? this.loop.end : this.total;
   }

@@ -33,7 +33,9 @@ async function run(player, form, part) {
   say(status.dataset.working, false);
   bar.removeAttribute("value");
   try {
-    let made = await ask(player.getAttribute("mix"), { ...mix.toJSON(), format: form.elements.format.value, range });
+    const { format, normalise } = form.elements;
+    const order = { ...mix.toJSON(), format: format.value, range, normalise: normalise.checked };
+    let made = await ask(player.getAttribute("mix"), order);
     const { status_url: address } = made;
     while (!["ready", "failed"].includes(made.state)) {
       await new Promise((resolve) => setTimeout(resolve, LOOK_MS));

@@ -298,7 +298,7 @@ class StemPlayer extends HTMLElement {
       input.value = range ? clock(range[input.dataset.edge], 2) : "";
       input.removeAttribute("aria-invalid");
     }
-    this.#place();
+    this.timeline.placeLoop();
     this.#announce();
   }
 
@@ -326,7 +326,7 @@ class StemPlayer extends HTMLElement {
       in: () => timeline.zoom(2),
       out: () => timeline.zoom(0.5),
       fit: () => timeline.show(0, this.length),
-      near: () => range && timeline.show(range.start - 0.05 * (range.end - range.start), range.end + 0.05 * (range.end - range.start)),
+      near: () => range && timeline.show(range.start, range.end),
       next: () => this.turn?.(true),
       previous: () => this.turn?.(false),
       spectrum: async () => (await import("./spectrogram.js")).toggle(this, lane),

@@ -9,15 +9,15 @@ export class Timeline {
     Object.assign(this, { player, lanes, length: player.length, view: new View(player.length) });
     this.overview = player.$(".sp-overview");
     this.ruler = player.$(".sp-ruler");
+    this.spot = player.$(".sp-spot");
+    this.lines = [...player.querySelectorAll(".sp-line")];
     new ResizeObserver(() => {
       this.view.width = this.ruler.clientWidth || 1;
       this.draw();
     }).observe(this.ruler);
     const redraw = () => this.draw();
     new MutationObserver(redraw).observe(document.documentElement, { attributeFilter: ["data-theme"] });
-    for (const query of ["(prefers-color-scheme: dark)", "(forced-colors: active)"]) {
-      matchMedia(query).addEventListener("change", redraw);
-    }
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
     for (const area of [this.ruler, ...lanes.map((each) => each.wave)]) {
       area.addEventListener("pointerdown", (event) => this.#press(event));
       area.addEventListener("wheel", (event) => this.#wheel(event), { passive: false });
@@ -42,6 +42,7 @@ export class Timeline {
     drawRuler(this.ruler.firstChild, view);
     drawOverview(this.overview.firstChild, peaks, length);
     this.#put({ from: `${(100 * view.start) / length}%`, seen: `${(100 * view.span) / length}%` });
+    this.placeLoop();
     this.place();
   }
 
@@ -49,13 +50,22 @@ export class Timeline {
     for (const [name, value] of Object.entries(values)) this.player.style.setProperty(`--${name}`, value);
   }
 
-  // Everything that stands at a moment: moved, not drawn.
+  #x(second) {
+    return `${Math.min(Math.max(this.view.x(second), -20), this.view.width + 20).toFixed(1)}px`;
+  }
+
+  // Moved, not drawn; and each line for itself: what all of the player inherited would be worked
+  // out anew for all of it, at each frame.
   place() {
-    const { view, player } = this;
-    const { position, range } = player;
-    const x = (second) => `${Math.min(Math.max(view.x(second), -20), view.width + 20).toFixed(1)}px`;
-    this.#put({ now: x(position), spot: `${(100 * position) / this.length}%` });
-    if (range) this.#put({ a: x(range.start), b: x(range.end) });
+    const { position } = this.player;
+    const x = this.#x(position);
+    for (const line of this.lines) line.style.transform = `translateX(${x})`;
+    this.spot.style.left = `${(100 * position) / this.length}%`;
+  }
+
+  placeLoop() {
+    const { range } = this.player;
+    if (range) this.#put({ a: this.#x(range.start), b: this.#x(range.end) });
   }
 
   // Turns the page when the position has left it; but who looks elsewhere is not called back.
