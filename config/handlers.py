@@ -1,9 +1,13 @@
 """Errors outside of any view: JSON for programs, a page for people."""
 
+from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.template.loader import get_template
 from django.views import defaults
 
 from api.dialects import error_response
+from api.errors import request_id
 from api.native import errors
 from config.errors import AppError, NotFound, ValidationFailed
 
@@ -11,6 +15,9 @@ _FOR_PROGRAMS = ("/v1/", "/api/", "/stripe/", "/livez", "/readyz", "/metrics")
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    if not request.path.startswith(_FOR_PROGRAMS):
+        status = 413 if isinstance(exception, RequestDataTooBig) else 400
+        return render(request, f"{status}.html", status=status)
     return error_response(request, ValidationFailed()) or errors.bad_request(request, exception)
 
 
@@ -23,5 +30,7 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 def server_error(request: HttpRequest) -> HttpResponse:
     if not request.path.startswith(_FOR_PROGRAMS):
-        return defaults.server_error(request)
+        # Without what pages know of the request: whatever finds that out may be what broke.
+        page = get_template("500.html").render({"request_id": request_id()})
+        return HttpResponse(page, status=500)
     return error_response(request, AppError()) or errors.server_error(request)

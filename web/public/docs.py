@@ -18,13 +18,13 @@ from web.views import principal_of
 
 @require_safe
 def index(request: HttpRequest) -> HttpResponse:
-    return render(request, "public/docs_index.html", {"sections": list(pages_list())})
+    return render(request, "public/docs_index.html")
 
 
 @require_safe
 def page(request: HttpRequest, slug: str) -> HttpResponse:
     found = _page_or_404(slug)
-    context = {"page": found, "sections": list(pages_list()), **_neighbours(found)}
+    context = {"page": found, **_neighbours(found)}
     if slug == "quickstart":
         context |= _key_of_reader(request)
     return render(request, "public/docs_page.html", context)
@@ -44,7 +44,7 @@ def find(request: HttpRequest) -> HttpResponse:
     context: dict[str, Any] = {"query": query, "results": search(query)}
     if "part" in request.GET:
         return render(request, "public/_docs_results.html", context)
-    return render(request, "public/docs_search.html", {**context, "sections": list(pages_list())})
+    return render(request, "public/docs_search.html", context)
 
 
 @require_safe
