@@ -129,6 +129,7 @@ def test_recordings_are_sent_priced_and_ordered(
     expect(row(page, "song.wav")).to_contain_text("Ordered")
     expect(row(page, "talk.wav")).to_contain_text("Ordered")
     expect(page.locator("#more")).to_contain_text("490 credits left")
+    expect(page.get_by_role("link", name="490 credits")).to_be_visible()
     expect(page.locator("#reason")).to_contain_text("Everything here is ordered.")
     jobs = {job.asset.filename: job for job in Job.objects.select_related("asset") if job.asset}
     assert sorted(jobs) == ["song.wav", "talk.wav"]
@@ -218,7 +219,8 @@ def test_nothing_is_lost_by_a_break_or_too_few_credits(
     # What is started while it comes is ordered once it is there.
     held: list[Route] = []
     page.route("**/v1/uploads/*", lambda route: held.append(route), times=1)
-    choose(page, songs["talk.wav"])
+    with page.expect_request("**/v1/uploads/*"):
+        choose(page, songs["talk.wav"])
     expect(row(page, "talk.wav")).to_contain_text("Uploading")
     page.get_by_role("radio", name="Tempo and key").check(force=True)
     start.click()

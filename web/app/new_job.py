@@ -175,6 +175,7 @@ def _script(principal: Principal, prices: dict[str, Price], asset: Asset | None)
         },
         "asset": _asset_values(asset),
         "jobs_url": reverse("jobs"),
+        "credits_url": reverse("credits"),
         "texts": texts(),
     }
 

@@ -20,9 +20,11 @@ export class Summary {
     this.#form = form;
   }
 
-  // Credits that can be spent; null where the reader may not know.
+  // Credits that can be spent, also as the bar of the page says it.
   set available(mcr) {
     this.#config.available_mcr = mcr;
+    const link = document.querySelector(`.bar a[href="${this.#config.credits_url}"]`);
+    if (link) link.textContent = words("cost", { credits: credits(mcr) });
   }
 
   // The order that the form says, or null.
@@ -98,9 +100,9 @@ export class Summary {
     else if (!sum.nAble) text = pending[0].quote.problem;
     else if (isPoor) text = words("reason_credits", { needed: credits(sum.mcr), available: credits(available) });
     put("reason", text);
-    const link = document.getElementById("buy-credits").content;
-    if (isPoor && sum.nAble && link.querySelector("a").getAttribute("href")) {
-      document.getElementById("reason").append(" ", link.cloneNode(true));
+    if (isPoor && sum.nAble) {
+      const link = document.getElementById("buy-credits").content.cloneNode(true);
+      document.getElementById("reason").append(" ", link);
     }
     const start = document.getElementById("start");
     start.disabled = Boolean(text);
