@@ -95,7 +95,7 @@ def _revoke(request: HttpRequest, principal: Principal, job: Job) -> HttpRespons
 
 
 def _page(request: HttpRequest, job: Job, form: ShareForm) -> HttpResponse:
-    context = {"job": job, "form": form, "shares": share_list(job=job), "back": back_to(job)}
+    context = {"job": job, "share_form": form, "shares": share_list(job=job), "back": back_to(job)}
     status = 400 if form.errors else 200
     return render(request, "app/shares.html", context, status=status)
 
