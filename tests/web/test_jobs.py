@@ -296,6 +296,10 @@ def test_the_page_of_a_job_that_is_done(
     assert response.status_code == 302
     download = Client().get(response["Location"])
     assert b"".join(download.streaming_content)[:4] == b"RIFF"  # type: ignore[attr-defined]
+    again = f"/app/new?asset={asset.uuid}&amp;service=separation"
+    assert again in text
+    assert again in body_of(client.get("/app/jobs"))
+    assert "Ähm" in body_of(client.get(again.replace("&amp;", "&")))
     # The recording is not one of its files.
     assert client.get(f"/app/jobs/{job.uuid}/files/{asset.uuid}").status_code == 404
 
