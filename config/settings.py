@@ -293,7 +293,9 @@ UPLOADS_DAYS = env.integer("STEMWRIGHT_UPLOADS_DAYS", 3)
 CONSOLE_NETWORKS = env.networks("STEMWRIGHT_CONSOLE_NETWORKS")
 # What an operator may give in a day before a second one has to agree, in credits.
 CONSOLE_GRANT_LIMIT = env.integer("STEMWRIGHT_CONSOLE_GRANT_LIMIT", 100_000)
-# Money and impersonation ask for the second factor again after so long.
+# The second factor is asked for again after so long: a day at work; for money and impersonation,
+# ten minutes.
+CONSOLE_SECONDS = 12 * 3600
 CONSOLE_FRESH_SECONDS = 600
 IMPERSONATION_MINUTES = 30
 UNFOLD = {

@@ -60,7 +60,7 @@ def at_console(operator: User, page: Page, live_server: Any) -> Page:
 
 
 def code() -> str:
-    return format_hotp_value(hotp_value(SECRET, next(yield_hotp_counters_from_time())))
+    return str(format_hotp_value(hotp_value(SECRET, next(yield_hotp_counters_from_time()))))
 
 
 def test_an_operator_gives_credits_refunds_and_looks_on(

@@ -63,7 +63,7 @@ _ELSEWHERE: Final = {
 }
 
 
-class ConsoleSite(UnfoldAdminSite):
+class ConsoleSite(UnfoldAdminSite):  # type: ignore[misc]
     """Behind the gate of the console; signing in and out are the application's own."""
 
     site_title = site_header = "Stemwright"

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any
+from urllib.parse import urlsplit
 
 from allauth.account.adapter import get_adapter
 from allauth.account.authentication import get_authentication_records
@@ -86,7 +87,8 @@ def console_way_in(request: HttpRequest, *, fresh: bool = False) -> HttpResponse
         )
         return redirect("mfa_index")
     age_s = _second_factor_age_s(request)
-    if age_s is None or (fresh and age_s > settings.CONSOLE_FRESH_SECONDS):
+    limit_s = settings.CONSOLE_FRESH_SECONDS if fresh else settings.CONSOLE_SECONDS
+    if age_s is None or age_s > limit_s:
         return _ask_second_factor(request, kinds)
     return None
 
@@ -115,12 +117,12 @@ def _second_factor_age_s(request: HttpRequest) -> float | None:
 def _ask_second_factor(request: HttpRequest, kinds: set[str]) -> HttpResponse:
     by_code = bool(kinds - {Authenticator.Type.WEBAUTHN})
     name = "mfa_reauthenticate" if by_code else "mfa_reauthenticate_webauthn"
-    # A form that was sent is filled in again: what it asked for was not fresh.
-    back = request.get_full_path() if request.method in _READ else _page_of(request)
+    back = request.get_full_path() if request.method in _READ else _page_before(request)
     return redirect(f"{reverse(name)}?{urlencode({'next': back})}")
 
 
-def _page_of(request: HttpRequest) -> str:
-    match = request.resolver_match
-    back = getattr(match.func, "shown_at", None) if match else None
-    return reverse(back, kwargs=match.kwargs) if back and match else reverse("console")
+def _page_before(request: HttpRequest) -> str:
+    """Where a form stood that was sent too late: it has to be filled in again."""
+    path = urlsplit(request.headers.get("Referer", "")).path
+    home = reverse("console")
+    return path if path.startswith(home) else home

@@ -13,6 +13,7 @@ from billing.models import Entry, PendingAdjustment, Transaction
 from billing.selectors import ledger_discrepancies, wallet_get
 from jobs.models import Job
 from tests.makers import make_asset, make_job, make_workspace, run_jobs
+from tests.races import together
 from tests.web.console.conftest import enter
 from tests.web.html import Page
 
@@ -222,3 +223,38 @@ def test_a_job_is_refunded_once_and_no_more_than_it_cost(
     response = console.post(f"/console/workspaces/{other.uuid}/adjust", values)
     assert "another workspace" in response.content.decode()
     assert ledger_discrepancies() == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_same_preview_sent_many_times_at_once_is_booked_once(
+    console: Client, studio: Workspace
+):
+    signed = signed_of(preview(console, studio))
+    cookies = console.cookies
+
+    def send() -> int:
+        client = Client()
+        client.cookies = cookies
+        return client.post(path_of(studio), {"signed": signed}).status_code
+
+    assert together(4, send) == [302] * 4
+    assert available(studio) == 112_500
+    assert ledger_discrepancies() == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_nobody_slips_below_the_limit_side_by_side(
+    console: Client, studio: Workspace, settings: Any
+):
+    settings.CONSOLE_GRANT_LIMIT = 20
+    texts = [signed_of(preview(console, studio, amount="15")) for _ in range(3)]
+    cookies = console.cookies
+
+    def send() -> int:
+        client = Client()
+        client.cookies = cookies
+        return client.post(path_of(studio), {"signed": texts.pop()}).status_code
+
+    assert together(3, send) == [302] * 3
+    assert available(studio) == 115_000
+    assert PendingAdjustment.objects.count() == 2

@@ -62,6 +62,24 @@ def test_an_operator_without_a_second_factor_is_led_to_one(db: None):
     assert client.get("/console/").status_code == 200
 
 
+def test_the_second_factor_is_of_the_same_day(operator: User):
+    assert enter(operator, age_s=11 * 3600).get("/console/").status_code == 200
+    response = enter(operator, age_s=13 * 3600).get("/console/jobs?state=failed")
+    back = "%2Fconsole%2Fjobs%3Fstate%3Dfailed"
+    assert response["Location"] == f"/account/2fa/reauthenticate/?next={back}"
+
+
+def test_a_form_that_is_sent_too_late_leads_back_to_it(operator: User):
+    client = enter(operator, age_s=3600)
+    for referer, back in (
+        ("http://testserver/console/approvals", "%2Fconsole%2Fapprovals"),
+        ("http://testserver/app/", "%2Fconsole%2F"),
+        ("https://evil.example//evil.example/", "%2Fconsole%2F"),
+    ):
+        response = client.post(f"/console/approvals/{UUID}", headers={"Referer": referer})
+        assert response["Location"] == f"/account/2fa/reauthenticate/?next={back}"
+
+
 def test_a_passkey_is_asked_for_where_there_is_only_that(operator: User):
     Authenticator.objects.update(type=Authenticator.Type.WEBAUTHN)
     client = Client()
