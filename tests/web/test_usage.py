@@ -95,6 +95,18 @@ def test_by_key_and_of_one_key(signed_in: Client, workspace: Workspace, used: li
     assert cells(page) == [2_500, 5_100]
 
 
+def test_a_key_that_was_not_used_stays_chosen(signed_in: Client, used: list[Job]):
+    unknown = "00000000-0000-4000-8000-000000000000"
+    response = signed_in.get(PATH, {"from": "2026-03-01", "to": "2026-03-31", "key": unknown})
+    page = Page(response.content.decode())
+    assert page.problems() == []
+    assert "Nothing was used in these days" in response.content.decode()
+    assert [one["value"] for one in page.all("option") if "selected" in one][:2] == [
+        "service",
+        unknown,
+    ]
+
+
 def test_many_services_are_told_as_eight(signed_in: Client, workspace: Workspace, tmp_path: Path):
     make_credits(workspace)
     rows = [("2026-03-01", f"service_{number}", 1_000 + number) for number in range(10)]

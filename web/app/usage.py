@@ -78,14 +78,15 @@ def usage(request: HttpRequest, principal: Principal) -> HttpResponse:
     except ValidationFailed as refusal:
         wish, error = _default(today), refusal
         report = _report(workspace, wish)
-    series = _series(report, wish.split)
+    series, keys = _series(report, wish.split), _keys(workspace, wish)
     context = {
         "wish": wish,
         "error": error,
         "report": report,
         "series": series,
         "rows": _rows(series),
-        "keys": _keys(workspace, wish),
+        "keys": keys,
+        "is_other_key": wish.key is not None and wish.key not in {one.key for one in keys},
         "ranges": _ranges(today),
         **_tiles(workspace, today),
     }

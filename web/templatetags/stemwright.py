@@ -1,12 +1,13 @@
 """What templates of all pages share: `{% load stemwright %}`."""
 
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from django import template
 from django.templatetags.static import static
 from django.utils import timezone
-from django.utils.formats import date_format
+from django.utils.formats import date_format, number_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
@@ -31,8 +32,7 @@ def icon(name: str, label: str = "") -> SafeString:
 @register.filter
 def credits(amount_mcr: int) -> str:
     """Milli-credits as credits: 27500 is 27.5."""
-    whole, point, part = credits_text(amount_mcr).partition(".")
-    return f"{int(whole):,}{point}{part}" if whole.lstrip("-").isdigit() else whole
+    return number_format(Decimal(credits_text(amount_mcr)), force_grouping=True)
 
 
 @register.filter
