@@ -106,7 +106,7 @@ def test_what_failed_says_why_and_is_sent_again(
     messages = write(studio, server.url, endpoint=endpoint, count=3)
     messages_deliver()
     page = page_of(signed_in, f"/app/webhooks/messages/{messages[0].uuid}")
-    for words in ("500", "It answered with an error.", "oops", "next try", "Try now"):
+    for words in ("500", "It answered with an error.", "oops", "next try", "Send again"):
         assert words in page
     assert "Nothing has arrived since" in page_of(signed_in, f"/app/webhooks/{endpoint.uuid}")
 
