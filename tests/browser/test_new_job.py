@@ -174,6 +174,19 @@ def paste(page: Page, text: str) -> None:
     )
 
 
+def is_guarded(page: Page) -> bool:
+    """Whether the browser would ask before it leaves the page."""
+    return bool(
+        page.evaluate(
+            """() => {
+              const event = new Event("beforeunload", { cancelable: true });
+              dispatchEvent(event);
+              return event.defaultPrevented;
+            }"""
+        )
+    )
+
+
 def test_nothing_is_lost_by_a_break_or_too_few_credits(
     signed_in: Page,
     person: User,
@@ -226,8 +239,10 @@ def test_nothing_is_lost_by_a_break_or_too_few_credits(
     start.click()
     expect(row(page, "talk.wav")).to_contain_text("starts by itself")
     expect(start).to_be_disabled()
+    assert is_guarded(page)
     held[0].continue_()
     expect(row(page, "talk.wav")).to_contain_text("Ordered")
+    assert not is_guarded(page)
 
     # Addresses: by the tab and its keys, and by pasting.
     page.get_by_role("tab", name="File").press("ArrowRight")

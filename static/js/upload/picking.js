@@ -52,7 +52,7 @@ async function dropped(transfer) {
   const entries = [...transfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
   if (!entries.length) return { files: [...transfer.files], nLeftOut: 0 };
   const named = entries.filter((entry) => entry.isFile);
-  const files = await Promise.all(named.map(fileOf));
+  const files = (await Promise.all(named.map(fileOf))).filter(Boolean);
   let nLeftOut = 0;
   for (const folder of entries.filter((entry) => entry.isDirectory)) {
     const inside = await filesIn(folder);
@@ -68,15 +68,16 @@ export function mediaOfFolder(list) {
   return { files, nLeftOut: list.length - files.length };
 }
 
-const fileOf = (entry) => new Promise((resolve, reject) => entry.file(resolve, reject));
+// Null where it may not be read.
+const fileOf = (entry) => new Promise((resolve) => entry.file(resolve, () => resolve(null)));
 
 async function filesIn(folder) {
   const reader = folder.createReader();
   const files = [];
   for (;;) {
     // A hundred at a time, until there are none left.
-    const entries = await new Promise((resolve, reject) => reader.readEntries(resolve, reject));
-    if (!entries.length) return files;
+    const entries = await new Promise((resolve) => reader.readEntries(resolve, () => resolve([])));
+    if (!entries.length) return files.filter(Boolean);
     for (const entry of entries) {
       if (entry.isDirectory) files.push(...await filesIn(entry));
       else files.push(await fileOf(entry));

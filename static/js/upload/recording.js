@@ -35,6 +35,7 @@ export class Recording extends EventTarget {
   quote = null;
   #upload = null;
   #isGone = false;
+  #turn = 0;
 
   constructor(config, values) {
     super();
@@ -101,13 +102,15 @@ export class Recording extends EventTarget {
 
   async upload() {
     this.#to("uploading");
+    const turn = (this.#turn += 1);
     const upload = this.#upload ?? this.#newUpload();
     if (!this.#upload) {
       this.#upload = upload;
       const [before] = await upload.findPreviousUploads();
       if (before) upload.resumeFromPreviousUpload(before);
     }
-    if (this.state === "uploading") upload.start();
+    // It may have been paused meanwhile, or taken off, or gone on with.
+    if (this.state === "uploading" && turn === this.#turn && !this.#isGone) upload.start();
   }
 
   pause() {
