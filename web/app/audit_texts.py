@@ -16,6 +16,8 @@ ACTIONS: Final[dict[str, str | Promise]] = {
     "webhook.deleted": _("Deleted a webhook"),
     "webhook.disabled": _("Disabled a webhook that did not answer"),
     "callback_secret.rolled": _("Rolled the secret of callback addresses"),
+    "share.created": _("Made a link to a job"),
+    "share.revoked": _("Withdrew a link to a job"),
     "invitation.created": _("Invited somebody"),
     "invitation.revoked": _("Withdrew an invitation"),
     "invitation.accepted": _("Accepted an invitation"),
@@ -51,6 +53,7 @@ KINDS: Final[dict[str, str | Promise]] = {
     "invitation": _("invitation"),
     "payment": _("payment"),
     "job": _("job"),
+    "share": _("link to a job"),
 }
 
 
