@@ -194,7 +194,7 @@ def _range(request: HttpRequest) -> tuple[int, int]:
 
 
 def page(request: HttpRequest, name: str) -> HttpResponse:
-    template = engines["django"].from_string(_PAGE)  # type: ignore[attr-defined]
+    template = engines["django"].from_string(_PAGE)
     context = {"manifest_url": f"/player/{name}.json", "mix_url": f"/player/{name}/mix"}
     return HttpResponse(template.render(context, request))
 
@@ -243,14 +243,14 @@ def phrases(hz: float, seed: int, *, density: float, channels: int = 2) -> Sound
 
     def sound(k: int, frames: int, rate: int) -> NDArray[np.float64]:
         chance = np.random.default_rng([seed, k])
-        at = np.arange(frames) / rate
         out = np.zeros(frames)
-        for start in np.arange(0, frames / rate, 0.5):
+        for start in range(0, frames, rate // 2):
             if chance.random() < density:
-                since = at - start
-                body = np.where(since >= 0, np.exp(-since * chance.uniform(1.5, 7)), 0)
+                since = np.arange(min(2 * rate, frames - start)) / rate
+                body = np.exp(-since * chance.uniform(1.5, 7)) * np.minimum(1, 4 - 2 * since)
                 pitch = hz * 2 ** (chance.integers(0, 8) / 7)
-                out += chance.uniform(0.15, 0.5) * body * np.sin(2 * np.pi * pitch * since)
+                note = chance.uniform(0.15, 0.5) * body * np.sin(2 * np.pi * pitch * since)
+                out[start : start + len(note)] += note
         return np.tile(out.clip(-0.95, 0.95)[:, None], channels)
 
     return sound
@@ -290,9 +290,9 @@ def _sum(k: int, frames: int, rate: int) -> NDArray[np.float64]:
 
 SONGS: dict[str, Song] = {
     # The same noise in all lanes: whoever is late is seen at once.
-    "noise": Song({n: noise() for n in ("vocals", "drums", "bass", "other")}, 45.3),
+    "noise": Song({n: noise() for n in ("vocals", "drums", "bass", "other")}, 94.3),
     "tones": Song(
-        {"vocals": tone(440), "drums": tone(660), "bass": tone(110)}, 32, original=tone(880)
+        {"vocals": tone(440), "drums": tone(660), "bass": tone(110)}, 92, original=tone(880)
     ),
     "loud": Song({"vocals": tone(440, level=0.5)}, 12, gain=1.6),
     "band": Song(_BAND, 214.7, original=_sum),

@@ -39,8 +39,8 @@ def test_its_code_is_small():
 def test_it_is_fit_for_everybody(page: Page, check_page: Callable[[Page], None], name: str):
     _open(page, name)
     page.get_by_role("button", name="Loop", exact=True).click()
-    check_page(page)
-    page.get_by_role("button", name="Keys").click()
+    if name == "talk":
+        page.get_by_role("button", name="Keys").click()
     check_page(page)
 
 
