@@ -6,10 +6,12 @@ from typing import Any
 import pytest
 import time_machine
 from django.test import Client
+from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import AuditEvent, Membership, Role, User, Workspace
 from accounts.operators import operator_set
+from tests.api.routes import routes
 from tests.makers import make_member, make_workspace
 from tests.web.console.conftest import enter
 from tests.web.html import Page
@@ -182,3 +184,17 @@ def test_a_forged_session_of_a_person_is_nothing(alice: User, studio: Workspace)
     }
     session.save()
     assert "Studio" not in client.get("/app/").content.decode()
+
+
+def test_every_page_of_the_app_is_seen_or_refused_in_words(watching: Client):
+    """What needs the right to write is refused, nothing breaks, nothing is written."""
+    before = AuditEvent.objects.exclude(action="impersonation.page_seen").count()
+    pages = [route for route in routes() if route.pattern.startswith("app/")]
+    seen = {}
+    for route in pages:
+        if not route.parameters and "GET" in getattr(route.view, "methods", ("GET",)):
+            seen[route.name] = watching.get(reverse(route.name)).status_code
+    assert {seen["app-home"], seen["jobs"], seen["team"], seen["audit"]} == {200}
+    assert set(seen.values()) <= {200, 204, 302, 403, 404, 405}
+    assert seen["job-new"] == 403
+    assert AuditEvent.objects.exclude(action="impersonation.page_seen").count() == before
