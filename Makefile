@@ -19,7 +19,7 @@ resolve = .venv/bin/uv pip compile pyproject.toml \
 	--no-emit-package torch --no-emit-package openvino-telemetry --no-emit-index-url --no-emit-find-links \
 	--generate-hashes --no-annotate --no-header -q
 
-.PHONY: help demo serve test faults bench lint lock clean
+.PHONY: help demo serve test faults bench screenshots lint lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):[^#]*## /\1	/p' Makefile
@@ -43,6 +43,10 @@ faults: ## order 200 jobs and break the service 60 times meanwhile: make faults 
 bench: ## speed, memory and quality beside the demucs package: make bench [ARGS="--quick"]
 	$(bootstrap) --weights
 	$(run) -m benchmarks.engine $(ARGS)
+
+screenshots: ## make the pictures of docs/screenshots anew
+	$(bootstrap) --weights --static
+	$(run) -m pytest -q tests/browser/screenshots.py
 
 lint: ## style, types, import contracts, migrations, API description
 	$(bootstrap)

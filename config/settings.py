@@ -10,8 +10,10 @@ import dj_database_url
 from cryptography.fernet import Fernet, MultiFernet
 
 from config import env
+from config.admin_look import ADMIN_LOOK
 from config.broker import broker_settings, sqs_queue_prefix
 from config.buckets import bucket_origin, bucket_storage_from_environment
+from config.clusters import clusters_settings
 from config.localdb import ensure_database_url
 from config.logs import logging_settings, structlog_configure
 
@@ -298,30 +300,7 @@ CONSOLE_GRANT_LIMIT = env.integer("STEMWRIGHT_CONSOLE_GRANT_LIMIT", 100_000)
 CONSOLE_SECONDS = 12 * 3600
 CONSOLE_FRESH_SECONDS = 600
 IMPERSONATION_MINUTES = 30
-UNFOLD = {
-    "SITE_TITLE": "Stemwright",
-    "SITE_HEADER": "Stemwright",
-    "SITE_URL": "/console/",
-    "SHOW_HISTORY": False,
-    "SHOW_VIEW_ON_SITE": False,
-    # The petrol of static/css/tokens.css.
-    "COLORS": {
-        "primary": {
-            "50": "#EFF8F8",
-            "100": "#D9F0EF",
-            "200": "#B5E2E1",
-            "300": "#8CE3E0",
-            "400": "#62D2CF",
-            "500": "#1E8F97",
-            "600": "#0F6B72",
-            "700": "#0B545A",
-            "800": "#0A4348",
-            "900": "#08363A",
-            "950": "#06282A",
-        },
-    },
-    "SIDEBAR": {"show_search": True, "show_all_applications": False},
-}
+UNFOLD = ADMIN_LOOK
 
 # --- Credits -----------------------------------------------------------------------------------
 
@@ -416,47 +395,7 @@ CLUSTER_START_PATIENCE_SECONDS = env.integer("STEMWRIGHT_CLUSTER_START_PATIENCE_
 _SEPARATION_TASK_SECONDS = (
     2 * 3600 + JOB_TIME_LIMIT_BASE_SECONDS + JOB_TIME_LIMIT_FACTOR * RECORDING_MAX_SECONDS
 )
-Q_CLUSTER: dict[str, Any] = {
-    "name": "default",
-    **broker_settings(BROKER_URL),
-    # One for files and one for webhooks at most (jobs/tasks.py), which leaves one for payments.
-    "workers": 3,
-    # Light work only. `retry` counts from the moment that a task is fetched, not started: it must
-    # exceed (prefetched + 1) x the longest task, else tasks run twice.
-    "timeout": 60,
-    "retry": 600,
-    # 1: no task waits in a local queue, where a kill would hold it until `retry`.
-    "queue_limit": 1,
-    "max_attempts": 3,
-    "ack_failures": True,
-    # The janitor sees to what is due; schedules would hang with their cluster.
-    "scheduler": False,
-    # Database polls: 0.2 s keeps the wait of a new job under half a second.
-    "poll": 0.2,
-    # Must divide timeout + 3: the guard compares the remaining time with 0 exactly.
-    "guard_cycle": 0.5,
-    "save_limit": 1000,
-    "ALT_CLUSTERS": {
-        "separation": {
-            # One process for the device; the model stays in it.
-            "workers": 1,
-            # A task runs jobs for an hour, and then ends those at hand and previews beside them.
-            # Jobs have leases and time limits of their own: this must never be what ends one.
-            "timeout": _SEPARATION_TASK_SECONDS,
-            "retry": _SEPARATION_TASK_SECONDS + 3600,
-            "queue_limit": 1,
-            "recycle": 1_000_000_000,
-        },
-        "imports": {
-            # More than one workspace may have at work (PARALLEL_IMPORTS).
-            "workers": 3,
-            # As long as the slowest server may take to send a recording.
-            "timeout": 3600,
-            "retry": 3700,
-            "queue_limit": 1,
-        },
-    },
-}
+Q_CLUSTER = clusters_settings(broker_settings(BROKER_URL), longest_s=_SEPARATION_TASK_SECONDS)
 
 # --- API --------------------------------------------------------------------------------------
 

@@ -41,8 +41,12 @@ def world(db: None, tmp_path: Path, settings: Any) -> World:
     return make_world(tmp_path)
 
 
-# tests/web/test_access.py sees to the pages of the app and of the console.
-ROUTES = [route for route in routes() if not route.view.__module__.startswith("web.")]
+# tests/web sees to the pages of the app and of the console.
+ROUTES = [
+    route
+    for route in routes()
+    if not route.view.__module__.startswith("web.") and not route.pattern.startswith("console/")
+]
 
 
 def test_every_route_is_listed():

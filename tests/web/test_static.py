@@ -32,10 +32,6 @@ def test_what_every_page_loads_is_small():
     assert _gzipped([STATIC / name for name in shell if (STATIC / name).exists()]) <= 25_000
 
 
-def test_the_player_is_small():
-    assert _gzipped(sorted(STATIC.glob("js/player/**/*.js"))) <= 15_000
-
-
 @pytest.mark.parametrize("name", PACKAGES)
 def test_what_is_not_ours_is_named_with_its_licence(name: str):
     package, folder = PACKAGES[name], VENDOR / name
