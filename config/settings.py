@@ -473,7 +473,9 @@ CONTENT_SECURITY_POLICY = {
 
 # Addresses of the operator's own texts; without them, no page speaks of any.
 LEGAL_LINKS = {
-    name: env.text(f"STEMWRIGHT_{name.upper()}_URL", "") for name in ("terms", "privacy", "imprint")
+    "terms": env.text("STEMWRIGHT_TERMS_URL", ""),
+    "privacy": env.text("STEMWRIGHT_PRIVACY_URL", ""),
+    "imprint": env.text("STEMWRIGHT_IMPRINT_URL", ""),
 }
 
 # --- Metrics ----------------------------------------------------------------------------------
