@@ -87,7 +87,16 @@ document.addEventListener("change", (event) => {
 const FORMAT = new Intl.DateTimeFormat(document.documentElement.lang || undefined, {
   dateStyle: "medium", timeStyle: "short",
 });
+// What scrolls sideways can be scrolled by keyboard (WCAG 2.1.1).
+const sizes = new ResizeObserver((entries) => {
+  for (const { target } of entries) {
+    if (target.scrollWidth > target.clientWidth) target.tabIndex = 0;
+    else target.removeAttribute("tabindex");
+  }
+});
+
 export function dress(root) {
+  for (const box of root.querySelectorAll(".scroll")) sizes.observe(box);
   for (const time of root.querySelectorAll("time[datetime]:not([title])")) {
     time.title = time.textContent;
     time.textContent = FORMAT.format(new Date(time.dateTime));
