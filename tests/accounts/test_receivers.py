@@ -179,7 +179,7 @@ def test_a_stranger_cannot_keep_an_address_from_who_has_confirmed_it(client: Cli
     assert released.target_uuid == stranger.uuid
     # The way in is the owner's alone.
     assert Client().post("/account/login/", {"login": OTHER, "password": PASSWORD})["Location"] == (
-        "/account/"
+        "/app/"
     )
 
 

@@ -31,13 +31,14 @@ WIDE: ViewportSize = {"width": 1280, "height": 900}
 NARROW: ViewportSize = {"width": 360, "height": 740}
 
 
-@pytest.fixture(scope="session")
+# Of a module, not of the session: while Playwright runs, this thread has an event loop, with which
+# neither Django's database nor tests of asyncio get on.
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     if CHROMIUM is None:
         pytest.skip("there is no Chromium: nothing was tried in a browser")
-    # Playwright keeps an event loop in this thread, which makes Django refuse the database.
-    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
-    with sync_playwright() as playwright:
+    with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
+        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
         browser = playwright.chromium.launch(
             executable_path=CHROMIUM,
             args=[
@@ -53,7 +54,7 @@ def chromium() -> Iterator[Browser]:
 @pytest.fixture
 def context(chromium: Browser, live_server: Any) -> Iterator[BrowserContext]:
     context = chromium.new_context(base_url=live_server.url, viewport=WIDE, locale="en-GB")
-    context.set_default_timeout(20_000)
+    context.set_default_timeout(60_000)
     yield context
     context.close()
 

@@ -22,7 +22,9 @@ def test_events_tell_what_happens(through: Client, proxy: Proxy, queued: str, fa
         seen.append(job)
         if job.status == "queued":
             run_next_job()
-    assert [job.status for job in seen] == ["queued", "succeeded"]
+    # Whether anybody looks while it runs is a matter of moments.
+    statuses = [job.status for job in seen if job.status != "running"]
+    assert statuses == ["queued", "succeeded"]
     assert len(proxy.called("GET", f"/v1/jobs/{queued}/events")) == 1
     assert proxy.called("GET", f"/v1/jobs/{queued}?") == []
 

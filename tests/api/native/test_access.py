@@ -152,9 +152,8 @@ def test_every_answer_names_its_request(alice_client: Client):
     assert error["request_id"] == response.headers["X-Request-ID"] != ""
 
 
-@pytest.mark.parametrize("path", ["/v1/credits", "/nothing"])
-def test_a_foreign_host_is_refused_in_the_same_form(alice_client: Client, path: str):
-    response = alice_client.get(path, headers={"Host": "elsewhere.example"})
+def test_a_foreign_host_is_refused_in_the_same_form(alice_client: Client):
+    response = alice_client.get("/v1/credits", headers={"Host": "elsewhere.example"})
     assert response.status_code == 400
     error = response.json()["error"]
     assert error["code"] == "validation_failed"
