@@ -14,7 +14,14 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
 from django.conf import settings as configured
 from django.test import Client
-from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    Page,
+    ViewportSize,
+    expect,
+    sync_playwright,
+)
 
 from accounts.models import Role, User
 from tests.makers import make_member, make_workspace
@@ -27,6 +34,8 @@ CHROMIUM = (
 )
 # What WCAG 2.2 AA asks for, and what axe's authors advise besides.
 _RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+# Long, for a machine with much else to do: what passes does not wait for it.
+_PATIENCE_MS = 60_000
 WIDE: ViewportSize = {"width": 1280, "height": 900}
 NARROW: ViewportSize = {"width": 360, "height": 740}
 
@@ -54,7 +63,8 @@ def chromium() -> Iterator[Browser]:
 @pytest.fixture
 def context(chromium: Browser, live_server: Any) -> Iterator[BrowserContext]:
     context = chromium.new_context(base_url=live_server.url, viewport=WIDE, locale="en-GB")
-    context.set_default_timeout(60_000)
+    context.set_default_timeout(_PATIENCE_MS)
+    expect.set_options(timeout=_PATIENCE_MS)
     yield context
     context.close()
 
