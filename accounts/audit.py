@@ -30,6 +30,11 @@ class Actor:
         return cls("operator", user.email, user.uuid, ip_address)
 
     @classmethod
+    def of_onlooker(cls, user: User, *, ip_address: str | None = None) -> "Actor":
+        """An operator who looks on as a member: of no right to change anything."""
+        return cls("onlooker", user.email, user.uuid, ip_address)
+
+    @classmethod
     def of_key(cls, key: ApiKey, *, ip_address: str | None = None) -> "Actor":
         return cls("key", str(key), key.uuid, ip_address)
 

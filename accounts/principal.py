@@ -59,6 +59,6 @@ class Principal:
         if self.api_key is not None:
             return Actor.of_key(self.api_key, ip_address=self.ip_address)
         if self.operator is not None:
-            return Actor.of_operator(self.operator, ip_address=self.ip_address)
+            return Actor.of_onlooker(self.operator, ip_address=self.ip_address)
         assert self.user is not None  # noqa: S101 - see the class
         return Actor.of_user(self.user, ip_address=self.ip_address)

@@ -115,9 +115,7 @@ DATABASES["default"].setdefault("OPTIONS", {}).update(
     {
         "connect_timeout": 5,
         # A statement that comes so often on a connection is planned once (config/postgresql).
-        "prepare_threshold": 5
-        if env.boolean("STEMWRIGHT_DATABASE_PREPARES", default=True)
-        else None,
+        "prepare_threshold": 5 if _prepares else None,
         # A database whose machine has gone without a word: calls to it end within 20 s.
         "keepalives_idle": 10,
         "keepalives_interval": 3,

@@ -21,7 +21,8 @@ class AuditFilterSerializer(StrictSerializer):
 
 class AuditActorSerializer(serializers.Serializer[AuditEvent]):
     kind = serializers.CharField(
-        source="actor_kind", help_text="`user`, `key`, `operator`, `system` or `anonymous`."
+        source="actor_kind",
+        help_text="`user`, `key`, `operator`, `onlooker`, `system` or `anonymous`.",
     )
     id = serializers.UUIDField(source="actor_uuid", allow_null=True)
     label = serializers.CharField(  # type: ignore[assignment]

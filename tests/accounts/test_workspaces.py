@@ -6,6 +6,7 @@ from django.db import IntegrityError, transaction
 
 from accounts.audit import OPERATOR, Actor
 from accounts.models import AuditEvent, Membership, Role, SignIn, User, Workspace
+from accounts.principal import Principal
 from accounts.tokens import access_token_authenticate
 from accounts.workspaces import (
     OWNED_WORKSPACES_MAX,
@@ -400,3 +401,20 @@ def test_a_default_workspace_is_made_once():
     race(*[lambda: workspace_default_for(user=user, actor=by(user))] * 6)
     assert (Workspace.objects.count(), Membership.objects.count()) == (1, 1)
     assert SignIn.objects.count() == 0
+
+
+def test_who_looks_on_changes_nothing_where_no_page_stops_them(team: dict[Role, User]):
+    workspace = workspace_of(team)
+    onlooker = Principal.of_onlooker(
+        make_user("operator@example.org"),
+        user=team[Role.OWNER],
+        workspace=workspace,
+        role=Role.OWNER,
+    )
+    with pytest.raises(NotMember):
+        workspace_rename(workspace=workspace, name="Taken", actor=onlooker.actor)
+    with pytest.raises(NotMember):
+        member_remove(workspace=workspace, user_uuid=team[Role.VIEWER].uuid, actor=onlooker.actor)
+    workspace.refresh_from_db()
+    assert workspace.name == "Alice's"
+    assert len(roles(workspace)) == len(Role)

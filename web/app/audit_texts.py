@@ -45,6 +45,7 @@ KINDS: Final[dict[str, str | Promise]] = {
     "user": _("person"),
     "key": _("API key"),
     "operator": _("operator"),
+    "onlooker": _("operator"),
     "system": _("the service"),
     "anonymous": _("somebody"),
     "webhook": _("webhook"),

@@ -10,7 +10,7 @@ from web.console.gate import Operator, console_page
 from web.console.lookups import id_of
 from web.paging import page_newest_first
 
-_KINDS: Final = ("operator", "user", "key", "system", "anonymous")
+_KINDS: Final = ("operator", "onlooker", "user", "key", "system", "anonymous")
 
 
 @console_page()
