@@ -28,10 +28,10 @@ _MUXER_OPTIONS = {"wav": {"rf64": "auto"}, "mp3": {"id3v2_version": "3"}}
 
 _PACKED = {"s16": np.int16, "s32": np.int32, "flt": np.float32}
 
-_AAC_BIT_RATE = 256_000
+AAC_BIT_RATE = 256_000
 # The usual search of FFmpeg's AAC spoils the first packet of what begins with sound: an error as
 # loud as the sound itself. The quick one does not, and at this rate misses nothing either.
-_CODEC_OPTIONS = {"aac": {"aac_coder": "fast"}}
+CODEC_OPTIONS = {"aac": {"aac_coder": "fast"}}
 
 _FULL_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
@@ -110,7 +110,7 @@ class StemWriter:
         self._tags = TagWriter(self._container, tags or Tags())
 
     def _add_stream(self) -> AudioStream:
-        options = _CODEC_OPTIONS.get(self._form.codec)
+        options = CODEC_OPTIONS.get(self._form.codec)
         stream = self._container.add_stream(self._form.codec, rate=self._rate, options=options)
         if not isinstance(stream, AudioStream):
             raise TypeError("The codec is not an audio codec.")
@@ -119,7 +119,7 @@ class StemWriter:
         if self._form.codec == "libmp3lame":
             stream.codec_context.bit_rate = _mp3_bit_rate(self._rate)
         if self._form.codec == "aac":
-            stream.codec_context.bit_rate = _AAC_BIT_RATE
+            stream.codec_context.bit_rate = AAC_BIT_RATE
         return stream
 
     def write(self, samples: npt.NDArray[np.floating] | IntArray) -> None:

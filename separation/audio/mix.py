@@ -24,10 +24,10 @@ FloatArray = npt.NDArray[np.float32]
 FORMATS = ("wav", "wav24", "wav32f", "flac", "mp3", "m4a")
 # A tenth of a decibel below full scale, where a normalised mix ends.
 _NORMAL_PEAK = 10 ** (-0.1 / 20)
-_AAC_RATES = frozenset(
+AAC_RATES = frozenset(
     {8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000}
 )
-_M4A = OutputFormat("m4a", "m4a", "ipod", "aac", "fltp", None, 2, _AAC_RATES)
+_M4A = OutputFormat("m4a", "m4a", "ipod", "aac", "fltp", None, 2, AAC_RATES)
 _NAMES = {"wav": "wav16", "flac": "flac24"}
 
 
@@ -73,7 +73,7 @@ def mix_format(name: str, info: AudioInfo, *, panned: bool = False) -> OutputFor
         return formats.resolve(bits, info)
     if info.channels > _M4A.max_channels:
         raise UnsupportedFormat(f"M4A holds at most {_M4A.max_channels} channels.")
-    if info.sample_rate not in _AAC_RATES:
+    if info.sample_rate not in AAC_RATES:
         raise UnsupportedFormat(f"M4A does not support a sample rate of {info.sample_rate} Hz.")
     return _M4A
 
