@@ -10,6 +10,7 @@ from accounts.models import Role, User
 from jobs.models import Asset, Job
 from tests.jobs.test_listening import make_done_job, run_derived
 from tests.makers import make_asset, make_grant, make_job, make_member
+from tests.web.html import Page
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("no_beats", "fake_separation")]
 
@@ -27,6 +28,15 @@ def workspace_of(person: User) -> Any:
     workspace = person.memberships.get().workspace
     make_grant(workspace, 500_000)
     return workspace
+
+
+def test_where_the_player_cannot_be_had_the_first_stem_is_heard(signed_in: Client, job: Job):
+    page = Page(signed_in.get(f"/app/jobs/{job.uuid}").content.decode())
+    [audio] = page.all("audio")
+    assert audio["aria-label"] == "Vocals"
+    heard: Any = signed_in.get(audio["src"], follow=True)
+    assert content_of(heard)[:4] == b"RIFF"
+    assert heard["Content-Disposition"] == 'attachment; filename="song (vocals).wav"'
 
 
 def test_a_job_is_played(signed_in: Client, job: Job):

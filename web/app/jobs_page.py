@@ -22,7 +22,7 @@ from jobs.speakers import speakers_get_for_workspace
 from jobs.storage import download_token
 from web.app.jobs import archive_response
 from web.app.jobs_calls import calls_of
-from web.app.jobs_results import findings_of, results_of
+from web.app.jobs_results import Result, findings_of, results_of
 from web.app.jobs_rows import JobRow, stem_name
 from web.app.jobs_words import EVENTS
 from web.app.speakers_view import SpeakersView
@@ -96,9 +96,19 @@ def _result_context(
     return {
         "speakers": speakers,
         "results": results,
+        "fallback": _fallback(results),
         "findings": findings_of(row.job),
         "kept_until": min(expiries, default=None),
     }
+
+
+def _fallback(results: list[Result]) -> dict[str, Any] | None:
+    """What is heard where the player cannot be had: the first stem, or all of one speaker."""
+    for result in results:
+        for _name, asset in result.files:
+            if asset.kind in _PLAYABLE:
+                return {"name": result.title, "asset": asset}
+    return None
 
 
 def _facts(job: Job) -> list[tuple[str, str | Promise]]:
