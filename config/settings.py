@@ -160,6 +160,8 @@ ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]
 ACCOUNT_EMAIL_VERIFICATION = "mandatory"
 # A link that a mail scanner opens must not confirm anything.
 ACCOUNT_CONFIRM_EMAIL_ON_GET = False
+# Where somebody has just signed up: the password need not be given again.
+ACCOUNT_LOGIN_ON_EMAIL_CONFIRMATION = True
 ACCOUNT_PREVENT_ENUMERATION = True
 # Mail on a changed password, a new second factor and the like.
 ACCOUNT_EMAIL_NOTIFICATIONS = True

@@ -171,7 +171,7 @@ def test_links_lead_to_the_site_whatever_the_host_is_called(settings: Any):
         assert all(link.startswith("https://stemwright.example/account/") for link in found)
 
 
-def test_a_person_signs_up_confirms_and_signs_in(client: Client):
+def test_a_person_signs_up_confirms_and_is_in(client: Client):
     response = sign_up(client, "New@Example.org")
     assert (response.status_code, response["Location"]) == (302, "/account/confirm-email/")
     user = User.objects.get()
@@ -188,9 +188,21 @@ def test_a_person_signs_up_confirms_and_signs_in(client: Client):
     link = link_of_mail()
     assert client.get(link).status_code == 200
     assert EmailAddress.objects.get().verified is False
-    assert client.post(link)["Location"] == "/account/login/"
-    assert sign_in(client, NEW)["Location"] == "/app/"
+    assert client.post(link)["Location"] == "/app/"
     assert client.get("/account/").status_code == 200
+    # The link lets nobody in again.
+    client.logout()
+    assert "This link does not work" in client.get(link).content.decode()
+    assert client.post(link).status_code == 404
+    assert sign_in(client, NEW)["Location"] == "/app/"
+
+
+def test_who_confirms_elsewhere_signs_in_first(client: Client):
+    sign_up(client)
+    elsewhere = Client()
+    assert elsewhere.post(link_of_mail())["Location"] == "/account/login/"
+    assert elsewhere.get("/account/").status_code == 302
+    assert sign_in(elsewhere, NEW)["Location"] == "/app/"
 
 
 def test_signing_up_leaves_all_or_nothing(client: Client, monkeypatch: Any):
