@@ -34,7 +34,9 @@ def assets_delete(assets: QuerySet[Asset]) -> None:
     Must run in a transaction.
     """
     # The locks keep a job from being made of one in this very moment (job_create takes them too).
-    locked = list(assets.filter(state=AssetState.READY).select_for_update().order_by("pk"))
+    locked = list(
+        assets.filter(state=AssetState.READY).select_for_update(no_key=True).order_by("pk")
+    )
     if _at_work(locked):
         raise WrongState("A job still works on this recording; cancel that job first.")
     _delete(locked, DeletionReason.REQUEST)
@@ -51,7 +53,7 @@ def assets_due() -> QuerySet[Asset]:
 def assets_expire() -> int:
     """Delete some of the files whose time is over; returns how many."""
     # Those that are locked are being ordered from, or deleted, by others.
-    locked = list(assets_due().select_for_update(skip_locked=True)[:_AT_ONCE])
+    locked = list(assets_due().select_for_update(skip_locked=True, no_key=True)[:_AT_ONCE])
     # Looked at again under the lock: a job may have been made of one since.
     at_work = _at_work(locked)
     free = [asset for asset in locked if asset.pk not in at_work]

@@ -256,7 +256,7 @@ def _ask_for(workspace: Workspace, lanes: Sequence[Lane]) -> None:
     assets = {lane.asset.pk for lane in lanes}
     # Locked, so that none is deleted, and what was made of it forgotten, in between.
     kept = Asset.objects.filter(pk__in=assets, state=AssetState.READY).order_by("pk")
-    locked = set(kept.select_for_update().values_list("pk", flat=True))
+    locked = set(kept.select_for_update(no_key=True).values_list("pk", flat=True))
     _create(workspace, [lane for lane in lanes if lane.asset.pk in locked])
     rows = Listening.objects.filter(asset__in=locked)
     derived_revive(rows)

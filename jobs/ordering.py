@@ -24,7 +24,9 @@ from jobs.speaker_options import SpeakerOptions
 
 # Ready made, as those of jobs/selectors.py.
 _JOBS = ReadyMadeInsert(Job)
-_LOCK_ASSET = "SELECT 1 FROM jobs_asset WHERE id = %s AND state = 'ready' FOR UPDATE"
+# NO KEY, here and wherever recordings are locked: who names one in a row of theirs would wait for a
+# full lock, and a job that ends does so while it has the wallet, which an order takes after this.
+_LOCK_ASSET = "SELECT 1 FROM jobs_asset WHERE id = %s AND state = 'ready' FOR NO KEY UPDATE"
 _QUEUED = """
 INSERT INTO jobs_jobevent (job_id, kind, attempt, detail) VALUES (%s, 'queued', 0, '')
 """

@@ -143,7 +143,9 @@ def _lock_recordings(workspace: Workspace, orders: Sequence[Order]) -> None:
     imports = Ingest.objects.filter(uuid__in=[order.import_uuid for order in orders])
     assets = Asset.objects.filter(uuid__in=[order.asset_uuid for order in orders])
     for rows in (imports, assets):
-        of_workspace = rows.filter(workspace=workspace).select_for_update().order_by("pk")
+        of_workspace = (
+            rows.filter(workspace=workspace).select_for_update(no_key=True).order_by("pk")
+        )
         list(of_workspace.values_list("pk"))
 
 

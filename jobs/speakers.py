@@ -160,7 +160,7 @@ def merges_left(job: Job) -> int:
 
 def _check_recording(job: Job) -> None:
     # Locked until the merge stands, and read anew: it may be deleted in this very moment.
-    asset = Asset.objects.select_for_update().get(pk=job.recording.pk)
+    asset = Asset.objects.select_for_update(no_key=True).get(pk=job.recording.pk)
     if asset.state != AssetState.READY:
         raise RecordingGone
 
@@ -237,7 +237,7 @@ def _check_unique(titles: Mapping[str, str], *, changed: Mapping[str, str]) -> N
 def _files_rename(job: Job, before: Mapping[str, str], titles: Mapping[str, str]) -> None:
     changed = [label for label in titles if titles[label] != before[label]]
     files = Asset.objects.filter(job=job, state=AssetState.READY, stem__in=changed)
-    for asset in files.select_for_update().order_by("pk"):
+    for asset in files.select_for_update(no_key=True).order_by("pk"):
         asset.filename = speaker_filename_retitled(
             asset.filename, old=before[asset.stem], new=titles[asset.stem], kind=asset.kind
         )

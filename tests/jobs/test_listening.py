@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import soundfile
 from django.db.models.functions import Now
 
 from config.errors import NotFound, WrongState
+from jobs import leases, ordering
 from jobs.cleaning import has_files_to_clean, storage_clean
 from jobs.derived_work import derived_run, run_next_derived
 from jobs.deriving import derived_claim, derived_reap, has_derived_waiting
@@ -32,6 +34,7 @@ from tests.makers import (
     run_command,
     run_jobs,
 )
+from tests.races import together
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("no_beats", "fake_separation")]
 
@@ -293,3 +296,33 @@ def test_each_hundredth_of_a_second_has_its_peaks(rate: int):
         fine, middle, coarse = peak_counts(n, rate)
         assert fine == -(-n * 100 // rate)
         assert (middle, coarse) == (-(-fine // 10), -(-fine // 100))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_order_of_a_recording_and_the_end_of_another_do_not_wait_for_each_other(
+    alice: Any, tmp_path: Path, monkeypatch: Any
+):
+    """One has the recording and wants the wallet, the other has the wallet and names it."""
+    asset = make_asset(alice, tmp_path)
+    make_job(alice, asset)
+    has_recording, has_wallet = Event(), Event()
+    pay, end = ordering.job_pay, leases.job_ended
+
+    def job_pay(job: Job, **values: Any) -> None:
+        has_recording.set()
+        assert has_wallet.wait(30)
+        pay(job, **values)
+
+    def job_ended(job: Job) -> None:
+        end(job)
+        has_wallet.set()
+
+    def finish() -> int:
+        assert has_recording.wait(30)
+        return run_jobs()
+
+    monkeypatch.setattr(ordering, "job_pay", job_pay)
+    monkeypatch.setattr(leases, "job_ended", job_ended)
+    # The worker may find the second one too.
+    _, finished = together(2, lambda: make_job(alice, asset), finish)
+    assert finished in (1, 2)
