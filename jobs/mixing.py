@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from pathlib import Path, PurePath
 from typing import Any, Final, Self
@@ -15,17 +15,20 @@ from django.db.models.functions import Now
 
 from accounts.models import Workspace
 from accounts.workspaces import workspace_lock
-from config.errors import LimitReached, NotFound, RecordingGone, ValidationFailed
+from config.errors import LimitReached, NotFound, RecordingGone, ValidationFailed, WrongState
 from jobs.heartbeat import Heartbeat
 from jobs.listening import playing_assets
-from jobs.models import Asset, AssetState, DerivedState, Job, Mix
+from jobs.models import Asset, AssetState, DerivedState, Job, Mix, OutputKind
 from jobs.queue import wake_cleaning, wake_deriving
 from jobs.selectors import job_get_for_workspace
 from jobs.separating import asset_info, translated_errors
 from jobs.storage import local_copy, sha256_of, storage_save
 from jobs.stored_files import StoredFile, content_type_of
+from separation import catalog
 from separation.audio.formats import OutputFormat
-from separation.audio.mix import FORMATS, Voice, mix_format, write_mix
+from separation.audio.mix import FORMATS, Mixed, Voice, mix_format, write_mix
+from separation.audio.stem_mp4 import STEMS, StemTrack, check_stem_mp4, write_stem_mp4
+from separation.errors import UnsupportedFormat
 
 GAIN_AT_MOST: Final = 4.0
 LANES_AT_MOST: Final = 64
@@ -34,6 +37,15 @@ _OPEN_AT_MOST: Final = 4
 # Of a job; older ones go.
 _KEPT_AT_MOST: Final = 10
 _KEPT: Final = timedelta(days=1)
+# The form of all stems in one file, which is nothing that could be set in a player.
+_STEM_MP4: Final = "stem.mp4"
+# As the pages show them on a light ground.
+_COLORS: Final = {
+    "drums": "#A84B08",
+    "bass": "#5646C2",
+    "other": "#0B7268",
+    "vocals": "#B02A63",
+}
 
 
 @dataclass(frozen=True)
@@ -70,24 +82,45 @@ def mix_create(*, workspace: Workspace, job_uuid: UUID, order: MixOrder) -> Mix:
     form = _form(order, assets)
     # Locked, so that those that are ordered side by side are counted one after the other.
     workspace_lock(workspace)
-    if _open(workspace).count() >= _OPEN_AT_MOST:
-        raise LimitReached("There are mixes being made already; wait for one to be ready.")
-    # So that it is not deleted, with all that was made of it, in between.
-    if not Job.objects.select_for_update().filter(pk=job.pk, deleted_at=None).exists():
-        raise NotFound("There is no such job.")
-    _forget_old(job)
-    title = PurePath(job.recording.filename).stem[:180] or "recording"
-    mix = Mix.objects.create(
-        workspace=workspace,
-        job=job,
-        order=asdict(order) | {"start": start, "end": end},
-        filename=f"{title} (mix).{form.extension}",
-        n_samples=end - start,
-        expires_at=Now() + _KEPT,
-    )
-    wake_deriving()
-    mix.refresh_from_db()
-    return mix
+    order = replace(order, start=start, end=end)
+    return _create(job, order, ending=f" (mix).{form.extension}")
+
+
+@transaction.atomic
+def stem_mix_create(*, workspace: Workspace, job_uuid: UUID) -> Mix:
+    """Have all stems of a job put into one file; the same as before, while that is kept."""
+    job = job_get_for_workspace(workspace=workspace, job_uuid=job_uuid)
+    stems = stem_mix_assets(job)
+    if not stems:
+        raise WrongState("Only drums, bass, other and vocals together make a file of stems.")
+    workspace_lock(workspace)
+    known = stem_mix_of(job)
+    if known is not None and known.state != DerivedState.FAILED:
+        return known
+    lanes = [MixLane(str(stem.uuid), 1, 0) for stem in stems]
+    order = MixOrder(lanes, _STEM_MP4, start=0, end=job.n_samples)
+    return _create(job, order, ending=f".{_STEM_MP4}")
+
+
+def stem_mix_assets(job: Job) -> list[Asset]:
+    """The stems of a job, read with its outputs, that add up to its recording and are of the kinds
+    that such a file holds; none if it did not make exactly these."""
+    found = {one.stem: one for one in playing_assets(job) if one.kind == OutputKind.STEM}
+    derived = {stem.name for stem in catalog.stems() if stem.minus}
+    if found.keys() - derived != set(STEMS):
+        return []
+    stems = [found[name] for name in STEMS]
+    try:
+        check_stem_mp4(stems[0].sample_rate, [stem.channels for stem in stems])
+    except UnsupportedFormat:
+        return []
+    return stems
+
+
+def stem_mix_of(job: Job) -> Mix | None:
+    """The latest one that is kept, however far it is."""
+    kept = Mix.objects.filter(job=job, order__form=_STEM_MP4, expires_at__gt=Now())
+    return kept.order_by("-pk").first()
 
 
 def mix_get(*, workspace: Workspace, job_uuid: UUID, mix_uuid: UUID) -> Mix:
@@ -125,24 +158,17 @@ def mix_make(mix: Mix, heartbeat: Heartbeat, folder: Path) -> dict[str, Any]:
     chosen = [assets[lane.asset_uuid] for lane in order.lanes]
     output = folder / f"mix{PurePath(mix.filename).suffix}"
     with ExitStack() as files, translated_errors():
-        voices = []
-        for number, (lane, asset) in enumerate(zip(order.lanes, chosen, strict=True)):
+        paths = []
+        for number, asset in enumerate(chosen):
             place = folder / str(number)
             place.mkdir()
             # What we made ourselves may be decoded in this process.
-            path = files.enter_context(local_copy(key=asset.storage_key, folder=place))
-            voices.append(Voice(path, lane.gain, lane.pan))
+            paths.append(files.enter_context(local_copy(key=asset.storage_key, folder=place)))
             heartbeat.check()
-        mixed = write_mix(
-            voices,
-            output,
-            form=_form(order, chosen),
-            start=order.start or 0,
-            end=order.end or mix.n_samples,
-            master=order.master,
-            normalise=order.is_normalised,
-            on_progress=heartbeat.report,
-        )
+        if order.form == _STEM_MP4:
+            mixed = _write_stems(mix, chosen, paths, output, heartbeat)
+        else:
+            mixed = _write_mix(mix, order, chosen, paths, output, heartbeat)
     heartbeat.check()
     storage_save(key=mix.key, path=output)
     return {
@@ -151,6 +177,59 @@ def mix_make(mix: Mix, heartbeat: Heartbeat, folder: Path) -> dict[str, Any]:
         "peak": mixed.peak,
         "clipped_samples": mixed.clipped_samples,
     }
+
+
+def _write_mix(
+    mix: Mix,
+    order: MixOrder,
+    assets: Sequence[Asset],
+    paths: Sequence[Path],
+    output: Path,
+    heartbeat: Heartbeat,
+) -> Mixed:
+    lanes = zip(paths, order.lanes, strict=True)
+    return write_mix(
+        [Voice(path, lane.gain, lane.pan) for path, lane in lanes],
+        output,
+        form=_form(order, assets),
+        start=order.start or 0,
+        end=order.end or mix.n_samples,
+        master=order.master,
+        normalise=order.is_normalised,
+        on_progress=heartbeat.report,
+    )
+
+
+def _write_stems(
+    mix: Mix, assets: Sequence[Asset], paths: Sequence[Path], output: Path, heartbeat: Heartbeat
+) -> Mixed:
+    tracks = [
+        StemTrack(path, catalog.stem(asset.stem).title, _COLORS[asset.stem])
+        for path, asset in zip(paths, assets, strict=True)
+    ]
+    return write_stem_mp4(tracks, output, n_samples=mix.n_samples, on_progress=heartbeat.report)
+
+
+def _create(job: Job, order: MixOrder, *, ending: str) -> Mix:
+    """Of a workspace that is locked."""
+    if _open(job.workspace).count() >= _OPEN_AT_MOST:
+        raise LimitReached("There are mixes being made already; wait for one to be ready.")
+    # So that it is not deleted, with all that was made of it, in between.
+    if not Job.objects.select_for_update().filter(pk=job.pk, deleted_at=None).exists():
+        raise NotFound("There is no such job.")
+    _forget_old(job)
+    title = PurePath(job.recording.filename).stem[:180] or "recording"
+    mix = Mix.objects.create(
+        workspace=job.workspace,
+        job=job,
+        order=asdict(order),
+        filename=f"{title}{ending}",
+        n_samples=(order.end or 0) - (order.start or 0),
+        expires_at=Now() + _KEPT,
+    )
+    wake_deriving()
+    mix.refresh_from_db()
+    return mix
 
 
 def _assets(job: Job, order: MixOrder) -> list[Asset]:

@@ -25,6 +25,8 @@ _CONTENT_TYPES: Final = {
     "mp3": "audio/mpeg",
     "midi": "audio/midi",
     "m4a": "audio/mp4",
+    # Of stems: nothing else with this ending is made here.
+    "mp4": "audio/mp4",
 }
 _UNNAMED: Final = "application/octet-stream"
 

@@ -26,6 +26,7 @@ from web.app.jobs_results import Result, findings_of, results_of
 from web.app.jobs_rows import JobRow, stem_name
 from web.app.jobs_words import EVENTS
 from web.app.speakers_view import SpeakersView
+from web.app.stem_file import stem_file_of
 from web.views import app_page
 
 _EVENTS_AT_MOST: Final = 100
@@ -98,6 +99,7 @@ def _result_context(
         "results": results,
         "fallback": _fallback(results),
         "findings": findings_of(row.job),
+        "stem_file": stem_file_of(row.job),
         "kept_until": min(expiries, default=None),
     }
 

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from web.app import mixes, player, shares
+from web.app import mixes, player, shares, stem_file
 
 urlpatterns = [
     path("jobs/<uuid:job_uuid>/player", player.manifest, name="job-player"),
@@ -15,4 +15,5 @@ urlpatterns = [
     path("jobs/<uuid:job_uuid>/mix", mixes.mix, name="job-mix"),
     path("jobs/<uuid:job_uuid>/mix/<uuid:mix_uuid>", mixes.status, name="job-mix-status"),
     path("jobs/<uuid:job_uuid>/mix/<uuid:mix_uuid>/file", mixes.file, name="job-mix-file"),
+    path("jobs/<uuid:job_uuid>/stem-file", stem_file.stem_file, name="job-stem-file"),
 ]
