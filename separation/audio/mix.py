@@ -22,8 +22,9 @@ from separation.errors import InvalidRequest, UnsupportedFormat
 FloatArray = npt.NDArray[np.float32]
 
 FORMATS = ("wav", "wav24", "wav32f", "flac", "mp3", "m4a")
-# A tenth of a decibel below full scale, where a normalised mix ends.
-_NORMAL_PEAK = 10 ** (-0.1 / 20)
+# Where the peak of a normalised mix lies: 1 dB below full scale, so that what lossy formats and
+# converters add between the samples is not cut off.
+_NORMAL_PEAK = 10 ** (-1 / 20)
 AAC_RATES = frozenset(
     {8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000}
 )
@@ -104,7 +105,7 @@ def write_mix(
     master : float
         How loud all of it is.
     normalise : bool
-        Whether to bring its peak to just below full scale.
+        Whether to bring its peak to -1 dBFS, however loud or quiet it is.
     on_progress : callable
         Takes the share that is done, 0..1, about once a second of audio; may raise to stop.
     """

@@ -105,9 +105,15 @@ def test_what_is_too_loud_is_told_and_can_be_normalised(job: Job, media_dir: Pat
     loud = made(make_mix(job, (4, 0), (4, 0), form="wav32f"))
     assert loud.clipped_samples == 0
     assert loud.peak == pytest.approx(2.4, rel=1e-3)
-    normal = made(make_mix(job, (4, 0), (4, 0), form="wav24", is_normalised=True))
-    assert normal.clipped_samples == 0
-    assert np.abs(sound_of(normal, media_dir)).max() == pytest.approx(10**-0.005, rel=1e-5)
+    for gain in (4, 0.02):
+        plain = made(make_mix(job, (gain, 0), (gain, 0)))
+        normal = made(make_mix(job, (gain, 0), (gain, 0), form="wav24", is_normalised=True))
+        assert normal.clipped_samples == 0
+        sound = sound_of(normal, media_dir)
+        # -1 dBFS, and nothing but louder or quieter than the one that nobody normalised.
+        assert np.abs(sound).max() == pytest.approx(10**-0.05, abs=2**-23)
+        factor = 10**-0.05 / plain.peak
+        assert np.abs(sound - factor * sound_of(plain, media_dir)).max() < 2**-22
     quiet = made(make_mix(job, (0.01, 0), (0, 0), form="mp3"))
     assert quiet.clipped_samples == 0
 
