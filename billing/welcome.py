@@ -20,9 +20,12 @@ SOURCE = "welcome"
 # Of the model: whichever way an address was confirmed, on pages or through the API.
 @receiver(pre_save, sender=EmailAddress)
 def on_address_changes(instance: Any, **kwargs: Any) -> None:
-    """See whether it is the first, as long as it is not written: of two at once, both are."""
+    """See whether it is the first, as long as it is not written: of two at once, both are.
+
+    Saved again it is not. Else who gave the workspace away would get credits in another.
+    """
     is_due = instance.verified and settings.WELCOME_CREDITS > 0
-    instance.is_welcome = is_due and _is_first(instance)
+    instance.is_welcome = is_due and not _has_confirmed(instance.user)
 
 
 @receiver(post_save, sender=EmailAddress)
@@ -33,8 +36,7 @@ def on_address_changed(instance: Any, **kwargs: Any) -> None:
 
 @transaction.atomic
 def welcome_grant(*, user: User) -> None:
-    """Once, by its key; and only for the first confirmed address, lest the workspace is given
-    away in between."""
+    """Once a workspace, by its key; that it is once a person is up to who calls."""
     credits_grant(
         workspace=workspace_default_for(user=user, actor=SYSTEM),
         amount_mcr=settings.WELCOME_CREDITS * MCR_PER_CREDIT,
@@ -44,6 +46,5 @@ def welcome_grant(*, user: User) -> None:
     )
 
 
-def _is_first(address: EmailAddress) -> bool:
-    others = EmailAddress.objects.filter(user=address.user, verified=True).exclude(pk=address.pk)
-    return not others.exists()
+def _has_confirmed(user: User) -> bool:
+    return bool(EmailAddress.objects.filter(user=user, verified=True).exists())

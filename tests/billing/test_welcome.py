@@ -7,7 +7,9 @@ from allauth.account.models import EmailAddress
 from django.core import mail
 from django.test import Client
 
-from accounts.models import AuditEvent, User, Workspace
+from accounts.audit import Actor
+from accounts.models import AuditEvent, Membership, User, Workspace
+from accounts.workspaces import ownership_transfer, workspace_leave
 from billing.models import Entry, Transaction
 from billing.selectors import available_by_source, ledger_discrepancies, wallet_get
 from tests.makers import make_user
@@ -51,6 +53,18 @@ def test_an_address_that_is_saved_again_brings_no_more():
     for _ in range(3):
         EmailAddress.objects.get(user=user).save()
     assert Transaction.objects.count() == 1
+
+
+def test_who_gave_the_workspace_away_and_saves_the_address_again_gets_no_more():
+    user, friend = make_user("new@example.org"), make_user("friend@example.org")
+    given = Workspace.objects.get(memberships__user=user)
+    Membership.objects.create(workspace=given, user=friend, role="admin")
+    ownership_transfer(workspace=given, user_uuid=friend.uuid, actor=Actor.of_user(user))
+    workspace_leave(workspace=given, user=user, actor=Actor.of_user(user))
+    # As where the only address is made the main one once more.
+    EmailAddress.objects.get(user=user).set_as_primary()
+    assert Transaction.objects.count() == 2
+    assert not Workspace.objects.filter(memberships__user=user).exists()
 
 
 def test_nothing_is_given_without_the_setting(settings: Any):
