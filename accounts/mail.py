@@ -56,6 +56,11 @@ def webhook_disabled_mail_send(*, workspace: Workspace, url: str, reason: str) -
             log.warning("mail_refused", template="webhook_disabled", exc_info=True)
 
 
+def notice_mail_send(*, kind: str, email: str, context: dict[str, Any]) -> None:
+    """One that somebody is owed; whoever owes it sees to it that it is sent."""
+    _send(kind, context, to=[email])
+
+
 def _send(template: str, context: dict[str, Any], *, to: list[str]) -> None:
     subject = render_to_string(f"mail/{template}_subject.txt", context)
     body = render_to_string(f"mail/{template}.txt", context)

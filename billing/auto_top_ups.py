@@ -9,7 +9,15 @@ from django.db.models.functions import Now, TruncMonth
 from accounts.audit import SYSTEM, Actor, audit_record
 from accounts.models import Workspace
 from billing import stripe_client
-from billing.models import AutoTopUp, Payment, PaymentKind, PaymentState, StripeCustomer
+from billing.models import (
+    AutoTopUp,
+    NoticeKind,
+    Payment,
+    PaymentKind,
+    PaymentState,
+    StripeCustomer,
+)
+from billing.notices import notices_write
 from billing.shop import pack_get
 from config.errors import NoSavedCard, PaymentsUnavailable, ValidationFailed
 
@@ -92,6 +100,9 @@ def auto_top_up_disable(*, workspace: Workspace, reason: str) -> None:
             workspace=workspace,
             target_kind="auto_top_up",
             data={"reason": reason[:200]},
+        )
+        notices_write(
+            workspace=workspace, kind=NoticeKind.TOP_UP_OFF, data={"reason": reason[:200]}
         )
 
 

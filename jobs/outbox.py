@@ -5,7 +5,7 @@ So a message exists if and only if what it tells happened; sending it is the wor
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -16,10 +16,18 @@ from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from accounts.models import Workspace
+from billing.credit_alerts import Told
 from jobs.message_styles import NATIVE, style_find, style_get
 from jobs.models import Ingest, Job, WebhookEndpoint, WebhookMessage
 from jobs.queue import wake_webhooks
-from jobs.webhook_events import TEST_EVENT, event_body, ingest_data, ingest_event
+from jobs.webhook_events import (
+    CREDITS_LOW,
+    TEST_EVENT,
+    credits_data,
+    event_body,
+    ingest_data,
+    ingest_event,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -53,17 +61,12 @@ def ingest_ended(ingest: Ingest) -> None:
     event = ingest_event(ingest)
     if event is None or ingest.finished_at is None:
         return
-    endpoints = [
-        endpoint
-        for endpoint in _endpoints(ingest.workspace).filter(style=NATIVE)
-        if event in (endpoint.events or [event])
-    ]
-    if endpoints:
-        body = event_body(event=event, at=ingest.finished_at, data=ingest_data(ingest))
-        _write(
-            _message(ingest.workspace, endpoint.url, event, endpoint=endpoint, body=body)
-            for endpoint in endpoints
-        )
+    _tell(ingest.workspace, event, at=ingest.finished_at, data=ingest_data(ingest))
+
+
+def credits_low(told: Told) -> None:
+    """As `job_ended`, for credits that fell below what their workspace wants to be told of."""
+    _tell(told.workspace, CREDITS_LOW, at=told.at, data=credits_data(told))
 
 
 def probe_write(endpoint: WebhookEndpoint) -> WebhookMessage:
@@ -124,6 +127,21 @@ def _message(
         style=endpoint.style if endpoint else style,
         body=body or {},
     )
+
+
+def _tell(workspace: Workspace, event: str, *, at: datetime, data: Mapping[str, Any]) -> None:
+    """What only the native API tells."""
+    endpoints = [
+        endpoint
+        for endpoint in _endpoints(workspace).filter(style=NATIVE)
+        if event in (endpoint.events or [event])
+    ]
+    if endpoints:
+        body = event_body(event=event, at=at, data=data)
+        _write(
+            _message(workspace, endpoint.url, event, endpoint=endpoint, body=body)
+            for endpoint in endpoints
+        )
 
 
 def _write_of_job(job: Job, messages: Sequence[WebhookMessage]) -> None:

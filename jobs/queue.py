@@ -66,6 +66,11 @@ def wake_payments() -> None:
     _wake("jobs.tasks.payments_run", cluster=DEFAULT)
 
 
+def wake_notices() -> None:
+    """After the commit, have somebody see to alerts of low credits, and send mails about them."""
+    _wake("jobs.tasks.notices_run", cluster=DEFAULT)
+
+
 def wake_payment_reconciling() -> None:
     """After the commit, have somebody look for payments that were missed."""
     _wake("jobs.tasks.payments_reconcile", cluster=DEFAULT)

@@ -3,10 +3,12 @@
 import time
 
 from billing import payment_reconciling
+from billing.notices import notices_send
 from billing.reconciling import ledger_reconcile_if_due
 from billing.stripe_events import events_process
 from billing.top_ups import top_ups_run
 from jobs import cleaning
+from jobs.credit_alerts import credit_alerts_run
 from jobs.delivering import messages_deliver
 from jobs.derived_work import run_next_derived
 from jobs.draining import jobs_drain
@@ -16,6 +18,7 @@ from jobs.queue import (
     wake_cleaning,
     wake_deriving,
     wake_imports,
+    wake_notices,
     wake_payment_reconciling,
     wake_payments,
     wake_separation,
@@ -82,6 +85,15 @@ def payments_run() -> None:
     has_more = events_process()
     if top_ups_run() or has_more:
         wake_payments()
+
+
+def notices_run() -> None:
+    # In the place of cleaning: a server of mail that hangs leaves one worker for payments, too.
+    with only_one("cleaning") as is_only_one:
+        if is_only_one:
+            credit_alerts_run()
+            if notices_send():
+                wake_notices()
 
 
 def payments_reconcile() -> None:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
+from billing.credit_alerts import Told
 from billing.pricing import credits_text
 from jobs.models import Asset, AssetState, Ingest, IngestKind, IngestState, Job, JobState
 from jobs.separating import format_name
@@ -21,7 +22,9 @@ EVENT_TYPES: Final[Mapping[str, str]] = {
     "upload.failed": "A recording that was sent in parts cannot be used.",
     "import.ready": "A recording was fetched from its address and can be used.",
     "import.failed": "A recording could not be fetched from its address, or cannot be used.",
+    "credits.low": "The credits fell below the threshold of the workspace's alert.",
 }
+CREDITS_LOW: Final = "credits.low"
 # Sent on request only, whatever events an endpoint wants.
 TEST_EVENT: Final = "webhook.test"
 
@@ -93,6 +96,15 @@ def ingest_data(ingest: Ingest) -> dict[str, Any]:
         "error": _error(ingest.error_code, ingest.error_message),
         "created_at": _time(ingest.created_at),
         "finished_at": _time(ingest.finished_at),
+    }
+
+
+def credits_data(told: Told) -> dict[str, Any]:
+    return {
+        "workspace": str(told.workspace.uuid),
+        "available_mcr": told.available_mcr,
+        "credits_available": credits_text(told.available_mcr),
+        "threshold_mcr": told.threshold_mcr,
     }
 
 

@@ -14,6 +14,7 @@ from billing.models.ledger import (
     Transaction,
     TransactionKind,
 )
+from billing.models.notices import CreditAlert, Notice, NoticeKind
 from billing.models.payments import (
     AutoTopUp,
     Pack,
@@ -34,12 +35,15 @@ __all__ = [
     "AdjustmentKind",
     "AdjustmentState",
     "AutoTopUp",
+    "CreditAlert",
     "Entry",
     "Hold",
     "HoldLot",
     "HoldState",
     "KeySpend",
     "Lot",
+    "Notice",
+    "NoticeKind",
     "Pack",
     "Payment",
     "PaymentCheck",

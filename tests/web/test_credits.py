@@ -386,10 +386,10 @@ class TestTopUp:
         assert (row.is_enabled, row.threshold_mcr, row.pack.code) == (True, 12_500, "starter")
         assert row.monthly_ceiling_cents == 1_550
         page = Page(signed_in.get(PATH).content.decode())
-        fields = {one.get("name"): one for one in page.all("input")}
-        assert fields["threshold_mcr"]["value"] == "12.5"
-        assert fields["monthly_ceiling_cents"]["value"] == "15.50"
-        assert "checked" in fields["is_enabled"]
+        fields = {one.get("id"): one for one in page.all("input")}
+        assert fields["top-up-threshold_mcr"]["value"] == "12.5"
+        assert fields["top-up-monthly_ceiling_cents"]["value"] == "15.50"
+        assert "checked" in fields["top-up-is_enabled"]
         assert "This month: 0.00 USD of 15.50 USD." in text_of(signed_in)
         off = {name: value for name, value in self.WISH.items() if name != "is_enabled"}
         response = signed_in.post(f"{PATH}/top-up", off, follow=True)

@@ -40,6 +40,7 @@ ACTIONS: Final[dict[str, str | Promise]] = {
     "subscription.changed": _("Changed the subscription"),
     "auto_top_up.changed": _("Changed the auto top-up"),
     "auto_top_up.disabled": _("Switched the auto top-up off"),
+    "credit_alert.changed": _("Changed the mail about low credits"),
 }
 KINDS: Final[dict[str, str | Promise]] = {
     "user": _("person"),

@@ -23,6 +23,7 @@ from billing.auto_top_ups import (
     card_of,
 )
 from billing.checkout import checkout_pack, checkout_plan, payments_list, portal_url
+from billing.credit_alerts import credit_alert_get, credit_alert_put, credits_low_get
 from billing.models import PaymentKind, PaymentState
 from billing.selectors import debt_get, lots_list, wallet_get
 from billing.shop import packs_list, plans_list
@@ -36,7 +37,7 @@ from config.errors import (
     UnknownPlan,
     ValidationFailed,
 )
-from web.app.credits_forms import TopUpForm
+from web.app.credits_forms import CreditAlertForm, TopUpForm
 from web.app.credits_ledger import FILTERS, LedgerLine, ledger_page, lot_name
 from web.forms import Refusals
 from web.paging import ListPage, uuid_of
@@ -56,6 +57,8 @@ _REASONS: Final = (
     gettext_noop("The checkout was not finished in time."),
     gettext_noop("The checkout could not be opened."),
     gettext_noop("The automatic top-up was switched off."),
+    gettext_noop("Its pack costs more now, or brings less; the new terms need your consent."),
+    gettext_noop("Its pack is not sold any more."),
     gettext_noop("Stripe could not be reached."),
 )
 
@@ -111,6 +114,20 @@ def credits_top_up(request: HttpRequest, principal: Principal) -> HttpResponseBa
     return _page(request, principal, form=form, status=400)
 
 
+@app_page(BILLING_WRITE, methods=["POST"])
+def credits_alert(request: HttpRequest, principal: Principal) -> HttpResponseBase:
+    form = CreditAlertForm(request.POST, row=credit_alert_get(workspace=principal.workspace))
+    if form.is_valid():
+        with Refusals(form):
+            saved = credit_alert_put(
+                workspace=principal.workspace, actor=principal.actor, **form.cleaned_data
+            )
+            text = _("The mail about low credits is on.") if saved.is_enabled else None
+            messages.success(request, text or _("Saved. No mail is sent about low credits."))
+            return redirect(reverse("credits") + "#alert")
+    return _page(request, principal, alert_form=form, status=400)
+
+
 @app_page(BILLING_READ)
 def credits_card(request: HttpRequest, principal: Principal) -> HttpResponse:
     """A part of the page: whether there is a card to charge, which Stripe knows."""
@@ -140,6 +157,7 @@ def _page(
     principal: Principal,
     *,
     form: TopUpForm | None = None,
+    alert_form: CreditAlertForm | None = None,
     status: int = 200,
 ) -> HttpResponse:
     workspace, kind = principal.workspace, request.GET.get("kind", "")
@@ -156,12 +174,13 @@ def _page(
         "page": page,
         "lines": lines,
         "wallet": wallet_get(workspace=workspace),
+        "low": credits_low_get(workspace=workspace),
         "debt_mcr": debt_get(workspace=workspace),
         **_lots(workspace),
         **_shop(workspace),
     }
     if BILLING_READ in principal.scopes:
-        context |= _billing(workspace, form)
+        context |= _billing(workspace, form, alert_form)
         checkout = request.GET.get("checkout")
         context["checkout"] = checkout
         if checkout == "done":
@@ -203,9 +222,14 @@ def _shop(workspace: Workspace) -> dict[str, Any]:
     }
 
 
-def _billing(workspace: Workspace, form: TopUpForm | None) -> dict[str, Any]:
+def _billing(
+    workspace: Workspace, form: TopUpForm | None, alert_form: CreditAlertForm | None
+) -> dict[str, Any]:
     row = auto_top_up_get(workspace=workspace)
+    alert = credit_alert_get(workspace=workspace)
     return {
+        "alert": alert,
+        "alert_form": alert_form or CreditAlertForm(row=alert),
         "top_up": row,
         "top_up_form": form or TopUpForm(row=row),
         "top_up_last": auto_top_up_last(workspace=workspace),

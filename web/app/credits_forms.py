@@ -9,11 +9,13 @@ from django.http import QueryDict
 from django.utils.translation import gettext_lazy as _
 
 from billing.auto_top_ups import TopUpWish
-from billing.models import AutoTopUp, Pack
+from billing.models import AutoTopUp, CreditAlert, Pack
 from billing.pricing import credits_parse, credits_text
 from billing.shop import packs_list
 from web.money import decimals_of, money_text
 
+# Where nothing is sold.
+_PROPOSED_MCR: Final = 100_000
 _AMOUNT: Final = re.compile(r"[0-9]{1,7}([.,][0-9]{1,2})?")
 
 
@@ -48,10 +50,7 @@ class TopUpForm(forms.Form):
         ]
 
     def clean_threshold_mcr(self) -> int:
-        try:
-            return credits_parse(self.cleaned_data["threshold_mcr"].replace(",", "."))
-        except ValueError:
-            raise forms.ValidationError(_("Write credits like 500 or 12.5.")) from None
+        return _mcr(self.cleaned_data["threshold_mcr"])
 
     def clean(self) -> dict[str, Any]:
         values = self.cleaned_data
@@ -75,6 +74,40 @@ class TopUpForm(forms.Form):
             pack=self.cleaned_data["pack"],
             monthly_ceiling_cents=self.cleaned_data["monthly_ceiling_cents"],
         )
+
+
+class CreditAlertForm(forms.Form):
+    """As `TopUpForm`, of the mail that tells of credits that run low."""
+
+    is_enabled = forms.BooleanField(
+        required=False, label=_("Mail owners and billing members when credits run low")
+    )
+    threshold_mcr = forms.CharField(
+        max_length=14,
+        label=_("When fewer credits are left than"),
+        help_text=_("Once, and again only after there were so many in between."),
+        widget=forms.TextInput(attrs={"inputmode": "decimal", "autocomplete": "off"}),
+    )
+
+    def __init__(self, data: QueryDict | None = None, *, row: CreditAlert | None) -> None:
+        packs = list(packs_list()[:1])
+        # A proposal: as that of the top-up.
+        proposed_mcr = packs[0].credits_mcr // 10 if packs else _PROPOSED_MCR
+        initial = {
+            "is_enabled": row is not None and row.is_enabled,
+            "threshold_mcr": credits_text(row.threshold_mcr if row else proposed_mcr),
+        }
+        super().__init__(data, initial=initial, auto_id="alert-%s")
+
+    def clean_threshold_mcr(self) -> int:
+        return _mcr(self.cleaned_data["threshold_mcr"])
+
+
+def _mcr(text: str) -> int:
+    try:
+        return credits_parse(text.replace(",", "."))
+    except ValueError:
+        raise forms.ValidationError(_("Write credits like 500 or 12.5.")) from None
 
 
 def _initial(row: AutoTopUp | None, packs: list[Pack]) -> dict[str, Any]:

@@ -13,8 +13,9 @@ from django.utils.translation import gettext_lazy as _
 from accounts.api_keys import api_key_list
 from accounts.here import workspace_enter as enter
 from accounts.principal import Principal
-from accounts.scopes import JOBS_READ, JOBS_WRITE, KEYS_WRITE, MEMBERS_WRITE
+from accounts.scopes import CREDITS_READ, JOBS_READ, JOBS_WRITE, KEYS_WRITE, MEMBERS_WRITE
 from accounts.selectors import members_list
+from billing.credit_alerts import credits_low_get
 from billing.selectors import wallet_get
 from jobs.models import JobState
 from jobs.searching import JobSearch, job_counts, job_page
@@ -38,8 +39,10 @@ class Step:
 
 @app_page()
 def home(request: HttpRequest, principal: Principal) -> HttpResponse:
+    may_see = CREDITS_READ in principal.scopes
     context = {
         "wallet": wallet_get(workspace=principal.workspace),
+        "low": credits_low_get(workspace=principal.workspace) if may_see else None,
         "steps": _steps(principal),
         **(_jobs(principal) if JOBS_READ in principal.scopes else {}),
     }

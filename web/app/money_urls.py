@@ -11,6 +11,7 @@ urlpatterns = [
     path("credits/buy", credits.credits_buy, name="credits-buy"),
     path("credits/portal", credits.credits_portal, name="credits-portal"),
     path("credits/top-up", credits.credits_top_up, name="credits-top-up"),
+    path("credits/alert", credits.credits_alert, name="credits-alert"),
     path("credits/card", credits.credits_card, name="credits-card"),
     path("credits/arrival", credits.credits_arrival, name="credits-arrival"),
     path("invoices", invoices.invoices, name="invoices"),

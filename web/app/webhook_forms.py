@@ -19,6 +19,7 @@ EVENT_TEXTS: Final = {
     "upload.failed": _("A recording that was sent in parts cannot be used."),
     "import.ready": _("A recording was fetched from its address."),
     "import.failed": _("A recording could not be fetched or used."),
+    "credits.low": _("Fewer credits are left than the alert on the credits page names."),
 }
 
 

@@ -10,7 +10,9 @@ from django.db import close_old_connections, connection
 
 from accounts.rate_limits import rate_windows_clean
 from accounts.tokens import sign_ins_clean
+from billing.credit_alerts import has_credit_alerts_to_run
 from billing.ledger import lots_expire
+from billing.notices import has_notices_to_send, notices_clean
 from billing.payment_reconciling import is_payment_reconciliation_due
 from billing.reconciling import is_reconciliation_due
 from billing.stripe_events import has_events_to_process
@@ -26,6 +28,7 @@ from jobs.queue import (
     wake_cleaning,
     wake_deriving,
     wake_imports,
+    wake_notices,
     wake_payment_reconciling,
     wake_payments,
     wake_reconciliation,
@@ -83,6 +86,7 @@ class Command(BaseCommand):
             wake_deriving_if_needed,
             lots_expire,
             wake_payments_if_needed,
+            wake_notices_if_needed,
             wake_webhooks_if_needed,
         )
         if not is_done:
@@ -101,6 +105,7 @@ class Command(BaseCommand):
                 tallies_roll_up,
                 sign_ins_clean,
                 messages_clean,
+                notices_clean,
             )
             stop.wait(_CLEAN_EVERY_S)
 
@@ -158,6 +163,11 @@ def wake_reconciliation_if_due() -> None:
 def wake_payments_if_needed() -> None:
     if has_events_to_process() or has_top_ups_to_run():
         wake_payments()
+
+
+def wake_notices_if_needed() -> None:
+    if has_credit_alerts_to_run() or has_notices_to_send():
+        wake_notices()
 
 
 def wake_payment_reconciling_if_needed() -> None:

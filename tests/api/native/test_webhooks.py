@@ -328,6 +328,7 @@ def test_the_types_of_events_are_listed(alice_client: Client):
         "upload.failed",
         "import.ready",
         "import.failed",
+        "credits.low",
     ]
     assert all(event["description"].endswith(".") for event in events)
 
