@@ -1,32 +1,34 @@
 """Finding jobs among many: what pages filter, count and leaf through."""
 
-import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from django.db.models import CharField, Count, Q, QuerySet
-from django.db.models.functions import Cast
+from django.db.models import Count, Q, QuerySet
 
 from accounts.models import Workspace
-from jobs.models import Job
+from jobs.models import Asset, AssetState, Job
+from jobs.models.trigrams import has_part
 from jobs.selectors import job_list
 
 # More are not counted: nobody reads such a number to the digit, and it would be read each time.
 COUNT_AT_MOST: Final = 10_000
-_PART_OF_ID = re.compile(r"[0-9a-f-]{4,36}")
+# So many digits of an id are enough to look for one.
+_ID_DIGITS_AT_LEAST: Final = 4
 
 
 @dataclass(frozen=True, kw_only=True)
 class JobSearch:
-    """What is looked for; what is empty does not matter. `text` is part of the recording's name,
-    or how the id of the job begins."""
+    """What is looked for; what is empty does not matter. `text` is part of the name of the job or
+    of its recording, or how the id of the job begins."""
 
     states: Sequence[str] = ()
     service: str = ""
     key: UUID | None = None
+    # The member who ordered it.
+    person: UUID | None = None
     # Ordered by a person on the pages.
     is_without_key: bool = False
     text: str = ""
@@ -44,7 +46,7 @@ class JobPage:
 
 
 def job_search(*, workspace: Workspace, search: JobSearch) -> QuerySet[Job]:
-    rows = _found(job_list(workspace=workspace), search)
+    rows = _found(job_list(workspace=workspace), workspace, search)
     rows = rows.select_related("asset", "ingest", "api_key")
     return rows.filter(state__in=search.states) if search.states else rows
 
@@ -57,7 +59,8 @@ def jobs_of(*, workspace: Workspace, job_uuids: Collection[UUID]) -> list[Job]:
 
 def job_counts(*, workspace: Workspace, search: JobSearch) -> dict[str, int]:
     """How many there are in each state, whatever states are looked for; of the newest."""
-    found = _found(Job.objects.filter(workspace=workspace, deleted_at=None), search)
+    rows = Job.objects.filter(workspace=workspace, deleted_at=None)
+    found = _found(rows, workspace, search)
     newest = found.order_by("-pk").values("pk")[:COUNT_AT_MOST]
     counts = Job.objects.filter(pk__in=newest).values_list("state").annotate(n=Count("pk"))
     return dict(counts.order_by())
@@ -92,33 +95,52 @@ def job_page(
     )
 
 
-def _found(rows: QuerySet[Job], search: JobSearch) -> QuerySet[Job]:
+def _found(rows: QuerySet[Job], workspace: Workspace, search: JobSearch) -> QuerySet[Job]:
     """Whatever their state."""
     given = {
         "service": search.service or None,
         "api_key__uuid": search.key,
+        "ordered_by__uuid": search.person,
         "created_at__gte": search.since,
         "created_at__lt": search.until,
     }
     rows = rows.filter(**{name: value for name, value in given.items() if value is not None})
     if search.is_without_key:
         rows = rows.filter(api_key=None)
-    if search.text:
-        rows = rows.annotate(id_text=Cast("uuid", CharField())).filter(_text_matches(search.text))
-    return rows
+    return rows.filter(pk__in=_with_text(search.text, workspace)) if search.text else rows
 
 
-def _text_matches(text: str) -> Q:
-    # Of a recording that is still being fetched, its address is all that is known.
-    by_name = (
-        Q(asset__filename__icontains=text)
-        | Q(asset=None, ingest__filename__icontains=text)
-        | Q(asset=None, ingest__url__icontains=text)
+def _with_text(text: str, workspace: Workspace) -> QuerySet[Job, int]:
+    """Each way to find one by an index of its own, which a condition of several ways has not."""
+    jobs = Job.objects.filter(workspace=workspace).order_by().values_list("pk", flat=True)
+    recordings = (
+        Asset.objects.filter(workspace=workspace, state=AssetState.READY)
+        .filter(has_part("filename", text))
+        .values("pk")
     )
-    start = text.lower()
-    if _PART_OF_ID.fullmatch(start):
-        by_name |= Q(id_text__startswith=start)
-    return by_name
+    # Of a recording that is still being fetched, its address is all that is known.
+    coming = Q(ingest__filename__icontains=text) | Q(ingest__url__icontains=text)
+    return (
+        jobs.exclude(name="")
+        .filter(has_part("name", text))
+        .union(
+            jobs.filter(asset__in=recordings),
+            jobs.filter(coming, asset=None),
+            jobs.filter(uuid__range=span) if (span := _ids_from(text.lower())) else jobs.none(),
+        )
+    )
+
+
+def _ids_from(start: str) -> tuple[UUID, UUID] | None:
+    """The first and the last id that begin so."""
+    digits = start.replace("-", "")
+    if len(digits) < _ID_DIGITS_AT_LEAST or not set(digits) <= set("0123456789abcdef"):
+        return None
+    try:
+        first, last = UUID(digits.ljust(32, "0")), UUID(digits.ljust(32, "f"))
+    except ValueError:
+        return None
+    return (first, last) if str(first).startswith(start) else None
 
 
 def _pk(workspace: Workspace, job_uuid: UUID) -> int | None:

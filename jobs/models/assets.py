@@ -1,10 +1,12 @@
 import uuid
 
+from django.contrib.postgres.indexes import GinIndex
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 from django.db.models.functions import Now
 
 from accounts.models import Workspace
+from jobs.models.trigrams import trigrams
 
 
 class AssetState(models.TextChoices):
@@ -82,6 +84,10 @@ class Asset(models.Model):
             ),
             models.Index(
                 fields=["expires_at"], name="asset_to_expire", condition=Q(state=AssetState.READY)
+            ),
+            # Of others the name is not kept for long.
+            GinIndex(
+                trigrams(F("filename")), name="asset_by_name", condition=Q(state=AssetState.READY)
             ),
             # To sum up what is stored, without those long gone.
             models.Index(

@@ -1,12 +1,14 @@
 import uuid
 
+from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 from django.db.models import F, Q, Value
 from django.db.models.functions import Now
 
-from accounts.models import ApiKey, Workspace
+from accounts.models import ApiKey, User, Workspace
 from jobs.models.assets import Asset
 from jobs.models.ingests import Ingest
+from jobs.models.trigrams import trigrams
 
 
 class JobState(models.TextChoices):
@@ -47,6 +49,12 @@ class Job(models.Model):
     uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     workspace = models.ForeignKey(Workspace, on_delete=models.PROTECT, related_name="jobs")
     api_key = models.ForeignKey(ApiKey, null=True, on_delete=models.SET_NULL)
+    # The member who ordered it; null where a key did. An index of it is below.
+    ordered_by = models.ForeignKey(
+        User, null=True, on_delete=models.SET_NULL, related_name="+", db_index=False
+    )
+    # What people called it; empty: it is called as its recording (jobs/naming.py).
+    name = models.CharField(max_length=255, blank=True, default="", db_default="")
     service = models.CharField(max_length=32, choices=Service)
     # Null until it has been fetched: see `ingest`. Whoever works on the job asks for `recording`.
     asset = models.ForeignKey(Asset, null=True, on_delete=models.PROTECT, related_name="jobs")
@@ -168,6 +176,18 @@ class Job(models.Model):
         ]
         indexes = [
             models.Index(fields=["workspace", "-id"], name="job_listing"),
+            models.Index(
+                fields=["ordered_by", "-id"],
+                name="job_by_person",
+                condition=Q(ordered_by__isnull=False),
+            ),
+            GinIndex(trigrams(F("name")), name="job_by_name", condition=~Q(name="")),
+            # They are found by the address that their recording was to come from.
+            models.Index(
+                fields=["workspace", "-id"],
+                name="job_without_recording",
+                condition=Q(asset__isnull=True),
+            ),
             models.Index(
                 fields=["queued_at", "id"],
                 name="job_waiting",
