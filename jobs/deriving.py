@@ -46,13 +46,17 @@ def derived_beat(row: Derived, *, progress: float) -> None:
 
 
 def derived_succeed(row: Derived, **values: object) -> None:
-    """End it well; `values` say what was made."""
-    _end(row, DerivedState.READY, progress=1, **values)
+    """End it well; `values` say what was made.
+
+    Not what was deleted meanwhile: its files may have been removed before the last of them came.
+    """
+    wanted = _mine(row).filter(_is_wanted(type(row)))
+    _end(wanted, DerivedState.READY, progress=1, **values)
 
 
 @transaction.atomic
 def derived_fail(row: Derived, *, code: str, is_hopeless: bool) -> None:
-    _end(row, DerivedState.FAILED, error_code=code, is_hopeless=is_hopeless)
+    _end(_mine(row), DerivedState.FAILED, error_code=code, is_hopeless=is_hopeless)
 
 
 @transaction.atomic
@@ -178,6 +182,6 @@ def _requeue(row: Derived, *, not_before: object) -> None:
     wake_deriving()
 
 
-def _end(row: Derived, state: DerivedState, **values: object) -> None:
-    if not _mine(row).update(state=state, lease_until=None, finished_at=Now(), **values):
+def _end(mine: QuerySet[Derived], state: DerivedState, **values: object) -> None:
+    if not mine.update(state=state, lease_until=None, finished_at=Now(), **values):
         raise LeaseLost

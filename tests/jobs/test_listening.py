@@ -14,12 +14,13 @@ import soundfile
 from django.db.models.functions import Now
 
 from config.errors import NotFound, WrongState
-from jobs import leases, ordering
+from jobs import cleaning, leases, ordering
 from jobs.cleaning import has_files_to_clean, storage_clean
 from jobs.derived_work import derived_run, run_next_derived
 from jobs.deriving import derived_claim, derived_reap, has_derived_waiting
 from jobs.listening import Playing, listening_get, peak_levels, playing_of
-from jobs.models import Asset, DerivedState, Job, Listening, OutputKind
+from jobs.mixing import MixLane, MixOrder, mix_create
+from jobs.models import Asset, Derived, DerivedState, Job, Listening, Mix, OutputKind
 from jobs.selectors import job_get_for_workspace
 from jobs.services import asset_delete, job_delete
 from jobs.storage import storage_open
@@ -326,3 +327,38 @@ def test_an_order_of_a_recording_and_the_end_of_another_do_not_wait_for_each_oth
     # The worker may find the second one too.
     _, finished = together(2, lambda: make_job(alice, asset), finish)
     assert finished in (1, 2)
+
+
+@pytest.mark.parametrize("form", ["copy", "mix"])
+def test_what_is_ready_only_while_its_files_are_removed_is_taken_back(
+    alice: Any, tmp_path: Path, monkeypatch: Any, stored: Callable[[], list[str]], form: str
+):
+    job = make_done_job(alice, tmp_path)
+    if form == "mix":
+        Listening.objects.all().delete()
+        (stem,) = job.outputs  # type: ignore[attr-defined]
+        order = MixOrder([MixLane(str(stem.uuid), 1, 0)], "wav")
+        mix_create(workspace=alice, job_uuid=job.uuid, order=order)
+    rows: list[Derived] = []
+    while (row := derived_claim()) is not None:
+        rows.append(row)
+    Mix.objects.update(expires_at=Now())
+    asset_delete(workspace=alice, asset_uuid=job.recording.uuid)
+    look = cleaning.storage_has
+    late: list[Derived] = []
+
+    def storage_has(*, key: str) -> bool:
+        is_there = look(key=key)
+        # Between the last look and the end of the row, the worker is done.
+        for row in rows:
+            if key in (f"{row.folder}/1/peaks", f"{row.folder}/1/mix"):
+                late.append(row)
+                derived_run(row)
+        return is_there
+
+    monkeypatch.setattr(cleaning, "storage_has", storage_has)
+    while storage_clean():
+        pass
+    assert len(late) == 1
+    assert not Mix.objects.exists()
+    assert not [name for name in stored() if name.startswith(("mixes/", late[0].folder))]
