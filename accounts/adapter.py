@@ -30,7 +30,7 @@ log = structlog.get_logger(__name__)
 class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
     def clean_email(self, email: str) -> str:
         if problem := address_problem(email):
-            raise ValidationError(problem)
+            raise ValidationError(str(problem))
         return email
 
     def _get_login_attempts_cache_key(self, request: HttpRequest, **credentials: Any) -> str:

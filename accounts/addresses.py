@@ -3,23 +3,25 @@
 from allauth.account.models import EmailAddress
 from django.db import transaction
 from django.db.models.functions import Lower
+from django.utils.translation import gettext_lazy as _
 
 from accounts.audit import SYSTEM, audit_record
 from accounts.models import User
+from config.errors import Text, filled
 
 _LONGEST = 254
 
 
-def address_problem(email: str) -> str | None:
+def address_problem(email: str) -> Text | None:
     """Why we do not take an address; None if we do. Ask for the lower-case form, which we keep.
 
     It can be longer than what was typed, and allauth would cut it down to what the column holds.
     """
     if len(email) > _LONGEST:
-        return f"Enter an address of at most {_LONGEST} characters."
+        return filled(_("Enter an address of at most %(most)s characters."), most=_LONGEST)
     if not email.rpartition("@")[0].isascii():
         # Only few servers take mail for such, and none can be told of it without SMTPUTF8.
-        return "Enter an address with plain letters before the @."
+        return _("Enter an address with plain letters before the @.")
     return None
 
 

@@ -14,6 +14,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import F, QuerySet
 from django.db.models.functions import Least, Now
+from django.utils.translation import gettext_lazy as _
 
 from accounts.audit import Actor, audit_record
 from accounts.keys import key_make, key_parse, secret_hash
@@ -29,6 +30,7 @@ from config.errors import (
     NotFound,
     ValidationFailed,
     WrongState,
+    filled,
 )
 
 GRACE_AT_MOST: Final = timedelta(days=7)
@@ -81,7 +83,7 @@ def api_key_create(
         )
         # By the database's clock, hence after the insertion.
         if expires_at is not None and not _usable(ApiKey.objects.filter(pk=row.pk)).exists():
-            raise ValidationFailed(fields={"expires_at": ["This must be in the future."]})
+            raise ValidationFailed(fields={"expires_at": [_("This must be in the future.")]})
         _record("key.created", row, actor=actor, data={"name": name, "scopes": asked})
     return row, text
 
@@ -120,7 +122,7 @@ def api_key_update(
         if "scopes" in changes:
             changes["scopes"] = _known_scopes(changes["scopes"])
             if not key_scopes(changes["scopes"]) <= key_scopes(row.scopes):
-                problem = "A key can only be narrowed; make another for more."
+                problem = _("A key can only be narrowed; make another for more.")
                 raise ValidationFailed(fields={"scopes": [problem]})
         _change(row, changes, actor=actor)
         changes.pop("name", None)
@@ -135,11 +137,13 @@ def api_key_roll(
     """Replace the secret. The old key opens the same until the grace is over, then nothing."""
     if not timedelta(0) <= grace <= GRACE_AT_MOST:
         most = int(GRACE_AT_MOST.total_seconds())
-        raise ValidationFailed(fields={"grace_seconds": [f"This must be from 0 to {most}."]})
+        raise ValidationFailed(
+            fields={"grace_seconds": [filled(_("This must be from 0 to %(most)s."), most=most)]}
+        )
     with transaction.atomic():
         old = _lock_usable(workspace=workspace, key_uuid=key_uuid, actor=actor)
         if _has_successor(old):
-            raise WrongState("This key was rolled before; roll the one that replaced it.")
+            raise WrongState(_("This key was rolled before; roll the one that replaced it."))
         row, text = _insert(
             workspace=workspace,
             name=old.name,
@@ -204,12 +208,15 @@ def _insert(**values: Any) -> tuple[ApiKey, str]:
 def _known_scopes(scopes: Iterable[str]) -> list[str]:
     asked = sorted(set(scopes))
     if not asked:
-        raise ValidationFailed(fields={"scopes": ["Name at least one."]})
+        raise ValidationFailed(fields={"scopes": [_("Name at least one.")]})
     unknown = set(asked) - KEY_SCOPES - {"*"}
     if unknown:
         known = ", ".join(sorted(KEY_SCOPES))
-        problems = [f"A key cannot have {name}." for name in sorted(unknown)]
-        raise ValidationFailed(fields={"scopes": [*problems, f"There are {known} and *."]})
+        problems = [
+            filled(_("A key cannot have %(scope)s."), scope=name) for name in sorted(unknown)
+        ]
+        offer = filled(_("There are %(scopes)s and *."), scopes=known)
+        raise ValidationFailed(fields={"scopes": [*problems, offer]})
     return ["*"] if "*" in asked else asked
 
 
@@ -222,7 +229,7 @@ def _require_right_to_give(scopes: list[str], *, giver: User, workspace: Workspa
     missing = ({KEYS_WRITE} | key_scopes(scopes)) - own
     if missing:
         raise NotAllowed(
-            "Nobody can give a key rights that they lack themselves.",
+            _("Nobody can give a key rights that they lack themselves."),
             data={"scopes": sorted(missing)},
         )
 
@@ -241,7 +248,7 @@ def _lock_usable(*, workspace: Workspace, key_uuid: UUID, actor: Actor) -> ApiKe
     _lock(workspace, actor)
     row = api_key_get_for_workspace(workspace=workspace, key_uuid=key_uuid)
     if not _usable(ApiKey.objects.filter(pk=row.pk)).exists():
-        raise WrongState("This key was revoked or has expired.")
+        raise WrongState(_("This key was revoked or has expired."))
     return row
 
 

@@ -5,6 +5,7 @@ from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User
 from accounts.receivers import login_failure_record
@@ -59,8 +60,10 @@ def _check_second_factor(user: User, code: str) -> None:
         raise SecondFactorRequired
     if not code:
         raise SecondFactorRequired(
-            "This account is protected by passkeys, which need a browser: send one of its "
-            "recovery codes as `code`."
+            _(
+                "This account is protected by passkeys, which need a browser: send one of its "
+                "recovery codes as `code`."
+            )
         )
     form = AuthenticateForm(data={"code": code}, user=user)
     if form.is_valid():

@@ -13,6 +13,7 @@ from uuid import UUID
 
 from django.db import transaction
 from django.db.models import QuerySet
+from django.utils.translation import gettext_lazy as _
 
 from accounts.audit import Actor, audit_record
 from accounts.models import Flag, Workspace
@@ -46,7 +47,7 @@ def flag_list() -> QuerySet[Flag]:
 def flag_get(*, name: str) -> Flag:
     flag = flag_list().filter(name=name).first()
     if flag is None:
-        raise NotFound("There is no such flag.")
+        raise NotFound(_("There is no such flag."))
     return flag
 
 
@@ -62,8 +63,8 @@ def flag_save(
 ) -> Flag:
     """Make a flag, or set it anew."""
     if not 0 <= percent <= 100:
-        raise ValidationFailed("A share is between 0 and 100 percent.")
-    flag, _ = Flag.objects.select_for_update().get_or_create(name=name)
+        raise ValidationFailed(_("A share is between 0 and 100 percent."))
+    flag, _is_new = Flag.objects.select_for_update().get_or_create(name=name)
     before = _told(flag)
     flag.note, flag.percent = note, percent
     flag.save(update_fields=["note", "percent"])

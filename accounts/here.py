@@ -3,6 +3,8 @@
 from collections.abc import MutableMapping
 from typing import Any, Final
 
+from django.utils.translation import gettext_lazy as _
+
 from accounts.audit import Actor
 from accounts.impersonation import impersonation_of
 from accounts.models import Membership, Role, User
@@ -50,7 +52,7 @@ def workspace_enter(*, user: User, session: MutableMapping[str, Any], workspace_
         if str(membership.workspace.uuid) == workspace_uuid:
             session[_WORKSPACE] = workspace_uuid
             return
-    raise NotFound("You are not a member of this workspace.")
+    raise NotFound(_("You are not a member of this workspace."))
 
 
 def _membership(user: User, session: MutableMapping[str, Any]) -> Membership | None:

@@ -14,10 +14,11 @@ from uuid import UUID
 from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from accounts.audit import Actor, audit_record
 from accounts.models import Membership, User, Workspace
-from config.errors import NotAllowed, NotFound, ValidationFailed
+from config.errors import NotAllowed, NotFound, ValidationFailed, filled
 
 # Of the session.
 SESSION_KEY: Final = "impersonation"
@@ -44,13 +45,15 @@ def impersonation_start(
 ) -> Impersonation:
     reason = reason.strip()
     if not reason or len(reason) > _MAX_REASON or "\x00" in reason:
-        raise ValidationFailed(f"Say why, in at most {_MAX_REASON} characters.")
+        raise ValidationFailed(
+            filled(_("Say why, in at most %(most)s characters."), most=_MAX_REASON)
+        )
     membership = _membership(str(workspace.uuid), str(member_uuid))
     if membership is None:
-        raise NotFound("There is no such member.")
+        raise NotFound(_("There is no such member."))
     if membership.user.is_staff:
         # Nobody borrows the eyes of somebody with more rights, or hides behind a colleague.
-        raise NotAllowed("Operators cannot look on as one another.")
+        raise NotAllowed(_("Operators cannot look on as one another."))
     until = timezone.now() + timedelta(minutes=settings.IMPERSONATION_MINUTES)
     with transaction.atomic():
         _record(actor, "impersonation.started", membership, reason=reason)

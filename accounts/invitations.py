@@ -11,6 +11,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Lower, Now
+from django.utils.translation import gettext_lazy as _
 
 from accounts.addresses import address_problem
 from accounts.audit import Actor
@@ -144,7 +145,7 @@ def _accept(found: QuerySet[Invitation], *, user: User, actor: Actor) -> Members
         if not invitations_for(user=user).filter(pk=invitation.pk).exists():
             raise InvitationForAnother
         if workspace.memberships.filter(user=user).exists():
-            raise AlreadyMember("You are a member of this workspace already.")
+            raise AlreadyMember(_("You are a member of this workspace already."))
         Invitation.objects.filter(pk=invitation.pk).update(accepted_at=Now())
         member = Membership.objects.create(workspace=workspace, user=user, role=invitation.role)
         invitation_record(actor, "invitation.accepted", invitation)
@@ -168,9 +169,9 @@ def _require_inviter_still_may(invitation: Invitation) -> None:
 def _require_room(workspace: Workspace) -> None:
     of_today = workspace.invitations.filter(created_at__gt=Now() - timedelta(days=1))
     if open_invitations(workspace).filter(expires_at__gt=Now()).count() >= INVITATIONS_OPEN_MAX:
-        raise LimitReached("There are too many open invitations; revoke some.")
+        raise LimitReached(_("There are too many open invitations; revoke some."))
     if of_today.count() >= INVITATIONS_A_DAY_MAX:
-        raise LimitReached("Too many invitations were sent today; try again tomorrow.")
+        raise LimitReached(_("Too many invitations were sent today; try again tomorrow."))
 
 
 def _hash(token: str) -> bytes:

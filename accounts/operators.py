@@ -2,10 +2,11 @@
 
 from django.db import transaction
 from django.db.models import QuerySet
+from django.utils.translation import gettext_lazy as _
 
 from accounts.audit import OPERATOR, Actor, audit_record
 from accounts.models import User, Workspace, WorkspaceNote
-from config.errors import NotFound, ValidationFailed
+from config.errors import NotFound, ValidationFailed, filled
 
 _MAX_NOTE = 2000
 
@@ -15,7 +16,7 @@ def operator_set(*, email: str, is_operator: bool, actor: Actor = OPERATOR) -> U
     """Let a person into the console, or out of it. The second factor is theirs to set up."""
     user = User.objects.select_for_update(no_key=True).filter(email__iexact=email).first()
     if user is None:
-        raise NotFound("Nobody has signed up with this address.")
+        raise NotFound(_("Nobody has signed up with this address."))
     if user.is_staff != is_operator:
         user.is_staff = is_operator
         user.save(update_fields=["is_staff"])
@@ -37,7 +38,9 @@ def operator_list() -> QuerySet[User]:
 def note_add(*, workspace: Workspace, author: User, text: str, actor: Actor) -> WorkspaceNote:
     text = text.strip()
     if not text or len(text) > _MAX_NOTE or "\x00" in text:
-        raise ValidationFailed(f"A note is a text of at most {_MAX_NOTE} characters.")
+        raise ValidationFailed(
+            filled(_("A note is a text of at most %(most)s characters."), most=_MAX_NOTE)
+        )
     note = WorkspaceNote.objects.create(workspace=workspace, author=author, text=text)
     # Without a workspace: its members read their own audit trail, and notes are not for them.
     audit_record(

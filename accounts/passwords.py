@@ -10,6 +10,7 @@ from allauth.account.internal.flows.password_reset import finalize_password_rese
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User
 from accounts.rate_limits import rate_count
@@ -43,7 +44,7 @@ def password_change(
     except ValidationError:
         raise TooManyAttempts(headers={"Retry-After": str(_WAIT_S)}) from None
     if known is None or known.pk != user.pk:
-        problem = "This is not your password."
+        problem = _("This is not your password.")
         raise ValidationFailed(fields={"current_password": [problem]})
     password_check(request, new_password, user=user, field="new_password")
     with transaction.atomic():
@@ -62,10 +63,10 @@ def password_reset_ask(*, request: HttpRequest, email: str) -> None:
 
 def password_reset_finish(*, request: HttpRequest, token: str, new_password: str) -> None:
     """`token` is what the mailed link ends with."""
-    uidb36, _, key = token.partition("-")
+    uidb36, _dash, key = token.partition("-")
     form = UserTokenForm(data={"uidb36": uidb36, "key": key})
     if not form.is_valid() or not form.reset_user.is_active:
-        problem = "This link is not valid, no longer valid, or was used before."
+        problem = _("This link is not valid, no longer valid, or was used before.")
         raise ValidationFailed(fields={"token": [problem]})
     user: User = form.reset_user
     password_check(request, new_password, user=user, field="new_password")

@@ -18,6 +18,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
 
 from accounts.audit import Actor, audit_record
 from accounts.models import Membership, RefreshToken, Role, SignIn, User, Workspace
@@ -85,7 +86,7 @@ def sign_in_refresh(
     with transaction.atomic(durable=True):
         row = _refresh_token_find(refresh_token)
         if row is None:
-            raise InvalidToken("This refresh token is not valid.")
+            raise InvalidToken(_("This refresh token is not valid."))
         if RefreshToken.objects.filter(pk=row.pk, used_at=None).update(used_at=Now()):
             return _refreshed(row.sign_in, workspace_uuid=workspace_uuid, ip=ip)
         was_open = _end(SignIn.objects.filter(pk=row.sign_in_id))

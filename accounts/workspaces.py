@@ -10,21 +10,31 @@ from uuid import UUID
 
 from django.db import transaction
 from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
 
 from accounts.audit import OPERATOR, Actor, audit_record
 from accounts.models import Membership, Role, SignIn, User, Workspace
 from accounts.open_invitations import open_invitations, open_invitations_end
 from accounts.scopes import MEMBERS_WRITE, ROLE_SCOPES, WORKSPACE_OWN, WORKSPACE_WRITE
-from config.errors import LimitReached, NotAllowed, NotFound, NotMember, OwnerStays, WrongState
+from config.errors import (
+    LimitReached,
+    NotAllowed,
+    NotFound,
+    NotMember,
+    OwnerStays,
+    Text,
+    WrongState,
+    filled,
+)
 
 # Each may invite people, so their number bounds the mail that one person can cause.
 OWNED_WORKSPACES_MAX: Final = 20
 
 
-def workspace_name_problem(name: str) -> str | None:
+def workspace_name_problem(name: str) -> Text | None:
     # It is shown in mails and logs, where a line feed would start something new.
     if re.search(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]", name):
-        return "Control characters are not allowed."
+        return _("Control characters are not allowed.")
     return None
 
 
@@ -119,7 +129,7 @@ def ownership_transfer(*, workspace: Workspace, user_uuid: UUID, actor: Actor) -
         rights_require(workspace=workspace, actor=actor, scope=WORKSPACE_OWN)
         heir = _member_get(workspace, user_uuid)
         if heir.role == Role.OWNER:
-            raise WrongState("This member owns the workspace already.")
+            raise WrongState(_("This member owns the workspace already."))
         _require_room_for_another(heir.user)
         owner = workspace.memberships.filter(role=Role.OWNER).select_related("user").first()
         if owner is not None:
@@ -149,13 +159,15 @@ def rights_require(*, workspace: Workspace, actor: Actor, scope: str) -> frozens
         raise NotMember
     rights = ROLE_SCOPES[Role(member.role)]
     if scope not in rights:
-        raise NotAllowed(f"This needs the right {scope}.", data={"scope": scope})
+        raise NotAllowed(
+            filled(_("This needs the right %(scope)s."), scope=scope), data={"scope": scope}
+        )
     return rights
 
 
 def role_require_grantable(*, role: Role, rights: frozenset[str]) -> None:
     if not ROLE_SCOPES[role] <= rights:
-        raise NotAllowed("Nobody can give rights that they lack.")
+        raise NotAllowed(_("Nobody can give rights that they lack."))
 
 
 def _lock_user(user: User) -> None:
@@ -165,7 +177,7 @@ def _lock_user(user: User) -> None:
 def _require_room_for_another(owner: User) -> None:
     _lock_user(owner)
     if owner.memberships.filter(role=Role.OWNER).count() >= OWNED_WORKSPACES_MAX:
-        raise LimitReached("This person owns as many workspaces as one can.")
+        raise LimitReached(_("This person owns as many workspaces as one can."))
 
 
 def _member_get(workspace: Workspace, user_uuid: UUID) -> Membership:

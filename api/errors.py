@@ -6,6 +6,7 @@ from typing import Any
 import structlog
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
 from django.http import Http404, UnreadablePostError
+from django.utils.translation import gettext_lazy as _
 from rest_framework import exceptions
 
 from config import errors
@@ -37,16 +38,18 @@ def _as_app_error(exception: Exception) -> errors.AppError:
         case exceptions.ValidationError():
             return errors.ValidationFailed(fields=_fields(exception.detail))
         case RequestDataTooBig():
-            return errors.TooLarge("The body is too large.")
+            return errors.TooLarge(_("The body is too large."))
         case UnreadablePostError():
-            return errors.UploadInterrupted("The body ended early or came too slowly; resend it.")
+            return errors.UploadInterrupted(
+                _("The body ended early or came too slowly; resend it.")
+            )
         case StorageFailed():
-            return errors.Unavailable("Storage does not answer; try again a little later.")
+            return errors.Unavailable(_("Storage does not answer; try again a little later."))
         case OSError(errno=errno.ENOSPC):
             return errors.NoRoom()
         # What remains of Django's own limits: the number of fields and of files.
         case exceptions.ParseError() | SuspiciousOperation():
-            return errors.ValidationFailed("The body is not what its content type says.")
+            return errors.ValidationFailed(_("The body is not what its content type says."))
         case exceptions.NotAuthenticated() | exceptions.AuthenticationFailed():
             return errors.NotAuthenticated()
         case exceptions.PermissionDenied() | PermissionDenied():
@@ -58,7 +61,7 @@ def _as_app_error(exception: Exception) -> errors.AppError:
         case exceptions.NotFound() | Http404():
             return errors.NotFound()
         case exceptions.NotAcceptable():
-            return errors.ValidationFailed("Only JSON is offered here.")
+            return errors.ValidationFailed(_("Only JSON is offered here."))
         case _:
             return errors.AppError()
 

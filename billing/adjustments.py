@@ -13,6 +13,7 @@ from django.db import transaction
 from django.db.models import BigIntegerField, QuerySet, Sum
 from django.db.models.fields.json import KT
 from django.db.models.functions import Cast, Now
+from django.utils.translation import gettext_lazy as _
 
 from accounts.audit import Actor, audit_record
 from accounts.models import AuditEvent, User, Workspace
@@ -27,7 +28,7 @@ from billing.models import (
     TransactionKind,
 )
 from billing.pricing import MCR_PER_CREDIT, OPERATOR_CREDITS_MAX
-from config.errors import NotAllowed, NotFound, ValidationFailed, WrongState
+from config.errors import NotAllowed, NotFound, ValidationFailed, WrongState, filled
 
 # Of what one operator may give alone.
 _SPAN = timedelta(days=1)
@@ -134,16 +135,16 @@ def adjustment_decide(
         .first()
     )
     if pending is None:
-        raise NotFound("There is no such request.")
+        raise NotFound(_("There is no such request."))
     if pending.state != AdjustmentState.PENDING:
-        raise WrongState("This was decided already.")
+        raise WrongState(_("This was decided already."))
     asker = pending.requested_by
     fact = None
     if is_approved:
         if asker is None or not (asker.is_active and asker.is_staff):
-            raise NotAllowed("Whoever asked for this is no operator any more.")
+            raise NotAllowed(_("Whoever asked for this is no operator any more."))
         if asker.pk == operator.pk:
-            raise NotAllowed("Another operator than the one who asked has to agree.")
+            raise NotAllowed(_("Another operator than the one who asked has to agree."))
         # The act is theirs who asked; that another agreed is written beside it.
         key = f"approved:{pending.uuid}"
         fact = _book(adjustment_of(pending), key=key, actor=Actor.of_operator(asker))
@@ -175,7 +176,9 @@ def _ask(adjustment: Adjustment, operator: User, actor: Actor, token: UUID) -> P
 
 def _book(adjustment: Adjustment, *, key: str, actor: Actor) -> Transaction:
     if adjustment.amount_mcr > OPERATOR_CREDITS_MAX * MCR_PER_CREDIT:
-        raise ValidationFailed(f"At most {OPERATOR_CREDITS_MAX} credits at a time.")
+        raise ValidationFailed(
+            filled(_("At most %(most)s credits at a time."), most=OPERATOR_CREDITS_MAX)
+        )
     workspace, amount_mcr = adjustment.workspace, adjustment.amount_mcr
     match adjustment.kind:
         case AdjustmentKind.GRANT:
@@ -198,7 +201,7 @@ def _book(adjustment: Adjustment, *, key: str, actor: Actor) -> Transaction:
             )
         case AdjustmentKind.REFUND:
             if adjustment.job_uuid is None:
-                raise ValidationFailed("Name the job whose charge is refunded.")
+                raise ValidationFailed(_("Name the job whose charge is refunded."))
             return capture_refund(
                 job_uuid=adjustment.job_uuid,
                 amount_mcr=amount_mcr,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from django.db import transaction
 from django.db.models import Q, Sum
 from django.db.models.functions import Now, TruncMonth
+from django.utils.translation import gettext_lazy as _
 
 from accounts.audit import SYSTEM, Actor, audit_record
 from accounts.models import Workspace
@@ -19,7 +20,7 @@ from billing.models import (
 )
 from billing.notices import notices_write
 from billing.shop import pack_get
-from config.errors import NoSavedCard, PaymentsUnavailable, ValidationFailed
+from config.errors import NoSavedCard, PaymentsUnavailable, Text, ValidationFailed, filled
 
 # Far above any sale.
 _MAX_THRESHOLD_MCR = 10**12
@@ -55,11 +56,14 @@ def auto_top_ups_cents(*, workspace: Workspace) -> int:
 def auto_top_up_put(*, workspace: Workspace, actor: Actor, wish: TopUpWish) -> AutoTopUp:
     pack = pack_get(code=wish.pack)
     if not 0 < wish.threshold_mcr <= _MAX_THRESHOLD_MCR:
-        raise _wrong("threshold_mcr", "This must be more than nothing, up to 1,000,000,000.")
+        raise _wrong("threshold_mcr", _("This must be more than nothing, up to 1,000,000,000."))
     if not 0 < wish.monthly_ceiling_cents <= _MAX_CEILING_CENTS:
-        raise _wrong("monthly_ceiling_cents", f"This must be from 1 to {_MAX_CEILING_CENTS}.")
+        raise _wrong(
+            "monthly_ceiling_cents",
+            filled(_("This must be from 1 to %(most)s."), most=_MAX_CEILING_CENTS),
+        )
     if wish.monthly_ceiling_cents < pack.price_cents:
-        problem = f"This is less than one pack costs, {pack.price_cents}."
+        problem = filled(_("This is less than one pack costs, %(cents)s."), cents=pack.price_cents)
         raise _wrong("monthly_ceiling_cents", problem)
     if wish.is_enabled and card_of(workspace=workspace) is None:
         raise NoSavedCard
@@ -114,5 +118,5 @@ def card_of(*, workspace: Workspace) -> str | None:
     return stripe_client.customer_card(customer=row.stripe_id) if row else None
 
 
-def _wrong(field: str, problem: str) -> ValidationFailed:
+def _wrong(field: str, problem: Text) -> ValidationFailed:
     return ValidationFailed(fields={field: [problem]})

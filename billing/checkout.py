@@ -11,6 +11,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
 
 from accounts.mail import site_url
 from accounts.models import Workspace
@@ -106,7 +107,9 @@ def checkout_plan(
     if payment is None:
         _close_open_plans(workspace)
         if workspace.subscriptions.exclude(status__in=ENDED).exists():
-            raise WrongState("There is a subscription already; change it in the customer portal.")
+            raise WrongState(
+                _("There is a subscription already; change it in the customer portal.")
+            )
         payment = _plan_payment(workspace, plan, payment_uuid)
     params = {
         "mode": "subscription",
@@ -192,7 +195,7 @@ def _plan_payment(workspace: Workspace, plan: Plan, payment_uuid: UUID) -> Payme
                 currency=plan.currency,
             )
     except IntegrityError as error:
-        raise WrongState("Another checkout of a plan is being opened; try again.") from error
+        raise WrongState(_("Another checkout of a plan is being opened; try again.")) from error
 
 
 def _close_open_plans(workspace: Workspace) -> None:

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from django.db import transaction
 from django.db.models import F
+from django.utils.translation import gettext_lazy as _
 
 from accounts.audit import SYSTEM, Actor, audit_record
 from accounts.models import Workspace
@@ -30,9 +31,9 @@ from billing.posting import (
     transaction_once,
     wallet_lock,
 )
-from billing.pricing import credits_text
+from billing.pricing import credits_of
 from billing.selectors import debt_get
-from config.errors import InsufficientCredits, ValidationFailed, WrongState
+from config.errors import InsufficientCredits, ValidationFailed, WrongState, filled
 
 
 @transaction.atomic
@@ -47,7 +48,7 @@ def grant_clawback_sync(*, grant: Transaction, total_mcr: int, reason: str) -> N
     lots_expire_due(wallet)
     lot = Lot.objects.get(transaction=grant)
     if type(total_mcr) is not int or not 0 <= total_mcr <= lot.amount_mcr:
-        raise ValidationFailed("What is taken back must be between nothing and the whole grant.")
+        raise ValidationFailed(_("What is taken back must be between nothing and the whole grant."))
     owed_mcr = min(total_mcr, lot.amount_mcr - lot.expired_mcr)
     # What expired after it was taken back elsewhere does not undo that.
     change_mcr = max(owed_mcr, min(total_mcr, lot.clawed_back_mcr)) - lot.clawed_back_mcr
@@ -59,7 +60,7 @@ def grant_clawback_sync(*, grant: Transaction, total_mcr: int, reason: str) -> N
         kind=TransactionKind.CLAWBACK,
         idempotency_key__startswith=f"grant:{grant.uuid}:",
     ).count()
-    fact, _ = transaction_once(
+    fact, _is_new = transaction_once(
         workspace=grant.workspace,
         kind=TransactionKind.CLAWBACK,
         idempotency_key=f"grant:{grant.uuid}:{number}",
@@ -119,11 +120,11 @@ def capture_refund(
     *, job_uuid: UUID, amount_mcr: int, reason: str, idempotency_key: str, actor: Actor
 ) -> Transaction:
     """Give back what a job was charged, or a part of it, once."""
-    amount_check(amount_mcr, what="A refund")
+    amount_check(amount_mcr, what=_("A refund"))
     reason_check(reason, actor=actor)
     hold = Hold.objects.select_related("account__workspace").filter(job_uuid=job_uuid).first()
     if hold is None:
-        raise WrongState("This job was not charged.")
+        raise WrongState(_("This job was not charged."))
     workspace = hold.account.workspace
     wallet = wallet_lock(workspace)
     known = Transaction.objects.filter(
@@ -160,15 +161,17 @@ def capture_refund(
 def _refundable_charge(hold: Hold, amount_mcr: int) -> Transaction:
     hold.refresh_from_db()
     if hold.state != HoldState.CAPTURED or not hold.captured_mcr:
-        raise WrongState("This job was not charged.")
+        raise WrongState(_("This job was not charged."))
     if amount_mcr > hold.captured_mcr:
         raise ValidationFailed(
-            f"The job was charged {credits_text(hold.captured_mcr)} credits; "
-            "no more can be refunded."
+            filled(
+                _("The job was charged %(charged)s credits; no more can be refunded."),
+                charged=credits_of(hold.captured_mcr),
+            )
         )
     charge = Transaction.objects.get(kind=TransactionKind.CAPTURE, job_uuid=hold.job_uuid)
     if Transaction.objects.filter(reverses=charge).exists():
-        raise WrongState("This job was refunded already.")
+        raise WrongState(_("This job was refunded already."))
     return charge
 
 
@@ -177,7 +180,7 @@ def credits_take(
     *, workspace: Workspace, amount_mcr: int, reason: str, idempotency_key: str, actor: Actor
 ) -> Transaction:
     """Take free credits out of a wallet, for an operator who says why."""
-    amount_check(amount_mcr, what="What is taken")
+    amount_check(amount_mcr, what=_("What is taken"))
     reason_check(reason, actor=actor)
     wallet = wallet_lock(workspace)
     fact, created = transaction_once(
@@ -192,7 +195,9 @@ def credits_take(
     lots_expire_due(wallet)
     if wallet.available_mcr < amount_mcr:
         raise InsufficientCredits(
-            f"Only {credits_text(wallet.available_mcr)} credits are available.",
+            filled(
+                _("Only %(free)s credits are available."), free=credits_of(wallet.available_mcr)
+            ),
             data={"required_mcr": amount_mcr, "available_mcr": wallet.available_mcr},
         )
     lots_spend(wallet, amount_mcr)

@@ -7,12 +7,13 @@ from datetime import UTC, date
 
 from django.db.models import DateField, F, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce, Now, TruncMonth
+from django.utils.translation import gettext_lazy as _
 
 from accounts.models import ApiKey
 from accounts.ready_made import prepared_cursor
 from billing.models import Hold, KeySpend
-from billing.pricing import credits_text
-from config.errors import KeyCapReached
+from billing.pricing import credits_of
+from config.errors import KeyCapReached, filled
 
 # One statement, so that the month is the database's in the check and in the count alike.
 _ADD = """
@@ -40,8 +41,15 @@ def key_spend_add(*, api_key: ApiKey, amount_mcr: int) -> date:
         return month
     spent_mcr, cap_mcr = key_spent_get(api_key=api_key), cap_mcr or 0
     raise KeyCapReached(
-        f"This costs {credits_text(amount_mcr)} credits; of the {credits_text(cap_mcr)} that this "
-        f"key may spend in a month, {credits_text(max(0, cap_mcr - spent_mcr))} are left.",
+        filled(
+            _(
+                "This costs %(price)s credits; of the %(cap)s that this key may spend in a month, "
+                "%(left)s are left."
+            ),
+            price=credits_of(amount_mcr),
+            cap=credits_of(cap_mcr),
+            left=credits_of(max(0, cap_mcr - spent_mcr)),
+        ),
         data={"cap_mcr": cap_mcr, "spent_mcr": spent_mcr, "required_mcr": amount_mcr},
     )
 

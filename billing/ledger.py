@@ -12,6 +12,7 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import F
 from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
 
 from accounts.audit import SYSTEM, Actor, audit_record
 from accounts.models import ApiKey, Workspace
@@ -39,9 +40,9 @@ from billing.posting import (
     transaction_once,
     wallet_lock,
 )
-from billing.pricing import credits_text
+from billing.pricing import credits_of
 from billing.selectors import debt_get
-from config.errors import InsufficientCredits, ValidationFailed
+from config.errors import InsufficientCredits, ValidationFailed, filled
 
 # One statement instead of four and more, since everybody who orders for the same workspace waits
 # for it. The lock on the wallet is taken before.
@@ -74,7 +75,7 @@ def credits_grant(
     expires_at: datetime | None = None,
     actor: Actor = SYSTEM,
 ) -> Transaction:
-    amount_check(amount_mcr, what="A grant")
+    amount_check(amount_mcr, what=_("A grant"))
     reason_check(reason, actor=actor)
     wallet = wallet_lock(workspace)
     fact, created = transaction_once(
@@ -124,7 +125,7 @@ def hold_make(
 ) -> None:
     """As `credits_hold`, in the transaction of what is paid: what raises must undo all of that."""
     if type(amount_mcr) is not int or amount_mcr < 0:
-        raise ValidationFailed("A hold must be a whole number of milli-credits, not negative.")
+        raise ValidationFailed(_("A hold must be a whole number of milli-credits, not negative."))
     if api_key is not None and api_key.workspace_id != workspace.pk:
         raise ValueError("a key orders for its own workspace only")
     if amount_mcr == 0:
@@ -161,7 +162,7 @@ def hold_capture(*, job_uuid: UUID, amount_mcr: int) -> bool:
         return False
     wallet = hold.account
     if amount_mcr:
-        fact, _ = transaction_once(
+        fact, _is_new = transaction_once(
             workspace=wallet.workspace,
             kind=TransactionKind.CAPTURE,
             idempotency_key=f"job:{job_uuid}",
@@ -200,13 +201,22 @@ def _insufficient(wallet: Account, required_mcr: int) -> InsufficientCredits:
     debt_mcr = debt_get(workspace=wallet.workspace)
     if debt_mcr:
         return InsufficientCredits(
-            f"This costs {credits_text(required_mcr)} credits; none are available, and "
-            f"{credits_text(debt_mcr)} are owed for a payment that was taken back.",
+            filled(
+                _(
+                    "This costs %(price)s credits; none are available, and %(owed)s are owed for "
+                    "a payment that was taken back."
+                ),
+                price=credits_of(required_mcr),
+                owed=credits_of(debt_mcr),
+            ),
             data={**data, "debt_mcr": debt_mcr},
         )
     return InsufficientCredits(
-        f"This costs {credits_text(required_mcr)} credits; "
-        f"{credits_text(wallet.available_mcr)} are available.",
+        filled(
+            _("This costs %(price)s credits; %(free)s are available."),
+            price=credits_of(required_mcr),
+            free=credits_of(wallet.available_mcr),
+        ),
         data=data,
     )
 

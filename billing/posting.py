@@ -10,13 +10,14 @@ from uuid import UUID
 
 from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
 
 from accounts.audit import Actor
 from accounts.models import Workspace
 from accounts.ready_made import ReadyMade
 from billing.models import Account, AccountKind, Entry, Lot, Transaction, TransactionKind
 from billing.selectors import debt_get
-from config.errors import IdempotencyConflict, ValidationFailed
+from config.errors import IdempotencyConflict, Text, ValidationFailed, filled
 
 # Far above any sale and far below what a bigint holds.
 _MAX_MCR = 10**15
@@ -50,19 +51,25 @@ class Part:
     amount_mcr: int
 
 
-def amount_check(amount_mcr: int, *, what: str) -> None:
+def amount_check(amount_mcr: int, *, what: Text) -> None:
     # `type`: a bool is an int too, and NaN compares as it likes.
     if type(amount_mcr) is not int or not 0 < amount_mcr <= _MAX_MCR:
         raise ValidationFailed(
-            f"{what} must be a positive whole number of milli-credits, at most {_MAX_MCR}."
+            filled(
+                _("%(what)s must be a positive whole number of milli-credits, at most %(most)s."),
+                what=what,
+                most=_MAX_MCR,
+            )
         )
 
 
 def reason_check(reason: str, *, actor: Actor) -> None:
     if actor.kind == "operator" and not reason.strip():
-        raise ValidationFailed("Say why: the reason is kept in the ledger.")
+        raise ValidationFailed(_("Say why: the reason is kept in the ledger."))
     if len(reason) > _MAX_REASON or "\x00" in reason:
-        raise ValidationFailed(f"A reason is a text of at most {_MAX_REASON} characters.")
+        raise ValidationFailed(
+            filled(_("A reason is a text of at most %(most)s characters."), most=_MAX_REASON)
+        )
 
 
 def wallet_lock(workspace: Workspace) -> Account:
@@ -76,7 +83,7 @@ def wallet_lock(workspace: Workspace) -> Account:
 
 
 def account_get(workspace: Workspace, kind: AccountKind) -> Account:
-    account, _ = Account.objects.get_or_create(workspace=workspace, kind=kind)
+    account, _is_new = Account.objects.get_or_create(workspace=workspace, kind=kind)
     return account
 
 
@@ -139,7 +146,7 @@ def lots_open(wallet: Account) -> QuerySet[Lot]:
 def lots_first(wallet: Account) -> list[Lot]:
     """The lots to draw from, once those that are due have expired."""
     rows = _LOTS.rows(wallet.pk, _LOTS_AT_ONCE)
-    is_due = any(is_due for _, (is_due,) in rows[:1])
+    is_due = any(is_due for _row, (is_due,) in rows[:1])
     if is_due:
         lots_expire_due(wallet)
         return list(lots_open(wallet)[:_LOTS_AT_ONCE])
@@ -179,7 +186,7 @@ def lots_due() -> Q:
 def lots_expire_due(wallet: Account) -> None:
     """What a hold has drawn from a lot does not expire under it; what comes back, does then."""
     for lot in Lot.objects.filter(lots_due(), account=wallet).order_by("pk"):
-        fact, _ = transaction_once(
+        fact, _is_new = transaction_once(
             workspace=wallet.workspace,
             kind=TransactionKind.EXPIRE,
             # A lot may expire in parts, when a hold gives back its own after the first.
@@ -204,7 +211,7 @@ def debt_repay(wallet: Account, *, cause: Transaction | UUID) -> None:
     paid_mcr = min(debt_mcr, wallet.available_mcr)
     if not paid_mcr:
         return
-    fact, _ = transaction_once(
+    fact, _is_new = transaction_once(
         workspace=wallet.workspace,
         kind=TransactionKind.REPAY,
         idempotency_key=f"after:{cause if isinstance(cause, UUID) else cause.uuid}",

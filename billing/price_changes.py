@@ -5,11 +5,12 @@ from datetime import datetime
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from accounts.audit import Actor, audit_record
 from accounts.models import Workspace
 from billing.models import Price, PriceUnit
-from config.errors import ValidationFailed, WrongState
+from config.errors import ValidationFailed, WrongState, filled
 
 # As the database has it.
 _MAX_MCR = 10**12
@@ -28,13 +29,15 @@ def price_set(
 ) -> Price:
     """A price from a moment on, for all or for one workspace; without a moment, from now."""
     if not Price.objects.filter(service=service, workspace=None).exists():
-        raise ValidationFailed(f"There is no price of {service} to change.")
+        raise ValidationFailed(
+            filled(_("There is no price of %(service)s to change."), service=service)
+        )
     if unit not in PriceUnit.values or not 0 <= amount_mcr <= _MAX_MCR or quantity < 1:
-        raise ValidationFailed("A price is an amount for a number of units.")
+        raise ValidationFailed(_("A price is an amount for a number of units."))
     now = timezone.now()
     starts_at = effective_from or now
     if starts_at < now:
-        raise ValidationFailed("A price cannot begin in the past: jobs were ordered since.")
+        raise ValidationFailed(_("A price cannot begin in the past: jobs were ordered since."))
     try:
         with transaction.atomic():
             price = Price.objects.create(
@@ -60,5 +63,5 @@ def price_set(
                 },
             )
     except IntegrityError:
-        raise WrongState("There is a price from that very moment already.") from None
+        raise WrongState(_("There is a price from that very moment already.")) from None
     return price

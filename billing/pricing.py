@@ -52,9 +52,14 @@ def _ceil_div(dividend: int, divisor: int) -> int:
     return -(-dividend // divisor)
 
 
+def credits_of(amount_mcr: int) -> Decimal:
+    """Milli-credits as credits, exactly."""
+    return (Decimal(amount_mcr) / MCR_PER_CREDIT).normalize()
+
+
 def credits_text(amount_mcr: int) -> str:
-    """Write milli-credits as credits, exactly: 61250 -> "61.25"."""
-    return f"{(Decimal(amount_mcr) / MCR_PER_CREDIT).normalize():f}"
+    """Write milli-credits as credits, for programs: 61250 -> "61.25"."""
+    return f"{credits_of(amount_mcr):f}"
 
 
 def credits_parse(text: str) -> int:

@@ -1,12 +1,13 @@
 from django.db import connection
 from django.db.models import F, Q, QuerySet, Sum
 from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Workspace
 from accounts.ready_made import prepared_cursor
 from billing.models import Account, AccountKind, Entry, Lot, Price, Reconciliation
 from billing.pricing import Rate
-from config.errors import Unavailable
+from config.errors import Unavailable, filled
 
 # As `_prices_now` has it, ready made for what every order asks.
 _RATE = """
@@ -82,7 +83,7 @@ def rate_get(*, workspace: Workspace, service: str) -> Rate:
         cursor.execute(_RATE, [service, workspace.pk])
         row = cursor.fetchone()
     if row is None:
-        raise Unavailable(f"There is no price for {service}.")
+        raise Unavailable(filled(_("There is no price for %(service)s."), service=service))
     return Rate(*row)
 
 

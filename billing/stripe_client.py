@@ -14,6 +14,7 @@ from uuid import uuid4
 
 import stripe
 from django.conf import settings
+from django.utils.translation import gettext_lazy as _
 
 from billing.stripe_objects import (
     Charge,
@@ -32,6 +33,7 @@ from config.errors import (
     PaymentProviderFailed,
     PaymentProviderRefused,
     PaymentsUnavailable,
+    filled,
 )
 
 # Raise it together with stripe-python, and run `stripe_setup`: events of another version are
@@ -313,20 +315,24 @@ def event_read(*, body: bytes, signature: str) -> Event:
     if not is_configured():
         raise PaymentsUnavailable
     if not any(_is_signed(body, signature, secret) for secret in settings.STRIPE_WEBHOOK_SECRETS):
-        raise InvalidEvent("The signature is missing, wrong or too old.")
+        raise InvalidEvent(_("The signature is missing, wrong or too old."))
     try:
         data = json.loads(body)
         event = Event(data["id"], data["type"], data["data"]["object"].get("id") or "")
         livemode, api_version = data["livemode"], data["api_version"]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        raise InvalidEvent("This is not an event.") from None
+        raise InvalidEvent(_("This is not an event.")) from None
     texts = (event.id, event.type, event.object_id)
     if not all(isinstance(text, str) and _is_plain(text) for text in texts):
-        raise InvalidEvent("This is not an event.")
+        raise InvalidEvent(_("This is not an event."))
     if livemode is not _is_live():
-        raise InvalidEvent("The event is of another mode (test or live) than the configured key.")
+        raise InvalidEvent(
+            _("The event is of another mode (test or live) than the configured key.")
+        )
     if api_version != API_VERSION:
-        raise InvalidEvent(f"The event is of another API version than {API_VERSION}.")
+        raise InvalidEvent(
+            filled(_("The event is of another API version than %(version)s."), version=API_VERSION)
+        )
     return event
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from uuid import UUID
 
+from django.utils.translation import gettext_lazy as _
 from zipstream import ZipStream
 
 from accounts.models import Workspace
@@ -51,7 +52,7 @@ def archive_token(job: Job, *, seconds: int | None = None) -> str:
 
 
 def archive_of_token(token: str) -> Archive:
-    job_uuid, _ = token_read(token, salt=_SALT)
+    job_uuid, _form = token_read(token, salt=_SALT)
     return _archive(job_get_for_download(job_uuid=job_uuid))
 
 
@@ -70,15 +71,15 @@ def archive_of_jobs(*, workspace: Workspace, job_uuids: Sequence[UUID]) -> Archi
             folders.add(folder.casefold())
             _add(stream, outputs, f"{folder}/")
     if not folders:
-        raise NotFound("No file of these jobs is kept.")
+        raise NotFound(_("No file of these jobs is kept."))
     return Archive("stemwright.zip", len(stream), ArchiveContent(stream))
 
 
 def _archive(job: Job) -> Archive:
     if job.state != JobState.SUCCEEDED:
-        raise WrongState("The job has not succeeded; there is nothing to download.")
+        raise WrongState(_("The job has not succeeded; there is nothing to download."))
     if not _outputs(job):
-        raise NotFound("No file of this job is kept any more.")
+        raise NotFound(_("No file of this job is kept any more."))
     stream = ZipStream(sized=True)
     _add(stream, _outputs(job))
     return Archive(f"{_title(job)}.zip", len(stream), ArchiveContent(stream))

@@ -25,13 +25,13 @@ def jobs_begin(ingest: Ingest, *, asset: Asset) -> None:
             with transaction.atomic():
                 _begin(job, asset)
         except AppError as error:
-            _fail(job, code=error.code, message=error.text, asset=asset)
+            _fail(job, code=error.code, message=error.english, asset=asset)
         except DatabaseError:
             raise
         except Exception:
             # Whatever it is: the recording has come, and the other jobs must go on.
             log.exception("job_not_begun", job=str(job.uuid))
-            _fail(job, code=AppError.code, message=AppError.message, asset=asset)
+            _fail(job, code=AppError.code, message=AppError().english, asset=asset)
 
 
 def jobs_give_up(ingest: Ingest, *, code: str, message: str) -> None:

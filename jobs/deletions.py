@@ -7,6 +7,7 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
 from django.db.models.expressions import CombinedExpression
 from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Workspace
 from billing.limits import limits_get
@@ -38,7 +39,7 @@ def assets_delete(assets: QuerySet[Asset]) -> None:
         assets.filter(state=AssetState.READY).select_for_update(no_key=True).order_by("pk")
     )
     if _at_work(locked):
-        raise WrongState("A job still works on this recording; cancel that job first.")
+        raise WrongState(_("A job still works on this recording; cancel that job first."))
     _delete(locked, DeletionReason.REQUEST)
 
 

@@ -7,6 +7,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
 
 from accounts.models import ApiKey, Workspace
 from accounts.workspaces import workspace_lock
@@ -31,7 +32,7 @@ def import_create(
         settings.IMPORTS_OPEN
     ):
         raise LimitReached(
-            "There are too many open imports; wait for some to end.",
+            _("There are too many open imports; wait for some to end."),
             data={"max_imports": settings.IMPORTS_OPEN},
         )
     ingest = Ingest.objects.create(
@@ -62,7 +63,7 @@ def import_list(*, workspace: Workspace) -> QuerySet[Ingest]:
 def import_get_for_workspace(*, workspace: Workspace, import_uuid: UUID) -> Ingest:
     ingest = import_list(workspace=workspace).filter(uuid=import_uuid).first()
     if ingest is None:
-        raise NotFound("There is no such import.")
+        raise NotFound(_("There is no such import."))
     return ingest
 
 
@@ -77,4 +78,4 @@ def import_cancel(*, workspace: Workspace, import_uuid: UUID) -> None:
         jobs_give_up(ingest, code="import_cancelled", message="The import was cancelled.")
         wake_cleaning()
     elif not Ingest.objects.filter(pk=ingest.pk, state=IngestState.CANCELLED).exists():
-        raise WrongState("The import has ended already.")
+        raise WrongState(_("The import has ended already."))

@@ -114,22 +114,22 @@ def _end_badly(ingest: Ingest, error: Exception) -> None:
         case OutboundFailed():
             _retry(ingest, error.code, _fetch_message(error))
         case AppError() if error.status < 500:
-            _fail(ingest, error.code, error.text)
+            _fail(ingest, error.code, error.english)
         case AppError():
-            _retry(ingest, error.code, error.text)
+            _retry(ingest, error.code, error.english)
         case OSError():
             # Storage or the disk: another attempt may find it well again.
             log.error("ingest_storage_failed", exc_info=error)
             _retry(ingest, "storage", "Files could not be stored.")
         case _:
             log.error("ingest_broke", exc_info=error)
-            _fail(ingest, "internal", AppError.message)
+            _fail(ingest, "internal", AppError().english)
 
 
 def _fetch_message(error: OutboundFailed) -> str:
     if error.status_code is not None and error.code == "bad_answer":
         return f"The server of this address answered {error.status_code} instead of a file."
-    return _MESSAGES.get(error.code, TooLarge.message)
+    return _MESSAGES.get(error.code, TooLarge().english)
 
 
 def _fail(ingest: Ingest, code: str, message: str) -> None:

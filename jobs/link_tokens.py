@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from django.conf import settings
 from django.core import signing
+from django.utils.translation import gettext_lazy as _
 
 from config.errors import NotFound
 
@@ -38,4 +39,4 @@ def token_read(token: str, *, salt: str) -> tuple[Any, int]:
 
 def _nothing_here() -> NotFound:
     # Expired or forged: both are the same for a stranger.
-    return NotFound("This link is not valid or no longer valid.")
+    return NotFound(_("This link is not valid or no longer valid."))

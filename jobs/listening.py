@@ -7,6 +7,7 @@ from uuid import UUID
 
 from django.db import transaction
 from django.db.models import QuerySet
+from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Workspace
 from config.errors import NotFound, WrongState
@@ -82,11 +83,11 @@ class Playing:
 def playing_of(job: Job) -> Playing:
     """What is to be played of a job, read with its outputs; what is missing is asked for."""
     if job.state != JobState.SUCCEEDED:
-        raise WrongState("The job has not succeeded; there is nothing to play.")
+        raise WrongState(_("The job has not succeeded; there is nothing to play."))
     outputs: Sequence[Asset] = job.outputs  # type: ignore[attr-defined]
     lanes, original = _lanes(job, outputs)
     if not lanes:
-        raise NotFound("No file of this job is kept any more.")
+        raise NotFound(_("No file of this job is kept any more."))
     wanted = [*lanes, *([original] if original else [])]
     found = {_window(row): row for row in _listenings(wanted)}
     if any(lane.window not in found or _is_stale(found[lane.window]) for lane in wanted):
@@ -129,7 +130,7 @@ def listening_get(*, job: Job, listening_uuid: UUID) -> Listening:
         .first()
     )
     if listening is None or job.pk != listening.asset.job_id and job.asset_id != listening.asset_id:
-        raise NotFound("This file is no longer kept.")
+        raise NotFound(_("This file is no longer kept."))
     return listening
 
 

@@ -12,10 +12,18 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Workspace
 from accounts.workspaces import workspace_lock
-from config.errors import LimitReached, NotFound, RecordingGone, ValidationFailed, WrongState
+from config.errors import (
+    LimitReached,
+    NotFound,
+    RecordingGone,
+    ValidationFailed,
+    WrongState,
+    filled,
+)
 from jobs.heartbeat import Heartbeat
 from jobs.listening import playing_assets
 from jobs.models import Asset, AssetState, DerivedState, Job, Mix, OutputKind
@@ -92,7 +100,7 @@ def stem_mix_create(*, workspace: Workspace, job_uuid: UUID) -> Mix:
     job = job_get_for_workspace(workspace=workspace, job_uuid=job_uuid)
     stems = stem_mix_assets(job)
     if not stems:
-        raise WrongState("Only drums, bass, other and vocals together make a file of stems.")
+        raise WrongState(_("Only drums, bass, other and vocals together make a file of stems."))
     workspace_lock(workspace)
     known = stem_mix_of(job)
     if known is not None and known.state != DerivedState.FAILED:
@@ -131,14 +139,14 @@ def mix_get(*, workspace: Workspace, job_uuid: UUID, mix_uuid: UUID) -> Mix:
         .first()
     )
     if mix is None:
-        raise NotFound("There is no such mix, or it is no longer kept.")
+        raise NotFound(_("There is no such mix, or it is no longer kept."))
     return mix
 
 
 def mix_file(mix: Mix) -> StoredFile:
     """To be sent; of a mix that is ready."""
     if not mix.is_ready:
-        raise NotFound("The mix is not ready.")
+        raise NotFound(_("The mix is not ready."))
     return StoredFile(
         key=mix.key,
         size_bytes=mix.size_bytes,
@@ -213,10 +221,10 @@ def _write_stems(
 def _create(job: Job, order: MixOrder, *, ending: str) -> Mix:
     """Of a workspace that is locked."""
     if _open(job.workspace).count() >= _OPEN_AT_MOST:
-        raise LimitReached("There are mixes being made already; wait for one to be ready.")
+        raise LimitReached(_("There are mixes being made already; wait for one to be ready."))
     # So that it is not deleted, with all that was made of it, in between.
     if not Job.objects.select_for_update().filter(pk=job.pk, deleted_at=None).exists():
-        raise NotFound("There is no such job.")
+        raise NotFound(_("There is no such job."))
     _forget_old(job)
     title = PurePath(job.recording.filename).stem[:180] or "recording"
     mix = Mix.objects.create(
@@ -236,10 +244,10 @@ def _assets(job: Job, order: MixOrder) -> list[Asset]:
     playable = {str(asset.uuid): asset for asset in playing_assets(job)}
     uuids = [lane.asset_uuid for lane in order.lanes]
     if not 1 <= len(uuids) <= LANES_AT_MOST or len(set(uuids)) < len(uuids):
-        text = f"Name 1 to {LANES_AT_MOST} lanes, none of them twice."
+        text = filled(_("Name 1 to %(most)s lanes, none of them twice."), most=LANES_AT_MOST)
         raise ValidationFailed(text, fields={"lanes": [text]})
     if not set(uuids) <= set(playable):
-        text = "Only what the job made can be mixed, as long as it is kept."
+        text = _("Only what the job made can be mixed, as long as it is kept.")
         raise ValidationFailed(text, fields={"lanes": [text]})
     for lane in order.lanes:
         _check(lane.gain, 0, GAIN_AT_MOST, "gain")
@@ -251,7 +259,12 @@ def _assets(job: Job, order: MixOrder) -> list[Asset]:
 def _check(value: float, least: float, most: float, name: str) -> None:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if not is_number or not math.isfinite(value) or not least <= value <= most:
-        text = f"{name} must be a number from {least:g} to {most:g}."
+        text = filled(
+            _("%(name)s must be a number from %(least)s to %(most)s."),
+            name=name,
+            least=least,
+            most=most,
+        )
         raise ValidationFailed(text, fields={name: [text]})
 
 
@@ -259,14 +272,14 @@ def _range(job: Job, order: MixOrder) -> tuple[int, int]:
     start = 0 if order.start is None else order.start
     end = job.n_samples if order.end is None else order.end
     if not 0 <= start < end <= job.n_samples:
-        text = "The range must lie within the recording."
+        text = _("The range must lie within the recording.")
         raise ValidationFailed(text, fields={"range": [text]})
     return start, end
 
 
 def _form(order: MixOrder, assets: Sequence[Asset]) -> OutputFormat:
     if order.form not in FORMATS:
-        text = f"One of {', '.join(FORMATS)}."
+        text = filled(_("This must be one of: %(names)s."), names=", ".join(FORMATS))
         raise ValidationFailed(text, fields={"format": [text]})
     # The one with the most channels, and the most bits, says what fits.
     widest = max(assets, key=lambda asset: (asset.channels, asset.bits_per_sample or 32))

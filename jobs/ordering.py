@@ -9,6 +9,7 @@ from typing import Any
 from django.conf import settings
 from django.db import IntegrityError, connection, transaction
 from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
 
 from accounts.models import ApiKey, Workspace
 from accounts.ready_made import ReadyMadeInsert, prepared_cursor
@@ -88,7 +89,7 @@ def job_queue(
     """Hold the credits and queue the job: all of it or nothing."""
     # Locked until the job stands, so that the recording cannot be deleted under it.
     if not _lock(asset):
-        raise NotFound("There is no such asset.")
+        raise NotFound(_("There is no such asset."))
     job = _JOBS.create(
         workspace=workspace,
         api_key=api_key,

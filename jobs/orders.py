@@ -7,10 +7,12 @@ from dataclasses import MISSING, asdict, dataclass, field, fields
 from typing import Any, Self
 from uuid import UUID
 
+from django.utils.translation import gettext_lazy as _
+
 from accounts.models import Workspace
 from billing.pricing import price_mcr
 from billing.selectors import rate_get
-from config.errors import RangeOutside, ValidationFailed
+from config.errors import RangeOutside, Text, ValidationFailed, filled
 from jobs.models import OF_SPEAKERS, Asset, Service
 from jobs.selectors import asset_get_for_workspace
 from jobs.separating import (
@@ -129,7 +131,7 @@ class Quote:
 
 def job_estimate(*, workspace: Workspace, order: Order) -> Quote:
     if order.asset_uuid is None:
-        problem = "What a recording costs is known once it is here; import it first."
+        problem = _("What a recording costs is known once it is here; import it first.")
         raise ValidationFailed(fields={"asset": [problem]})
     asset = asset_get_for_workspace(workspace=workspace, asset_uuid=order.asset_uuid)
     return order_quote(workspace=workspace, order=order, asset=asset)
@@ -177,18 +179,24 @@ def order_plan(order: Order) -> tuple[tuple[str, ...], str]:
 
 
 def _check_fields(order: Order) -> None:
-    problems = {}
+    problems: dict[str, list[Text]] = {}
     if order.service != Service.SEPARATION and order.stems is not None:
-        made = "a track of each speaker" if order.service in OF_SPEAKERS else "no stems"
-        problems["stems"] = [f"This service makes {made}; leave the stems out."]
+        problems["stems"] = [
+            _("This service makes a track of each speaker; leave the stems out.")
+            if order.service in OF_SPEAKERS
+            else _("This service makes no stems; leave the stems out.")
+        ]
     if order.speakers is not None and order.service not in OF_SPEAKERS:
-        problem = f"The service {order.service} has no options; these are of speaker_extraction."
+        problem = filled(
+            _("The service %(service)s has no options; these are of speaker_extraction."),
+            service=order.service,
+        )
         problems["options"] = [problem]
     if order.service == Service.ENHANCEMENT and not order.steps:
-        problems["steps"] = ["Name at least one step."]
+        problems["steps"] = [_("Name at least one step.")]
     names = [order.output_format, *order.more_formats, *order.formats_if_possible]
     if len(set(names)) < len(names):
-        problems["formats"] = ["Name each format once."]
+        problems["formats"] = [_("Name each format once.")]
     if problems:
         raise ValidationFailed(fields=problems)
 

@@ -2,6 +2,7 @@ from datetime import datetime
 from uuid import UUID
 
 from django.db.models import Prefetch, QuerySet
+from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Workspace
 from accounts.ready_made import ReadyMade
@@ -47,7 +48,7 @@ def asset_list(*, workspace: Workspace) -> QuerySet[Asset]:
 def asset_get_for_workspace(*, workspace: Workspace, asset_uuid: UUID) -> Asset:
     asset = _ASSET.first(workspace.pk, asset_uuid)
     if asset is None:
-        raise NotFound("There is no such asset.")
+        raise NotFound(_("There is no such asset."))
     asset.workspace = workspace
     return asset
 
@@ -56,7 +57,7 @@ def asset_get_for_download(*, asset_uuid: str) -> Asset:
     """For holders of a signed link, who need no key."""
     asset = Asset.objects.filter(uuid=asset_uuid, state=AssetState.READY).first()
     if asset is None:
-        raise NotFound("This file is no longer kept.")
+        raise NotFound(_("This file is no longer kept."))
     return asset
 
 
@@ -92,7 +93,7 @@ def job_get_for_workspace(*, workspace: Workspace, job_uuid: UUID) -> Job:
     """As one of `job_list`. Callers ask for nothing as often."""
     job = _JOB.first(workspace.pk, job_uuid)
     if job is None:
-        raise NotFound("There is no such job.")
+        raise NotFound(_("There is no such job."))
     job.workspace = workspace
     job.outputs = []  # type: ignore[attr-defined]
     for asset in _FILES_OF_JOB.all(job.asset_id, job.pk):
@@ -107,7 +108,7 @@ def job_get_for_download(*, job_uuid: str) -> Job:
     """For holders of a signed link, who need no key."""
     job = Job.objects.filter(uuid=job_uuid, deleted_at=None).select_related("workspace").first()
     if job is None:
-        raise NotFound("This job is no longer kept.")
+        raise NotFound(_("This job is no longer kept."))
     return job_get_for_workspace(workspace=job.workspace, job_uuid=job.uuid)
 
 
@@ -118,5 +119,5 @@ def deletion_list(*, workspace: Workspace) -> QuerySet[Deletion]:
 def deletion_get_for_workspace(*, workspace: Workspace, asset_uuid: UUID) -> Deletion:
     deletion = deletion_list(workspace=workspace).filter(asset__uuid=asset_uuid).first()
     if deletion is None:
-        raise NotFound("No file of this id was deleted.")
+        raise NotFound(_("No file of this id was deleted."))
     return deletion

@@ -50,7 +50,7 @@ def translated_errors() -> Iterator[None]:
         translated = _TRANSLATED.get(type(error))
         if translated is None:
             raise
-        raise translated(error.message) from error
+        raise translated(errors.stored_text_later(translated.code, error.message)) from error
 
 
 def code_and_text(error: engine_errors.SeparationError) -> tuple[str, str]:
@@ -73,7 +73,7 @@ def recording_probe(
             return probe_confined(path, guess=guess, on_tick=on_tick)
     except errors.TooLong as error:
         data = {"max_duration_s": settings.RECORDING_MAX_SECONDS}
-        raise errors.TooLong(error.text, data=data) from error
+        raise errors.TooLong(error.sentence, data=data) from error
 
 
 def separation_plan(*, stems: Sequence[str] | None, model: str | None) -> separation.Plan:
@@ -105,7 +105,8 @@ def steps_check(steps: Sequence[str]) -> None:
     try:
         check_steps(steps)
     except engine_errors.PlanError as error:
-        raise errors.ValidationFailed(fields={"steps": [error.message]}) from error
+        text = errors.stored_text_later(errors.ValidationFailed.code, error.message)
+        raise errors.ValidationFailed(fields={"steps": [text]}) from error
     for step in steps:
         _step_tool(step)
 

@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 
 from django.db import transaction
 from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
 
 from accounts.models import ApiKey, Workspace
 from accounts.workspaces import workspace_lock
@@ -64,7 +65,7 @@ def asset_create(
         expires_at = upload_expires_at(workspace=workspace)
         with transaction.atomic():
             if not storing.update(state=AssetState.READY, expires_at=expires_at):
-                raise Unavailable("Storing the file took too long; send it again.")
+                raise Unavailable(_("Storing the file took too long; send it again."))
             on_ready(asset)
     except BaseException:
         # A row that a kill leaves in STORING is cleaned up after some hours. One that was cleaned
@@ -182,9 +183,9 @@ def _job_retry(
 ) -> Job:
     first = job.retry_of or job
     if job.state not in (JobState.FAILED, JobState.CANCELLED) or job.source_job_id:
-        raise WrongState("Only a job that failed or was cancelled can be retried.")
+        raise WrongState(_("Only a job that failed or was cancelled can be retried."))
     if Job.objects.filter(retry_of=first, pk__gt=job.pk).exists():
-        raise WrongState("The job was retried already.")
+        raise WrongState(_("The job was retried already."))
     if job.asset is not None and job.asset.state != AssetState.READY:
         raise RecordingGone
     return _job_create(workspace, api_key, order_of(job), {"retry_of": first, **values})
@@ -233,7 +234,7 @@ def job_cancel(*, workspace: Workspace, job_uuid: UUID) -> Job:
     ):
         JobEvent.objects.create(job=job, kind="cancel_requested", attempt=job.attempt)
     elif not jobs.filter(state__in=[JobState.RUNNING, JobState.CANCELLED]).exists():
-        raise WrongState("The job has ended already.")
+        raise WrongState(_("The job has ended already."))
     return job_get_for_workspace(workspace=workspace, job_uuid=job_uuid)
 
 
@@ -245,7 +246,7 @@ def job_delete(*, workspace: Workspace, job_uuid: UUID) -> None:
         deleted_at=Now(), swept_at=None
     )
     if not deleted:
-        raise WrongState("The job has not ended; cancel it first.")
+        raise WrongState(_("The job has not ended; cancel it first."))
     # Also for what its attempts left behind, should all its stems be gone already.
     wake_cleaning()
     # It may hold names of people. Before the files: in this order speakers_rename locks them too.

@@ -15,11 +15,19 @@ from django.contrib.auth.hashers import check_password, make_password
 from django.db import transaction
 from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
 
 from accounts.audit import Actor, audit_record
 from accounts.models import User, Workspace
 from accounts.rate_limits import address_subject, rate_count
-from config.errors import LimitReached, NotFound, TooManyAttempts, ValidationFailed, WrongState
+from config.errors import (
+    LimitReached,
+    NotFound,
+    TooManyAttempts,
+    ValidationFailed,
+    WrongState,
+    filled,
+)
 from jobs.models import Job, JobState, Share
 from jobs.selectors import job_get_for_workspace
 
@@ -59,19 +67,21 @@ def share_create(
     Without `days` it opens as long as the files are kept.
     """
     if days is not None and not 1 <= days <= DAYS_AT_MOST:
-        raise ValidationFailed(fields={"days": [f"From 1 to {DAYS_AT_MOST} days."]})
+        raise ValidationFailed(
+            fields={"days": [filled(_("From 1 to %(most)s days."), most=DAYS_AT_MOST)]}
+        )
     if len(password) > PASSWORD_CHARS_AT_MOST:
-        text = f"At most {PASSWORD_CHARS_AT_MOST} characters."
+        text = filled(_("At most %(most)s characters."), most=PASSWORD_CHARS_AT_MOST)
         raise ValidationFailed(fields={"password": [text]})
     job = job_get_for_workspace(workspace=workspace, job_uuid=job_uuid)
     # The lock keeps it from being deleted, and makes those that are made side by side count.
     job = Job.objects.select_for_update().get(pk=job.pk)
     if job.deleted_at is not None:
-        raise NotFound("There is no such job.")
+        raise NotFound(_("There is no such job."))
     if job.state != JobState.SUCCEEDED:
-        raise WrongState("The job has not succeeded; there is nothing to share.")
+        raise WrongState(_("The job has not succeeded; there is nothing to share."))
     if _open(Share.objects.filter(job=job)).count() >= _OF_A_JOB:
-        raise LimitReached("This job has many links already; revoke one first.")
+        raise LimitReached(_("This job has many links already; revoke one first."))
     token = secrets.token_urlsafe(_TOKEN_BYTES)
     share = Share.objects.create(
         workspace=workspace,
@@ -98,7 +108,7 @@ def share_revoke(*, workspace: Workspace, share_uuid: UUID, actor: Actor) -> Non
     """End a link at once. Twice is as good as once."""
     share = Share.objects.filter(workspace=workspace, uuid=share_uuid).first()
     if share is None:
-        raise NotFound("There is no such link.")
+        raise NotFound(_("There is no such link."))
     if Share.objects.filter(pk=share.pk, revoked_at=None).update(revoked_at=Now()):
         _record(actor, "share.revoked", share)
 
@@ -108,7 +118,7 @@ def share_get(*, token: str) -> tuple[Share, ShareState]:
     found = Share.objects.filter(token_sha256=_hash(token)).select_related("workspace", "job")
     share = found.annotate(is_over=Q(expires_at__isnull=False) & Q(expires_at__lte=Now())).first()
     if share is None:
-        raise NotFound("There is no such link.")
+        raise NotFound(_("There is no such link."))
     if share.revoked_at is not None:
         return share, ShareState.REVOKED
     if share.job.deleted_at is not None:

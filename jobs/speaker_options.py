@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Self
 
-from config.errors import ValidationFailed
+from django.utils.translation import gettext_lazy as _
+
+from config.errors import Text, ValidationFailed, filled
 from separation.speakers.diarization import MAX_SPEAKERS as MAX_SPEAKERS
 from separation.speakers.extract import MAX_LUFS as MAX_LUFS
 from separation.speakers.extract import MIN_LUFS as MIN_LUFS
@@ -27,8 +29,9 @@ class SpeakerOptions:
 
     def check(self) -> None:
         """Raise ValidationFailed unless all values can be meant."""
-        problems = {
-            f"options.{name}": [f"This must be a whole number from 1 to {MAX_SPEAKERS}."]
+        count = filled(_("This must be a whole number from 1 to %(most)s."), most=MAX_SPEAKERS)
+        problems: dict[str, list[Text]] = {
+            f"options.{name}": [count]
             for name in ("num_speakers", "min_speakers", "max_speakers")
             if not _is_count(getattr(self, name))
         }
@@ -38,7 +41,11 @@ class SpeakerOptions:
             problems["options.overlap"] = [_one_of(OVERLAPS)]
         if self.loudness is not None and not MIN_LUFS <= self.loudness <= MAX_LUFS:
             problems["options.loudness"] = [
-                f"This must be a number of LUFS from {MIN_LUFS:g} to {MAX_LUFS:g}."
+                filled(
+                    _("This must be a number of LUFS from %(least)s to %(most)s."),
+                    least=MIN_LUFS,
+                    most=MAX_LUFS,
+                )
             ]
         if not problems:
             problems = self._contradictions()
@@ -57,12 +64,12 @@ class SpeakerOptions:
         """For turns that are known: there is nothing left to count."""
         return replace(self, num_speakers=None, min_speakers=None, max_speakers=None)
 
-    def _contradictions(self) -> dict[str, list[str]]:
+    def _contradictions(self) -> dict[str, list[Text]]:
         few, many = self.min_speakers or 1, self.max_speakers or MAX_SPEAKERS
         if few > many:
-            return {"options.min_speakers": ["This is more than max_speakers."]}
+            return {"options.min_speakers": [_("This is more than max_speakers.")]}
         if self.num_speakers is not None and not few <= self.num_speakers <= many:
-            problem = "This is not from min_speakers to max_speakers."
+            problem = _("This is not from min_speakers to max_speakers.")
             return {"options.num_speakers": [problem]}
         return {}
 
@@ -72,5 +79,5 @@ def _is_count(value: int | None) -> bool:
     return value is None or (type(value) is int and 1 <= value <= MAX_SPEAKERS)
 
 
-def _one_of(names: tuple[str, ...]) -> str:
-    return f"This must be one of: {', '.join(names)}."
+def _one_of(names: tuple[str, ...]) -> Text:
+    return filled(_("This must be one of: %(names)s."), names=", ".join(names))

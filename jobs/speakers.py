@@ -9,9 +9,18 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
+from django.utils.translation import gettext_lazy as _
 
 from accounts.models import ApiKey, Workspace
-from config.errors import LimitReached, NotFound, RecordingGone, ValidationFailed, WrongState
+from config.errors import (
+    LimitReached,
+    NotFound,
+    RecordingGone,
+    Text,
+    ValidationFailed,
+    WrongState,
+    filled,
+)
 from jobs.filenames import speaker_filename_retitled
 from jobs.models import (
     OF_SPEAKERS,
@@ -59,13 +68,13 @@ def speakers_get_for_workspace(*, workspace: Workspace, job_uuid: UUID) -> Speak
     """The speakers of a job that succeeded."""
     job = job_get_for_workspace(workspace=workspace, job_uuid=job_uuid)
     if job.service not in OF_SPEAKERS:
-        raise WrongState("This job looked for no speakers.")
+        raise WrongState(_("This job looked for no speakers."))
     if job.state != JobState.SUCCEEDED:
-        raise WrongState("The job has not succeeded; its speakers are not known.")
+        raise WrongState(_("The job has not succeeded; its speakers are not known."))
     row = JobTimeline.objects.filter(job=job).first()
     if row is None:
         # The job was deleted in this very moment.
-        raise NotFound("There is no such job.")
+        raise NotFound(_("There is no such job."))
     return Speakers(job, row)
 
 
@@ -79,7 +88,7 @@ def speakers_get_for_download(*, job_uuid: str) -> Speakers:
         .first()
     )
     if row is None:
-        raise NotFound("This file is no longer kept.")
+        raise NotFound(_("This file is no longer kept."))
     return Speakers(row.job, row)
 
 
@@ -90,7 +99,7 @@ def speakers_rename(*, workspace: Workspace, job_uuid: UUID, names: Mapping[str,
     # Two calls at the same time must see each other's names, or both could give the same one.
     row = JobTimeline.objects.select_for_update().filter(pk=speakers.row.pk).first()
     if row is None:
-        raise NotFound("There is no such job.")
+        raise NotFound(_("There is no such job."))
     before = Speakers(speakers.job, row).titles
     _check_labels(names, known=before)
     given = {label: _name_clean(name, label=label) for label, name in names.items()}
@@ -135,14 +144,17 @@ def speakers_merge(
             # Not before the job stands: the same call beside this one may have taken the last
             # place, which only the key of the row tells.
             raise LimitReached(
-                f"Speakers of one paid job can be merged {MERGES_PER_JOB} times; order it anew."
+                filled(
+                    _("Speakers of one paid job can be merged %(n)s times; order it anew."),
+                    n=MERGES_PER_JOB,
+                )
             )
         names = _names_merged(speakers.row.names, groups, merged.speakers)
         JobTimeline.objects.create(job=job, turns=merged.to_json(), names=names)
         return job_get_for_workspace(workspace=workspace, job_uuid=job.uuid)
 
     if not groups:
-        raise ValidationFailed(fields={"groups": ["Name at least one group."]})
+        raise ValidationFailed(fields={"groups": [_("Name at least one group.")]})
     return job_once(
         workspace=workspace,
         order_sha256=order_sha256,
@@ -209,7 +221,7 @@ def _names_merged(
 
 
 def _check_labels(names: Mapping[str, str], *, known: Mapping[str, str]) -> None:
-    unknown = {f"names.{label}": ["There is no such speaker."] for label in names.keys() - known}
+    unknown = {f"names.{label}": [_("There is no such speaker.")] for label in names.keys() - known}
     if unknown:
         raise ValidationFailed(fields=unknown)
 
@@ -218,18 +230,20 @@ def _name_clean(name: str, *, label: str) -> str:
     """The name in one way of writing it; spaces of any kind are single ones."""
     name = " ".join(unicodedata.normalize("NFC", name).split())
     if len(name) > MAX_NAME_CHARACTERS or not name.isprintable():
-        problem = f"A name is at most {MAX_NAME_CHARACTERS} characters that can be shown."
+        problem = filled(
+            _("A name is at most %(most)s characters that can be shown."), most=MAX_NAME_CHARACTERS
+        )
         raise ValidationFailed(fields={f"names.{label}": [problem]})
     return name
 
 
 def _check_unique(titles: Mapping[str, str], *, changed: Mapping[str, str]) -> None:
     """Nobody may be called like another, nor like another's label, which would be no less odd."""
-    problems = {}
+    problems: dict[str, list[Text]] = {}
     for label in changed:
         others = {text.casefold() for pair in titles.items() if pair[0] != label for text in pair}
         if titles[label].casefold() in others:
-            problems[f"names.{label}"] = ["Another speaker is called so."]
+            problems[f"names.{label}"] = [_("Another speaker is called so.")]
     if problems:
         raise ValidationFailed(fields=problems)
 

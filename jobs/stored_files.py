@@ -13,6 +13,7 @@ from django.http import (
     StreamingHttpResponse,
 )
 from django.utils.http import content_disposition_header, parse_etags
+from django.utils.translation import gettext_lazy as _
 
 from config.errors import NotFound
 from jobs.models import Asset
@@ -146,7 +147,7 @@ class _Part:
             self._handle = storage_open(key=file.key)
         except FileNotFoundError:
             # Deleted in this very moment.
-            raise NotFound("This file is no longer kept.") from None
+            raise NotFound(_("This file is no longer kept.")) from None
         self._span = span
 
     def __iter__(self) -> Iterator[bytes]:

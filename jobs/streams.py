@@ -5,6 +5,7 @@ from typing import Final
 
 from django.conf import settings
 from django.http import StreamingHttpResponse
+from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Workspace
 from config.errors import TooManyRequests
@@ -19,7 +20,7 @@ STREAM_AT_MOST_S: Final = 300.0
 
 def _refusal() -> TooManyRequests:
     return TooManyRequests(
-        "Too many progress streams are open; read the job itself meanwhile.",
+        _("Too many progress streams are open; read the job itself meanwhile."),
         headers={"Retry-After": "5"},
     )
 

@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 from pathlib import PurePath
 
-from config.errors import ValidationFailed
+from django.utils.translation import gettext_lazy as _
+
+from config.errors import ValidationFailed, filled
 from jobs.link_tokens import token_make, token_read
 from jobs.models import Job
 from jobs.speakers import Speakers, speakers_get_for_download
@@ -44,13 +46,13 @@ def timeline_token(job: Job, *, format_name: str, seconds: int | None = None) ->
 
 
 def timeline_text_of_token(token: str) -> TimelineText:
-    (job_uuid, format_name), _ = token_read(token, salt=_SALT)
+    (job_uuid, format_name), _until = token_read(token, salt=_SALT)
     return timeline_text(speakers_get_for_download(job_uuid=job_uuid), format_name=format_name)
 
 
 def _format(name: str) -> TextFormat:
     form = FORMATS.get(name)
     if form is None:
-        problem = f"This must be one of: {', '.join(FORMATS)}."
+        problem = filled(_("This must be one of: %(names)s."), names=", ".join(FORMATS))
         raise ValidationFailed(fields={"format": [problem]})
     return form

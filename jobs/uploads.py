@@ -2,8 +2,9 @@ from typing import Any
 
 from django.conf import settings
 from django.core.files.uploadhandler import TemporaryFileUploadHandler
+from django.utils.translation import gettext_lazy as _
 
-from config.errors import TooLarge
+from config.errors import TooLarge, filled
 from jobs.receiving.spool import room_check
 
 
@@ -33,6 +34,8 @@ class LimitedTemporaryFileUploadHandler(TemporaryFileUploadHandler):
     def _refuse_above_limit(self, size_bytes: int) -> None:
         if size_bytes > settings.UPLOAD_MAX_BYTES:
             raise TooLarge(
-                f"The file is larger than {settings.UPLOAD_MAX_BYTES} bytes.",
+                filled(
+                    _("The file is larger than %(most)s bytes."), most=settings.UPLOAD_MAX_BYTES
+                ),
                 data={"max_bytes": settings.UPLOAD_MAX_BYTES},
             )

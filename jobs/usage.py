@@ -12,9 +12,10 @@ from uuid import UUID
 
 from django.db.models import Count, F, FloatField, QuerySet, Sum
 from django.db.models.functions import Cast, Coalesce, TruncDate
+from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Workspace
-from config.errors import ValidationFailed
+from config.errors import ValidationFailed, filled
 from jobs.models import Job, JobState
 
 GROUPS: Final = ("day", "service", "key")
@@ -68,9 +69,11 @@ def usage_get(
     ordered with it.
     """
     if last < first:
-        raise ValidationFailed(fields={"to": ["This must not be before `from`."]})
+        raise ValidationFailed(fields={"to": [_("This must not be before `from`.")]})
     if (last - first).days >= DAYS_AT_MOST:
-        raise ValidationFailed(fields={"from": [f"At most {DAYS_AT_MOST} days at once."]})
+        raise ValidationFailed(
+            fields={"from": [filled(_("At most %(most)s days at once."), most=DAYS_AT_MOST)]}
+        )
     jobs = Job.objects.filter(
         workspace=workspace,
         state=JobState.SUCCEEDED,

@@ -5,10 +5,12 @@ Such a job has no price and holds no credits. What becomes of it then: jobs/arri
 
 from typing import Any, Final
 
+from django.utils.translation import gettext_lazy as _
+
 from accounts.models import ApiKey, Workspace
 from billing.pricing import price_mcr
 from billing.selectors import rate_get, wallet_get
-from config.errors import InsufficientCredits, LimitReached, ValidationFailed, WrongState
+from config.errors import InsufficientCredits, LimitReached, ValidationFailed, WrongState, filled
 from jobs.importing import import_create, import_get_for_workspace
 from jobs.logs import request_id
 from jobs.models import INGEST_ENDED, Ingest, Job, JobEvent, JobState
@@ -44,15 +46,18 @@ def job_wait(
 def _import(workspace: Workspace, api_key: ApiKey | None, order: Order) -> Ingest:
     if order.import_uuid is None:
         if not order.url:
-            raise ValidationFailed(fields={"asset": ["Name a recording or its address."]})
+            raise ValidationFailed(fields={"asset": [_("Name a recording or its address.")]})
         return import_create(workspace=workspace, api_key=api_key, url=order.url)
     found = import_get_for_workspace(workspace=workspace, import_uuid=order.import_uuid)
     # Locked, so that it does not end unseen.
     ingest = Ingest.objects.select_for_update().get(pk=found.pk)
     if ingest.state in INGEST_ENDED:
-        raise WrongState("The import has ended; order with the asset that it made.")
+        raise WrongState(_("The import has ended; order with the asset that it made."))
     if Job.objects.filter(ingest=ingest, state=JobState.WAITING).count() >= _JOBS_AT_MOST:
-        text = f"At most {_JOBS_AT_MOST} jobs wait for an import; order others once it has come."
+        text = filled(
+            _("At most %(most)s jobs wait for an import; order others once it has come."),
+            most=_JOBS_AT_MOST,
+        )
         raise LimitReached(text, data={"max_jobs": _JOBS_AT_MOST})
     return ingest
 

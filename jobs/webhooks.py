@@ -9,13 +9,21 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Prefetch, QuerySet
 from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
 
 from accounts.audit import Actor, audit_record
 from accounts.models import Workspace
 from accounts.scopes import WEBHOOKS_WRITE
 from accounts.secrets import SecretUnreadable, secret_decrypt
 from accounts.workspaces import rights_require, workspace_lock
-from config.errors import AddressRefused, LimitReached, NotFound, ValidationFailed, WrongState
+from config.errors import (
+    AddressRefused,
+    LimitReached,
+    NotFound,
+    ValidationFailed,
+    WrongState,
+    filled,
+)
 from jobs.message_styles import NATIVE, style_get
 from jobs.models import (
     CallbackSecret,
@@ -45,7 +53,7 @@ def callback_url_check(url: str) -> None:
     """Refuse an address that messages could or should never go to."""
     outbound_check(url)
     if settings.PRODUCTION and not url.lower().startswith("https://"):
-        raise AddressRefused("Messages are sent to https:// addresses only.")
+        raise AddressRefused(_("Messages are sent to https:// addresses only."))
 
 
 def endpoint_list(*, workspace: Workspace, style: str = NATIVE) -> QuerySet[WebhookEndpoint]:
@@ -64,7 +72,7 @@ def endpoint_get_for_workspace(
 ) -> WebhookEndpoint:
     endpoint = endpoint_list(workspace=workspace, style=style).filter(uuid=endpoint_uuid).first()
     if endpoint is None:
-        raise NotFound("There is no such webhook.")
+        raise NotFound(_("There is no such webhook."))
     return endpoint
 
 
@@ -87,7 +95,9 @@ def endpoint_create(
     with transaction.atomic():
         _lock(workspace, actor)
         if endpoint_list(workspace=workspace, style=style).count() >= ENDPOINTS_MAX:
-            raise LimitReached(f"A workspace has at most {ENDPOINTS_MAX} webhooks.")
+            raise LimitReached(
+                filled(_("A workspace has at most %(most)s webhooks."), most=ENDPOINTS_MAX)
+            )
         row = WebhookEndpoint.objects.create(
             workspace=workspace,
             url=url,
@@ -171,7 +181,7 @@ def endpoint_test(
             workspace=workspace, endpoint_uuid=endpoint_uuid, style=style
         )
         if not row.is_enabled:
-            raise WrongState("The webhook is disabled; enable it first.")
+            raise WrongState(_("The webhook is disabled; enable it first."))
         message = probe_write(row)
     return message_get_for_workspace(workspace=workspace, message_uuid=message.uuid)
 
@@ -181,7 +191,7 @@ def callback_secret_show(*, workspace: Workspace) -> str:
     try:
         return secret_decrypt(callback_secret_get(workspace=workspace).secret)
     except SecretUnreadable:
-        raise WrongState("This secret cannot be read any more; roll it.") from None
+        raise WrongState(_("This secret cannot be read any more; roll it.")) from None
 
 
 def callback_secret_roll(*, workspace: Workspace, overlap: timedelta, actor: Actor) -> str:
@@ -228,7 +238,7 @@ def message_get_for_workspace(
     messages = message_list(workspace=workspace, style=style).prefetch_related(log)
     message = messages.filter(uuid=message_uuid).first()
     if message is None:
-        raise NotFound("There is no such delivery.")
+        raise NotFound(_("There is no such delivery."))
     return message
 
 
@@ -247,7 +257,7 @@ def message_resend(
                 pk=message.endpoint.pk
             )
             if not endpoint.is_enabled:
-                raise WrongState("The webhook is disabled or deleted; nobody would receive it.")
+                raise WrongState(_("The webhook is disabled or deleted; nobody would receive it."))
             url = endpoint.url
         # Also one that waits for its next try, which may be a day away; not one that is on its way.
         idle = WebhookMessage.objects.filter(pk=message.pk, lease_until=None)
@@ -259,7 +269,7 @@ def message_resend(
             finished_at=None,
         )
         if not resent:
-            raise WrongState("It is being delivered right now.")
+            raise WrongState(_("It is being delivered right now."))
         wake_webhooks()
     return message_get_for_workspace(workspace=workspace, message_uuid=message_uuid)
 
@@ -275,7 +285,7 @@ def messages_resend_failed(
         # Locked: as for a single one.
         endpoint = WebhookEndpoint.objects.select_for_update(no_key=True).get(pk=endpoint.pk)
         if not endpoint.is_enabled:
-            raise WrongState("The webhook is disabled; enable it first.")
+            raise WrongState(_("The webhook is disabled; enable it first."))
         resent = WebhookMessage.objects.filter(
             endpoint=endpoint,
             state=MessageState.FAILED,
@@ -298,8 +308,11 @@ def _known_events(events: Sequence[str], style: str) -> list[str]:
     unknown = set(events) - set(types)
     if unknown:
         known = ", ".join(types)
-        problems = [f"There is no event {name}." for name in sorted(unknown)]
-        raise ValidationFailed(fields={"events": [*problems, f"There are {known}."]})
+        problems = [
+            filled(_("There is no event %(event)s."), event=name) for name in sorted(unknown)
+        ]
+        offer = filled(_("There are %(events)s."), events=known)
+        raise ValidationFailed(fields={"events": [*problems, offer]})
     return sorted(set(events))
 
 

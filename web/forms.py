@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 from django import forms
 from django.core.cache import cache
 from django.http import HttpRequest, QueryDict
+from django.utils.translation import gettext_lazy as _
 
 from config.errors import AppError, NotAllowed, NotFound, WrongState
 
@@ -53,8 +54,10 @@ class OnceForm(forms.Form):
         once: UUID = self.cleaned_data["once"]
         if not cache.add(f"form-sent:{request.user.pk}:{once}", True, timeout=_HOUR_S):
             raise WrongState(
-                "This was done already, and what it showed cannot be shown again. If you have "
-                "not stored it, make another."
+                _(
+                    "This was done already, and what it showed cannot be shown again. If you have "
+                    "not stored it, make another."
+                )
             )
         data = cast(QueryDict, self.data).copy()
         data["once"] = str(uuid4())

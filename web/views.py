@@ -8,6 +8,7 @@ from allauth.account.adapter import get_adapter
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
@@ -38,7 +39,7 @@ def app_page(
             try:
                 principal = principal_of(request)
                 if scope is not None and scope not in principal.scopes:
-                    raise NotAllowed("Your role in this workspace does not allow this.")
+                    raise NotAllowed(_("Your role in this workspace does not allow this."))
                 return page(request, principal, **values)
             except AppError as error:
                 return refused(request, error)

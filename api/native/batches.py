@@ -74,7 +74,9 @@ class JobBatchApi(NativeApi):
             )
         except AppError as error:
             place = f"orders.{error.data['order']}" if "order" in error.data else "orders"
-            error.fields = {f"{place}.{name}": texts for name, texts in error.fields.items()}
+            error.field_sentences = {
+                f"{place}.{name}": texts for name, texts in error.field_sentences.items()
+            }
             raise
         body = BatchJobsSerializer({"jobs": jobs}, context={"request": request}).data
         return Response(body, status=201)

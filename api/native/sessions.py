@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.utils.translation import gettext_lazy as _
 from rest_framework.authentication import BaseAuthentication, CSRFCheck
 from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
@@ -10,7 +11,7 @@ from accounts.here import principal_here
 from accounts.models import User
 from accounts.principal import Principal
 from api.authentication import ip_address
-from config.errors import NotAllowed
+from config.errors import NotAllowed, filled
 
 
 class PageAuthentication(BaseAuthentication):
@@ -27,11 +28,16 @@ class PageAuthentication(BaseAuthentication):
         user = getattr(asked, "user", None)
         if not isinstance(user, User):
             return None
-        check = CSRFCheck(lambda _: None)  # type: ignore[arg-type]
+        check = CSRFCheck(lambda _request: None)  # type: ignore[arg-type]
         check.process_request(asked)
         if reason := check.process_view(asked, None, (), {}):  # type: ignore[arg-type]
-            raise NotAllowed(f"The page is too old for this call; load it anew. ({reason})")
+            raise NotAllowed(
+                filled(
+                    _("The page is too old for this call; load it anew. (%(reason)s)"),
+                    reason=reason,
+                )
+            )
         principal = principal_here(user=user, session=asked.session, ip_address=ip_address(request))
         if principal.operator is not None and request.method not in SAFE_METHODS:
-            raise NotAllowed("You are looking on as a member: nothing can be changed.")
+            raise NotAllowed(_("You are looking on as a member: nothing can be changed."))
         return user, principal

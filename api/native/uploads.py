@@ -31,6 +31,7 @@ from config.errors import (
     UnsupportedMediaType,
     UnsupportedTusVersion,
     ValidationFailed,
+    stored_text,
 )
 from jobs.models import AssetState, Ingest, IngestKind
 from jobs.receiving.appending import CHECKSUMS, Checksum, upload_append
@@ -51,7 +52,10 @@ STATES: Final = ["receiving", "waiting", "running", "ready", "failed", "cancelle
 
 class UploadErrorSerializer(serializers.Serializer[Ingest]):
     code = serializers.CharField(source="error_code")
-    message = serializers.CharField(source="error_message")
+    message = serializers.SerializerMethodField()
+
+    def get_message(self, row: Ingest) -> str:
+        return stored_text(row.error_code, row.error_message)
 
 
 class UploadSerializer(serializers.Serializer[Ingest]):

@@ -37,7 +37,7 @@ class WorkspaceNameSerializer(StrictSerializer):
 
     def validate_name(self, name: str) -> str:
         if problem := workspace_name_problem(name):
-            raise serializers.ValidationError(problem)
+            raise serializers.ValidationError(str(problem))
         return name
 
 

@@ -7,6 +7,7 @@ from uuid import UUID
 from django.conf import settings
 from django.db import transaction
 from django.db.models import F, QuerySet
+from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Workspace
 from config.errors import (
@@ -16,6 +17,7 @@ from config.errors import (
     TooLarge,
     UploadInterrupted,
     WrongState,
+    filled,
 )
 from jobs.models import Ingest, IngestKind, IngestPart, IngestState
 from jobs.queue import wake_imports
@@ -49,11 +51,11 @@ def upload_append(
     """
     ingest = upload_get_receiving(workspace=workspace, upload_uuid=upload_uuid)
     if ingest.kind != IngestKind.TUS:
-        raise WrongState("This upload takes numbered parts.")
+        raise WrongState(_("This upload takes numbered parts."))
     if offset != ingest.received_bytes:
         raise _conflict(ingest)
     if length > int(ingest.size_bytes or 0) - offset:
-        raise TooLarge("The body goes beyond the announced length.")
+        raise TooLarge(_("The body goes beyond the announced length."))
     body = Body(source, length=length)
     while body.left and not body.is_broken:
         offset += _append_slice(ingest, offset, body, checksum)
@@ -102,7 +104,11 @@ def _record(ingest: Ingest, offset: int, size_bytes: int, key: str) -> None:
     if not taken:
         raise _conflict(ingest)
     if not is_complete and ingest.parts.count() >= MAX_PIECES - 1:
-        raise LimitReached(f"An upload comes in at most {MAX_PIECES} pieces; send larger ones.")
+        raise LimitReached(
+            filled(
+                _("An upload comes in at most %(most)s pieces; send larger ones."), most=MAX_PIECES
+            )
+        )
     IngestPart.objects.create(
         ingest=ingest, position=offset, size_bytes=size_bytes, storage_key=key
     )

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from django.conf import settings
+from django.utils.translation import gettext_lazy as _
 
 from config.errors import NoRoom
 from jobs.places import Places
@@ -26,7 +27,7 @@ def body_place(environ: Mapping[str, Any], *, owner: Hashable) -> Iterator[None]
 def _refusal() -> NoRoom:
     # Not 429, which clients of tus take for final.
     return NoRoom(
-        "Too many bodies are being received; try again shortly.", headers={"Retry-After": "2"}
+        _("Too many bodies are being received; try again shortly."), headers={"Retry-After": "2"}
     )
 
 

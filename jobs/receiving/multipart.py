@@ -15,6 +15,7 @@ from django.core import signing
 from django.db import transaction
 from django.db.models import Sum
 from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
 
 from accounts.models import ApiKey, Workspace
 from config.errors import (
@@ -27,6 +28,7 @@ from config.errors import (
     WrongParts,
     WrongPartSize,
     WrongState,
+    filled,
 )
 from jobs.models import Ingest, IngestKind, IngestPart, IngestState
 from jobs.outbox import ingest_ended
@@ -105,7 +107,7 @@ def multipart_create(
         upload.s3_upload_id = BucketUpload.start(store, _object_key(upload)).upload_id
     except OSError as error:
         _give_up(upload, Unavailable.code, "Storage did not answer.")
-        raise Unavailable("Storage does not answer; try again a little later.") from error
+        raise Unavailable(_("Storage does not answer; try again a little later.")) from error
     upload.save(update_fields=["s3_upload_id"])
     return upload
 
@@ -120,10 +122,12 @@ def part_links(
     """Links that take these parts. `own_url` makes an address of this service of a token."""
     upload = upload_get_receiving(workspace=workspace, upload_uuid=upload_uuid)
     if upload.kind != IngestKind.MULTIPART:
-        raise WrongState("This upload has no numbered parts.")
+        raise WrongState(_("This upload has no numbered parts."))
     plan = plan_of(upload)
     if any(not 1 <= number <= plan.n_parts for number in numbers):
-        raise ValidationFailed(fields={"numbers": [f"Parts have numbers 1 to {plan.n_parts}."]})
+        raise ValidationFailed(
+            fields={"numbers": [filled(_("Parts have numbers 1 to %(most)s."), most=plan.n_parts)]}
+        )
     return [
         PartLink(number, plan.size_of(number), _url(upload, number, plan, own_url))
         for number in numbers
@@ -137,13 +141,19 @@ def part_store(*, token: str, source: Source, length: int) -> str:
     expected = plan_of(upload).size_of(number)
     if length != expected:
         raise WrongPartSize(
-            f"Part {number} has {expected} bytes, not {length}.", data={"size_bytes": expected}
+            filled(
+                _("Part %(number)s has %(size)s bytes, not %(sent)s."),
+                number=number,
+                size=expected,
+                sent=length,
+            ),
+            data={"size_bytes": expected},
         )
     body = Body(source, length=length)
     # MD5 as S3 has it: it tells parts apart and finds faults, no more.
     with spooled(body, max_bytes=length, algorithm="md5") as piece:
         if body.left:
-            raise UploadInterrupted("The body ended early or came too slowly; send it again.")
+            raise UploadInterrupted(_("The body ended early or came too slowly; send it again."))
         if not receiving(upload).exists():
             raise _closed()
         etag = piece.digest.hex()
@@ -160,7 +170,7 @@ def multipart_complete(
     """Say that all parts are there. Saying it again changes nothing and answers the same."""
     upload = upload_get_alive(workspace=workspace, upload_uuid=upload_uuid)
     if upload.kind != IngestKind.MULTIPART:
-        raise WrongState("This upload has no numbered parts.")
+        raise WrongState(_("This upload has no numbered parts."))
     if upload.state == IngestState.FAILED and upload.error_code == _FAILED_CODE:
         raise UploadSizeMismatch
     if upload.state == IngestState.RECEIVING:
@@ -199,7 +209,7 @@ def _complete_in_bucket(upload: Ingest, sent: list[SentPart]) -> None:
         # Where no parts were left, an earlier call got this far. What counts is the object.
         size_bytes = in_bucket.object_size()
     except OSError as error:
-        raise Unavailable("Storage does not answer; try again a little later.") from error
+        raise Unavailable(_("Storage does not answer; try again a little later.")) from error
     if size_bytes is None:
         # Cancelled and swept beside this call; else somebody else threw the parts away.
         _give_up(upload, UploadGone.code, "Storage has no parts of it any more; begin anew.")
@@ -223,7 +233,7 @@ def _in_bucket(upload: Ingest) -> "BucketUpload":
 
     store = storage_bucket()
     if store is None:
-        raise Unavailable("This upload was begun in a bucket, which is not used any more.")
+        raise Unavailable(_("This upload was begun in a bucket, which is not used any more."))
     return BucketUpload(store, _object_key(upload), upload.s3_upload_id)
 
 
@@ -245,7 +255,7 @@ def _refuse_wrong_parts(upload: Ingest, sent: list[SentPart], found: dict[int, s
     ]
     if wrong:
         raise WrongParts(
-            "Some parts did not arrive, or have another ETag; send them again.",
+            _("Some parts did not arrive, or have another ETag; send them again."),
             data={"numbers": wrong},
         )
 
@@ -255,7 +265,7 @@ def _refuse_wrong_size(upload: Ingest, size_bytes: int) -> None:
         error = UploadSizeMismatch(
             data={"size_bytes": upload.size_bytes, "received_bytes": size_bytes}
         )
-        _give_up(upload, error.code, error.text)
+        _give_up(upload, error.code, error.english)
         raise error
 
 
@@ -291,7 +301,7 @@ def _part_record(upload: Ingest, number: int, size_bytes: int, key: str) -> str 
 
 
 def _closed() -> WrongState:
-    return WrongState("The upload takes no parts any more.")
+    return WrongState(_("The upload takes no parts any more."))
 
 
 def _etag(key: str) -> str:
@@ -315,5 +325,5 @@ def _token_read(token: str) -> tuple[UUID, int]:
     try:
         uuid, number = signing.loads(token, salt=_SALT, max_age=settings.UPLOAD_URL_SECONDS)
     except signing.BadSignature:
-        raise NotFound("This link is not valid or no longer valid.") from None
+        raise NotFound(_("This link is not valid or no longer valid.")) from None
     return UUID(uuid), int(number)

@@ -7,10 +7,19 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import BooleanField, ExpressionWrapper, Q, QuerySet, Sum
 from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
 
 from accounts.models import ApiKey, Workspace
 from accounts.workspaces import workspace_lock
-from config.errors import EmptyFile, LimitReached, NotFound, TooLarge, UploadGone, WrongState
+from config.errors import (
+    EmptyFile,
+    LimitReached,
+    NotFound,
+    TooLarge,
+    UploadGone,
+    WrongState,
+    filled,
+)
 from jobs.filenames import plain_filename
 from jobs.logs import request_id
 from jobs.models import Ingest, IngestKind, IngestState
@@ -32,7 +41,7 @@ def upload_create(
         raise EmptyFile
     if size_bytes > settings.UPLOAD_MAX_BYTES:
         raise TooLarge(
-            f"The file is larger than {settings.UPLOAD_MAX_BYTES} bytes.",
+            filled(_("The file is larger than %(most)s bytes."), most=settings.UPLOAD_MAX_BYTES),
             data={"max_bytes": settings.UPLOAD_MAX_BYTES},
         )
     # Locked, so that uploads that are announced side by side are counted one after the other.
@@ -78,7 +87,7 @@ def upload_get_receiving(*, upload_uuid: UUID, workspace: Workspace | None = Non
         uploads = uploads.filter(workspace=workspace)
     upload = _alive(uploads)
     if upload.state != IngestState.RECEIVING:
-        raise WrongState("The upload is complete.")
+        raise WrongState(_("The upload is complete."))
     return upload
 
 
@@ -94,7 +103,7 @@ def upload_cancel(*, workspace: Workspace, upload_uuid: UUID) -> None:
         upload.refresh_from_db()
         if upload.state == IngestState.CANCELLED:
             raise UploadGone
-        raise WrongState("The upload has ended already; delete the asset that was made of it.")
+        raise WrongState(_("The upload has ended already; delete the asset that was made of it."))
 
 
 def receiving(upload: Ingest) -> QuerySet[Ingest]:
@@ -110,13 +119,13 @@ def _refuse_above_limits(workspace: Workspace, size_bytes: int) -> None:
     )
     if under_way.count() >= settings.UPLOADS_OPEN:
         raise LimitReached(
-            "There are too many open uploads; finish or cancel some.",
+            _("There are too many open uploads; finish or cancel some."),
             data={"max_uploads": settings.UPLOADS_OPEN},
         )
     announced = under_way.aggregate(total=Sum("size_bytes"))["total"] or 0
     if announced + size_bytes > settings.UPLOADS_OPEN_BYTES:
         raise LimitReached(
-            "The open uploads come to too many bytes; finish or cancel some.",
+            _("The open uploads come to too many bytes; finish or cancel some."),
             data={"max_bytes": settings.UPLOADS_OPEN_BYTES, "open_bytes": announced},
         )
 
@@ -134,5 +143,5 @@ def _alive(uploads: QuerySet[Ingest]) -> Ingest:
 def _found(uploads: QuerySet[Ingest]) -> Ingest:
     upload = uploads.first()
     if upload is None:
-        raise NotFound("There is no such upload.")
+        raise NotFound(_("There is no such upload."))
     return upload

@@ -13,6 +13,7 @@ from uuid import UUID, uuid4
 
 import structlog
 from django.conf import settings
+from django.utils.translation import gettext_lazy as _
 
 from config.errors import NoRoom, Unavailable
 from jobs.storage import storage_delete, storage_save
@@ -98,7 +99,7 @@ def piece_store(piece: Piece, *, upload_uuid: UUID, name: str) -> str:
     except OSError as error:
         log.warning("part_not_stored", ingest=str(upload_uuid), exc_info=True)
         piece_remove(key)
-        raise Unavailable("The bytes could not be stored; send them again.") from error
+        raise Unavailable(_("The bytes could not be stored; send them again.")) from error
     return key
 
 

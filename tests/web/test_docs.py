@@ -77,7 +77,7 @@ def test_errors_are_those_of_the_program(client: Client):
     text = unescape(re.sub(r"<[^>]+>", "", text_of(client, "errors")))
     for one in error_classes():
         assert one.code in text
-        assert one.message.replace("`", "") in text
+        assert one().english.replace("`", "") in text
     assert InsufficientCredits in error_classes()
 
 

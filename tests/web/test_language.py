@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,10 @@ import pytest
 from django.conf import settings as configured
 from django.core.management import call_command
 from django.test import Client
+from django.utils import translation
+from django.utils.translation import gettext_lazy as _
 
+from config.errors import CardDeclined, NotAuthenticated, ValidationFailed, filled, stored_text
 from tests.web.html import Page
 
 pytestmark = pytest.mark.django_db
@@ -19,7 +23,7 @@ FOLDER = Path(configured.BASE_DIR)
 CATALOGUE = FOLDER / "locale" / "de" / "LC_MESSAGES" / "django.po"
 PLACES = re.compile(r"%\(\w+\)[sd]|%[sd]|\{\w*\}|</?[a-z][^>]*>")
 # Where texts for readers are.
-SOURCES = ("accounts", "api", "billing", "jobs", "templates", "web")
+SOURCES = ("accounts", "api", "billing", "config", "jobs", "templates", "web")
 
 
 @pytest.fixture(scope="module")
@@ -78,3 +82,63 @@ def test_pages_are_in_the_language_of_the_reader(path: str, settings: Any):
     assert page.all("html")[0]["lang"] == "de"
     assert page.problems() == ["lang or main"]
     assert "Anmelden" in response.text
+
+
+GERMAN = {"Accept-Language": "de"}
+
+
+def test_programs_are_answered_in_english_after_a_german_page():
+    client = Client(headers=GERMAN)
+    assert client.get("/")["Content-Language"] == "de"
+    # The same thread, which still has the language of the page.
+    assert client.get("/v1/nothing").json()["error"]["message"] == "There is no such address."
+    assert "Content-Language" not in client.get("/v1/jobs")
+
+
+def test_what_a_pages_script_asks_is_answered_in_the_readers_language():
+    errors = {
+        language: Client(headers={"Accept-Language": language, "X-CSRFToken": "x"})
+        .get("/v1/jobs")
+        .json()["error"]
+        for language in ("de", "en")
+    }
+    assert errors["de"]["code"] == errors["en"]["code"] == "not_authenticated"
+    assert errors["de"]["message"] == gettext_in("de", str(NotAuthenticated().english))
+
+
+def gettext_in(language: str, text: str) -> str:
+    with translation.override(language):
+        return translation.gettext(text)
+
+
+def test_an_error_is_said_in_the_language_in_which_it_is_shown():
+    error = CardDeclined()
+    with translation.override("de"):
+        assert error.text == "Die Karte wurde abgelehnt."
+        assert error.english == "The card was declined."
+    assert error.text == "The card was declined."
+
+
+def test_values_in_an_error_are_written_as_the_reader_does():
+    error = ValidationFailed(
+        fields={"jobs": [filled(_("Choose at most %(n)s jobs at once."), n=Decimal("2.5"))]}
+    )
+    with translation.override("de"):
+        assert error.fields == {"jobs": ["Bitte höchstens 2,5 Jobs auf einmal auswählen."]}
+    assert error.fields == {"jobs": ["Choose at most 2.5 jobs at once."]}
+
+
+@pytest.mark.parametrize(
+    ("code", "stored", "german"),
+    [
+        ("card_declined", "The card was declined.", "Die Karte wurde abgelehnt."),
+        # With values in it: what its code says in general.
+        ("card_declined", "Card 4242 was declined.", "Die Karte wurde abgelehnt."),
+        ("of_a_later_version", "Something new.", "Something new."),
+        ("card_declined", "", ""),
+    ],
+)
+def test_what_was_stored_is_said_in_the_readers_language(code: str, stored: str, german: str):
+    with translation.override("de"):
+        assert stored_text(code, stored) == german
+    assert stored_text(code, stored) == stored

@@ -9,7 +9,6 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_noop
 
 from accounts.models import Workspace
 from accounts.principal import Principal
@@ -47,20 +46,6 @@ from web.views import app_page
 _LOTS_SHOWN: Final = 8
 # The page asks so often whether a payment has arrived, every three seconds.
 _LOOKS: Final = 60
-# What the service writes down of payments and top-ups, for translators to find.
-_REASONS: Final = (
-    gettext_noop("The card was declined."),
-    gettext_noop("The saved card cannot be charged."),
-    gettext_noop("There is no saved card."),
-    gettext_noop("A payment was given back or disputed."),
-    gettext_noop("The payment failed."),
-    gettext_noop("The checkout was not finished in time."),
-    gettext_noop("The checkout could not be opened."),
-    gettext_noop("The automatic top-up was switched off."),
-    gettext_noop("Its pack costs more now, or brings less; the new terms need your consent."),
-    gettext_noop("Its pack is not sold any more."),
-    gettext_noop("Stripe could not be reached."),
-)
 
 
 @app_page(CREDITS_READ)
@@ -247,7 +232,7 @@ def _arrival(workspace: Workspace, looks: int) -> dict[str, Any]:
 
 
 def _not_set_up(request: HttpRequest) -> HttpResponseBase:
-    messages.error(request, PaymentsUnavailable.message)
+    messages.error(request, PaymentsUnavailable().text)
     return redirect("credits")
 
 

@@ -137,7 +137,7 @@ def _keys(principal: Principal) -> QuerySet[ApiKey]:
 def _get(principal: Principal, key_uuid: UUID) -> ApiKey:
     row = _keys(principal).filter(uuid=key_uuid).first()
     if row is None:
-        raise NotFound("There is no such key.")
+        raise NotFound(_("There is no such key."))
     return row
 
 

@@ -89,7 +89,7 @@ def _asset_uuid(form: NewJobForm, workspace: Workspace) -> UUID | None:
     try:
         return asset_create(workspace=workspace, filename=upload.name or "", path=path).uuid
     except AppError as error:
-        error.fields.setdefault("file", [error.text])
+        error.field_sentences.setdefault("file", [error.sentence])
         raise
 
 

@@ -31,7 +31,7 @@ class WorkspaceForm(forms.Form):
     def clean_name(self) -> str:
         name: str = self.cleaned_data["name"]
         if problem := workspace_name_problem(name):
-            raise forms.ValidationError(problem)
+            raise forms.ValidationError(str(problem))
         return name
 
 
@@ -40,7 +40,7 @@ def settings(request: HttpRequest, principal: Principal) -> HttpResponse:
     workspace = principal.workspace
     form = WorkspaceForm(request.POST or None, initial={"name": workspace.name})
     if request.method == "POST" and WORKSPACE_WRITE not in principal.scopes:
-        raise NotAllowed("Your role in this workspace does not allow this.")
+        raise NotAllowed(_("Your role in this workspace does not allow this."))
     if form.is_valid():
         with Refusals(form):
             workspace_rename(

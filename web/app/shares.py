@@ -57,7 +57,7 @@ def shares(request: HttpRequest, principal: Principal, job_uuid: UUID) -> HttpRe
     if request.method != "POST":
         return _page(request, job, ShareForm(prefix="share"))
     if JOBS_WRITE not in principal.scopes:
-        raise NotAllowed("Your role in this workspace does not allow this.")
+        raise NotAllowed(_("Your role in this workspace does not allow this."))
     if request.POST.get("action") == "revoke":
         return _revoke(request, principal, job)
     return _create(request, principal, job)

@@ -193,14 +193,14 @@ def team_leave(request: HttpRequest, principal: Principal) -> HttpResponse:
 def _member_get(principal: Principal, user_uuid: UUID) -> Membership:
     member = members_list(workspace=principal.workspace).filter(user__uuid=user_uuid).first()
     if member is None:
-        raise NotFound("There is no such member.")
+        raise NotFound(_("There is no such member."))
     return member
 
 
 def _invitation_get(principal: Principal, invitation_uuid: UUID) -> Invitation:
     found = invitations_list(workspace=principal.workspace).filter(uuid=invitation_uuid).first()
     if found is None:
-        raise NotFound("There is no such invitation.")
+        raise NotFound(_("There is no such invitation."))
     return found
 
 

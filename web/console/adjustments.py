@@ -28,7 +28,7 @@ from billing.adjustments import (
 )
 from billing.models import AdjustmentKind, AdjustmentState, Hold, PendingAdjustment, Transaction
 from billing.pricing import credits_parse, credits_text
-from config.errors import AppError, ValidationFailed, WrongState
+from config.errors import AppError, ValidationFailed, WrongState, filled
 from web.console.gate import Operator, console_page
 from web.console.lookups import job_get, reason_of, workspace_get
 from web.paging import uuid_of
@@ -146,7 +146,7 @@ def _form(
 
 def _read(values: dict[str, str], workspace: Workspace) -> Adjustment:
     if values.get("kind") not in AdjustmentKind.values:
-        raise ValidationFailed("Choose what is to be done.")
+        raise ValidationFailed(_("Choose what is to be done."))
     kind = AdjustmentKind(values["kind"])
     amount_mcr = credits_parse(values.get("amount", "").strip())
     job_uuid = None
@@ -156,7 +156,9 @@ def _read(values: dict[str, str], workspace: Workspace) -> Adjustment:
     expires_at = None
     if kind == AdjustmentKind.GRANT and (days := values.get("days", "").strip()):
         if not days.isdecimal() or not 0 < int(days) <= _MAX_DAYS:
-            raise ValidationFailed(f"Days are a whole number between 1 and {_MAX_DAYS}.")
+            raise ValidationFailed(
+                filled(_("Days are a whole number between 1 and %(most)s."), most=_MAX_DAYS)
+            )
         expires_at = timezone.now() + timedelta(days=int(days))
     return Adjustment(
         workspace=workspace,
@@ -173,9 +175,9 @@ def _charged_mcr(workspace: Workspace, job: str) -> int:
     try:
         found = job_get(UUID(job))
     except ValueError:
-        raise ValidationFailed("Name the job whose charge is refunded.") from None
+        raise ValidationFailed(_("Name the job whose charge is refunded.")) from None
     if found.workspace_id != workspace.pk:
-        raise ValidationFailed("This job is another workspace's.")
+        raise ValidationFailed(_("This job is another workspace's."))
     hold = Hold.objects.filter(job_uuid=found.uuid).first()
     return hold.captured_mcr if hold else 0
 
@@ -204,9 +206,9 @@ def _signed_read(text: str, workspace: Workspace, operator: Operator) -> _Signed
     try:
         values = signing.loads(text, salt=_SALT, max_age=_SHOWN_S)
     except signing.BadSignature:
-        raise WrongState("What you looked at is too old; look at it again.") from None
+        raise WrongState(_("What you looked at is too old; look at it again.")) from None
     if (values["operator"], values["workspace"]) != (str(operator.user.uuid), str(workspace.uuid)):
-        raise WrongState("This was shown to somebody else, or of another workspace.")
+        raise WrongState(_("This was shown to somebody else, or of another workspace."))
     adjustment = Adjustment(
         workspace=workspace,
         kind=AdjustmentKind(values["kind"]),

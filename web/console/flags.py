@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 
 from accounts.flags import flag_delete, flag_get, flag_list, flag_save
 from accounts.models import Workspace
-from config.errors import NotFound, ValidationFailed
+from config.errors import NotFound, ValidationFailed, filled
 from web.console.gate import Operator, console_page
 from web.console.lookups import reason_of
 from web.paging import uuid_of
@@ -23,7 +23,7 @@ def flags(request: HttpRequest, operator: Operator) -> HttpResponse:
     if request.method == "POST":
         name = request.POST.get("name", "").strip()
         if not _NAME.fullmatch(name):
-            raise ValidationFailed("A flag's name is of small letters, digits and hyphens.")
+            raise ValidationFailed(_("A flag's name is of small letters, digits and hyphens."))
         return redirect("console-flag", name)
     return render(request, "console/flags.html", {"flags": flag_list()})
 
@@ -42,7 +42,7 @@ def flag(request: HttpRequest, operator: Operator, name: str) -> HttpResponse:
         messages.success(request, _("The flag is gone: nobody has it."))
         return redirect("console-flags")
     if not _NAME.fullmatch(name):
-        raise ValidationFailed("A flag's name is of small letters, digits and hyphens.")
+        raise ValidationFailed(_("A flag's name is of small letters, digits and hyphens."))
     percent = request.POST.get("percent", "").strip()
     flag_save(
         name=name,
@@ -61,5 +61,5 @@ def _workspaces(text: str) -> list[Workspace]:
     found = list(Workspace.objects.filter(uuid__in=[uuid for uuid in uuids.values() if uuid]))
     missing = set(uuids) - {str(row.uuid) for row in found}
     if missing:
-        raise ValidationFailed(f"There is no workspace {min(missing)}.")
+        raise ValidationFailed(filled(_("There is no workspace %(id)s."), id=min(missing)))
     return found

@@ -30,7 +30,7 @@ def start(request: HttpRequest, operator: Operator, workspace_uuid: UUID) -> Htt
     member_uuid = uuid_of(request.POST.get("member", ""))
     try:
         if member_uuid is None:
-            raise NotFound("Choose a member.")
+            raise NotFound(_("Choose a member."))
         impersonation_start(
             operator=operator.user,
             session=request.session,

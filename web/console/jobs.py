@@ -85,7 +85,7 @@ def act(request: HttpRequest, operator: Operator, job_uuid: UUID) -> HttpRespons
                 again = job_retry(workspace=found.workspace, api_key=None, job_uuid=found.uuid)
                 shown, done = again.uuid, _("This is the job that tries again.")
             case _:
-                raise ValidationFailed("Choose what is to be done.")
+                raise ValidationFailed(_("Choose what is to be done."))
         audit_record(
             actor=operator.actor,
             action=f"job.{request.POST['act']}",

@@ -2,8 +2,10 @@
 
 from uuid import UUID
 
+from django.utils.translation import gettext_lazy as _
+
 from accounts.models import Workspace
-from config.errors import NotFound, ValidationFailed
+from config.errors import NotFound, ValidationFailed, filled
 from jobs.models import Job
 from web.paging import uuid_of
 
@@ -14,7 +16,7 @@ _MAX_REFERENCE = 40
 def workspace_get(workspace_uuid: UUID) -> Workspace:
     workspace = Workspace.objects.filter(uuid=workspace_uuid).first()
     if workspace is None:
-        raise NotFound("There is no such workspace.")
+        raise NotFound(_("There is no such workspace."))
     return workspace
 
 
@@ -22,7 +24,7 @@ def id_of(text: str) -> UUID:
     """What was typed or sent as an id."""
     uuid = uuid_of(text.strip())
     if uuid is None:
-        raise ValidationFailed("This is no id: it has 32 letters and digits, in five groups.")
+        raise ValidationFailed(_("This is no id: it has 32 letters and digits, in five groups."))
     return uuid
 
 
@@ -31,7 +33,7 @@ def job_get(job_uuid: UUID) -> Job:
     jobs = Job.objects.select_related("workspace", "asset", "ingest", "api_key", "retry_of")
     job = jobs.filter(uuid=job_uuid).first()
     if job is None:
-        raise NotFound("There is no such job.")
+        raise NotFound(_("There is no such job."))
     return job
 
 
@@ -40,7 +42,9 @@ def reason_of(values: dict[str, str]) -> str:
     reason = values.get("reason", "").strip()
     reference = values.get("reference", "").strip()
     if not reason:
-        raise ValidationFailed("Say why: the reason is kept.")
+        raise ValidationFailed(_("Say why: the reason is kept."))
     if len(reason) > _MAX_REASON or len(reference) > _MAX_REFERENCE or "\x00" in reason + reference:
-        raise ValidationFailed(f"A reason has at most {_MAX_REASON} characters.")
+        raise ValidationFailed(
+            filled(_("A reason has at most %(most)s characters."), most=_MAX_REASON)
+        )
     return f"{reason} [{reference}]" if reference else reason

@@ -46,7 +46,7 @@ def price_new(request: HttpRequest, operator: Operator) -> HttpResponse:
     current = {row.service: row for row in prices_list(workspace=workspace)}
     row = current.get(values.get("service", ""))
     if row is None:
-        raise ValidationFailed("There is no such price.")
+        raise ValidationFailed(_("There is no such price."))
     context = {
         "workspace": workspace,
         "row": row,
@@ -79,7 +79,7 @@ def price_new(request: HttpRequest, operator: Operator) -> HttpResponse:
 def _read(values: dict[str, str]) -> dict[str, object]:
     quantity = values.get("quantity", "").strip()
     if not quantity.isdecimal() or not 0 < int(quantity) < 10**9:
-        raise ValidationFailed("A price is for a whole number of units.")
+        raise ValidationFailed(_("A price is for a whole number of units."))
     return {
         "unit": values.get("unit", ""),
         "unit_label": dict(PriceUnit.choices).get(values.get("unit", ""), ""),
@@ -97,7 +97,7 @@ def _moment(text: str) -> datetime | None:
     try:
         return datetime.fromisoformat(text.strip()).replace(tzinfo=UTC)
     except ValueError:
-        raise ValidationFailed("Give the moment as date and time, in UTC.") from None
+        raise ValidationFailed(_("Give the moment as date and time, in UTC.")) from None
 
 
 def _workspace(text: str) -> Workspace | None:

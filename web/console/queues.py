@@ -61,7 +61,7 @@ def act(request: HttpRequest, operator: Operator) -> HttpResponse:
                 wake()
             done = _("All workers were woken.")
         case _:
-            raise ValidationFailed("Choose what is to be done.")
+            raise ValidationFailed(_("Choose what is to be done."))
     audit_record(actor=operator.actor, action=f"queue.{action}", target_kind="queue")
     messages.success(request, done)
     return redirect("console-queues")

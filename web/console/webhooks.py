@@ -44,7 +44,7 @@ def resend(request: HttpRequest, operator: Operator) -> HttpResponse:
     found = WebhookMessage.objects.filter(uuid=id_of(request.POST.get("message", "")))
     message = found.select_related("workspace").first()
     if message is None:
-        raise NotFound("There is no such delivery.")
+        raise NotFound(_("There is no such delivery."))
     message_resend(workspace=message.workspace, message_uuid=message.uuid)
     audit_record(
         actor=operator.actor,
@@ -67,7 +67,7 @@ def enable(request: HttpRequest, operator: Operator) -> HttpResponse:
         .first()
     )
     if endpoint is None:
-        raise NotFound("There is no such webhook.")
+        raise NotFound(_("There is no such webhook."))
     endpoint_update(
         workspace=endpoint.workspace,
         endpoint_uuid=endpoint.uuid,

@@ -32,7 +32,7 @@ def _below(base: type[AppError]) -> Iterator[type[AppError]]:
 
 
 def _errors_table() -> str:
-    rows = [f"| {one.status} | `{one.code}` | {one.message} |" for one in error_classes()]
+    rows = [f"| {one.status} | `{one.code}` | {one().english} |" for one in error_classes()]
     return "\n".join(["| status | code | says |", "|---|---|---|", *rows, ""])
 
 

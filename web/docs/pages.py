@@ -82,7 +82,7 @@ class Page:
 
 def page_get(slug: str) -> Page:
     if not any(slug in section.all_slugs() for section in SECTIONS):
-        raise NotFound("There is no such page.")
+        raise NotFound(_("There is no such page."))
     return _page(slug, (ROOT / f"{slug}.md").stat().st_mtime_ns, settings.SITE_URL)
 
 

@@ -1,7 +1,6 @@
 """What templates of all pages share: `{% load stemwright %}`."""
 
 from datetime import datetime
-from decimal import Decimal
 from typing import Any
 
 from django import template
@@ -11,7 +10,9 @@ from django.utils.formats import date_format, number_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from billing.pricing import credits_text
+from billing.pricing import credits_of
+from jobs.models import Ingest, Job
+from web.stored_texts import failure_text, reason_text
 
 register = template.Library()
 
@@ -32,7 +33,7 @@ def icon(name: str, label: str = "") -> SafeString:
 @register.filter
 def credits(amount_mcr: int) -> str:
     """Milli-credits as credits: 27500 is 27.5."""
-    return number_format(Decimal(credits_text(amount_mcr)), force_grouping=True)
+    return number_format(credits_of(amount_mcr), force_grouping=True)
 
 
 @register.filter
@@ -52,6 +53,18 @@ def moment(value: datetime | None) -> SafeString | str:
         return ""
     text = date_format(timezone.localtime(value), "Y-m-d H:i")
     return format_html('<time datetime="{}">{} UTC</time>', value.isoformat(), text)
+
+
+@register.filter
+def failure(row: Job | Ingest) -> str:
+    """Why a job or an import failed, in the reader's language."""
+    return failure_text(row)
+
+
+@register.filter
+def reason(text: str) -> str:
+    """Why the service switched something off, in the reader's language."""
+    return reason_text(text)
 
 
 @register.simple_tag(takes_context=True)
