@@ -5,37 +5,27 @@ from typing import Any
 
 import pytest
 import soundfile
-from django.db import connection
 from django.test import Client
-from pytest_django.plugin import blocking_manager_key
 
 import separation
 from config import health
 from jobs import separating
 from jobs.heartbeat import Heartbeat
 from separation.speakers import Timeline, Turn, diarization
+from tests import pristine
 from tests.fakes.engine import separate_here, speakers_here
 from tests.fakes.http import Server, says
 from tests.fakes.stripe import FakeStripe, Sender
-from tests.makers import make_key, make_prices, make_shop, make_tone, make_wav, make_workspace
+from tests.makers import make_key, make_tone, make_wav, make_workspace
 
 # Fixtures `s3_server` and `bucket`.
 pytest_plugins = ["tests.servers.plugin"]
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
-    """A test that commits empties all tables; what the migrations put there is for the next."""
-    yield
-    if nextitem is None:
-        return  # The database of the tests is gone.
-    marker = item.get_closest_marker("django_db")
-    commits = marker is not None and marker.kwargs.get("transaction")
-    if commits or "transactional_db" in getattr(item, "fixturenames", ()):
-        with item.config.stash[blocking_manager_key].unblock():
-            make_prices()
-            make_shop()
-            connection.close()
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
+    with django_db_blocker.unblock():
+        pristine.keep()
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

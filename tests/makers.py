@@ -92,7 +92,6 @@ def make_shop() -> None:
 
 
 def make_workspace(name: str = "Alice's", *, credits: int = 100) -> Workspace:
-    make_prices()
     workspace = workspace_create(name=name, actor=OPERATOR)
     if credits:
         make_grant(workspace, credits * 1000)
