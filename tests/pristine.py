@@ -27,7 +27,7 @@ def keep() -> None:
                 )
             )
     _kept.cache_clear()
-    TransactionTestCase._fixture_teardown = _restore  # type: ignore[method-assign]
+    TransactionTestCase._fixture_teardown = _restore  # type: ignore[attr-defined]
 
 
 def _restore(_test: TransactionTestCase) -> None:
