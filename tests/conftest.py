@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import soundfile
+from django.db import connection
 from django.test import Client
 
 import separation
@@ -24,7 +25,10 @@ pytest_plugins = ["tests.servers.plugin"]
 
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
+    # The transaction around a test waits for whatever the test does, on a busy machine too.
+    connection.settings_dict["OPTIONS"]["options"] = ""
     with django_db_blocker.unblock():
+        connection.close()
         pristine.keep()
 
 
