@@ -58,6 +58,15 @@ class Lane:
 
 
 @dataclass(frozen=True)
+class SpeakerTurns:
+    """When somebody speaks in a recording of which no tracks were made."""
+
+    label: str
+    title: str
+    turns: Sequence[LaneTurn]
+
+
+@dataclass(frozen=True)
 class PeakLevel:
     per_second: int
     offset: int
@@ -74,6 +83,7 @@ class Playing:
     n_samples: int
     lanes: Sequence[Lane] = ()
     original: Lane | None = None
+    speakers: Sequence[SpeakerTurns] = ()
     segment_samples: int = field(init=False)
 
     def __post_init__(self) -> None:
@@ -101,7 +111,14 @@ def playing_of(job: Job) -> Playing:
         n_samples=lanes[0].range_end - lanes[0].range_start,
         lanes=[_with(lane, found) for lane in lanes],
         original=_with(original, found) if original else None,
+        speakers=_speakers(job) if lanes[0].is_original else (),
     )
+
+
+def is_playable(job: Job) -> bool:
+    """Whether a job, read with its outputs, has anything that `playing_of` would play."""
+    outputs: Sequence[Asset] = job.outputs  # type: ignore[attr-defined]
+    return job.state == JobState.SUCCEEDED and bool(_lanes(job, outputs)[0])
 
 
 def playing_assets(job: Job) -> list[Asset]:
@@ -177,7 +194,8 @@ def _lanes(job: Job, outputs: Sequence[Asset]) -> tuple[list[Lane], Lane | None]
         # Speakers were found, or a tempo: what there is to be heard is the recording.
         made_sound = job.service not in _SILENT
         return ([] if made_sound or not has_recording else [original]), None
-    speakers = _speakers(job) if any(kind == OutputKind.TRACK for kind, _ in best) else {}
+    has_tracks = any(kind == OutputKind.TRACK for kind, _ in best)
+    speakers = {one.label: one for one in _speakers(job)} if has_tracks else {}
     lanes = [
         _lane(job, asset, speakers.get(asset.stem))
         for asset in sorted(best.values(), key=lambda asset: _place(job, asset))
@@ -200,8 +218,7 @@ def _place(job: Job, asset: Asset) -> tuple[int, int]:
     return (stems.index(asset.stem) if asset.stem in stems else len(stems), asset.pk or 0)
 
 
-def _lane(job: Job, asset: Asset, speaker: tuple[str, Sequence[LaneTurn]] | None) -> Lane:
-    title, turns = speaker or (_stem_title(asset), ())
+def _lane(job: Job, asset: Asset, speaker: SpeakerTurns | None) -> Lane:
     # Where pauses were closed, nothing lies where it lay in the recording.
     is_whole = asset.n_samples == job.n_samples
     return Lane(
@@ -211,8 +228,8 @@ def _lane(job: Job, asset: Asset, speaker: tuple[str, Sequence[LaneTurn]] | None
         0,
         # All lanes of a job are of one length; a shorter one ends with silence.
         job.n_samples,
-        title,
-        turns=turns if is_whole else (),
+        speaker.title if speaker else _stem_title(asset),
+        turns=speaker.turns if speaker and is_whole else (),
     )
 
 
@@ -223,18 +240,20 @@ def _stem_title(asset: Asset) -> str:
     return known.get(asset.stem, asset.stem.replace("_", " ").capitalize())
 
 
-def _speakers(job: Job) -> dict[str, tuple[str, Sequence[LaneTurn]]]:
+def _speakers(job: Job) -> list[SpeakerTurns]:
+    """In the order in which they first speak."""
     row = JobTimeline.objects.filter(job=job).first()
     if row is None:
-        return {}
+        return []
     timeline = Timeline.from_json(row.turns)
-    return {
-        label: (
+    return [
+        SpeakerTurns(
+            label,
             row.names.get(label, ""),
             [(turn.start_s, turn.end_s, turn.confidence) for turn in timeline.of(label)],
         )
         for label in timeline.speakers
-    }
+    ]
 
 
 def _listenings(lanes: Sequence[Lane]) -> QuerySet[Listening]:

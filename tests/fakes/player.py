@@ -52,6 +52,8 @@ class Song:
     original: Sound | None = None
     gain: float = 1.0
     turns: dict[str, list[tuple[float, float, float]]] = field(default_factory=dict)
+    # The turns are of these, who have no lanes of their own.
+    speakers: tuple[str, ...] = ()
 
     @property
     def n_samples(self) -> int:
@@ -164,8 +166,16 @@ def manifest(request: HttpRequest, name: str) -> JsonResponse:
             "segment_samples": song.segment_samples,
             "lanes": [lane(n, label, song.kind) for n, label in enumerate(song.lanes)],
             "original": lane(0, "original", "recording") if song.original else None,
+            **({"speakers": _speakers(song)} if song.speakers else {}),
         }
     )
+
+
+def _speakers(song: Song) -> list[dict[str, Any]]:
+    return [
+        {"name": name, "label": name.capitalize(), "lane": n, "turns": song.turns[name]}
+        for n, name in enumerate(song.speakers)
+    ]
 
 
 def audio(request: HttpRequest, name: str, lane: str) -> HttpResponse:
@@ -303,5 +313,14 @@ SONGS: dict[str, Song] = {
         rate=16_000,
         kind="track",
         turns={name: list(turns) for name, turns in _TURNS.items()},
+    ),
+    # As a job leaves it that found out who speaks when, and made no tracks.
+    "meeting": Song(
+        {"original": spoken(sorted(sum(_TURNS.values(), [])), 150, 1)},
+        60,
+        rate=16_000,
+        kind="recording",
+        turns={name: list(turns) for name, turns in _TURNS.items()},
+        speakers=tuple(_TURNS),
     ),
 }

@@ -18,11 +18,11 @@ from jobs import cleaning, leases, ordering
 from jobs.cleaning import has_files_to_clean, storage_clean
 from jobs.derived_work import derived_run, run_next_derived
 from jobs.deriving import derived_claim, derived_reap, has_derived_waiting
-from jobs.listening import Playing, listening_get, peak_levels, playing_of
+from jobs.listening import Playing, is_playable, listening_get, peak_levels, playing_of
 from jobs.mixing import MixLane, MixOrder, mix_create
 from jobs.models import Asset, Derived, DerivedState, Job, Listening, Mix, OutputKind
 from jobs.selectors import job_get_for_workspace
-from jobs.services import asset_delete, job_delete
+from jobs.services import Order, asset_delete, job_create, job_delete
 from jobs.storage import storage_open
 from separation.audio.segments import peak_counts
 from tests.makers import (
@@ -170,6 +170,39 @@ def test_speakers_have_a_lane_each_with_their_turns(
         assert len(sound) == 88_200
         assert np.abs(sound[lane.asset.n_samples :]).max() == 0
         assert np.abs(sound[: lane.asset.n_samples]).max() > 0.1
+
+
+def test_where_only_speakers_were_found_the_recording_has_their_turns(
+    alice: Any, tmp_path: Path, fake_diarization: list[Any]
+):
+    make_grant(alice, 100_000)
+    asset = make_asset(alice, tmp_path, seconds=2)
+    order = Order(
+        asset_uuid=asset.uuid,
+        service="speaker_diarization",
+        stems=None,
+        model=None,
+        output_format="wav",
+    )
+    job = job_create(workspace=alice, api_key=None, order=order)
+    assert run_jobs() == 1
+    # Before anybody looks.
+    assert run_derived() == 1
+    job = job_get_for_workspace(workspace=alice, job_uuid=job.uuid)
+    assert is_playable(job)
+    playing = playing_of(job)
+    assert (playing.state, playing.original) == ("ready", None)
+    assert [lane.is_original for lane in playing.lanes] == [True]
+    assert [speaker.label for speaker in playing.speakers] == [
+        "SPEAKER_0",
+        "SPEAKER_1",
+        "SPEAKER_2",
+    ]
+    assert playing.speakers[1].turns == [(0.7, 1.2, 0.8), (1.6, 1.8, 0.6)]
+    assert playing.lanes[0].listening is not None
+    assert len(samples_of(playing.lanes[0].listening)) == 88_200
+    asset_delete(workspace=alice, asset_uuid=asset.uuid)
+    assert not is_playable(job_get_for_workspace(workspace=alice, job_uuid=job.uuid))
 
 
 def test_a_job_that_has_not_succeeded_or_kept_nothing_has_nothing_to_play(

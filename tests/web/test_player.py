@@ -9,7 +9,7 @@ from django.test import Client
 from accounts.models import Role, User
 from jobs.models import Asset, Job
 from tests.jobs.test_listening import make_done_job, run_derived
-from tests.makers import make_asset, make_grant, make_job, make_member
+from tests.makers import make_asset, make_grant, make_job, make_member, make_spoken_job
 from tests.web.html import Page
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("no_beats", "fake_separation")]
@@ -116,3 +116,25 @@ def test_others_get_nothing(
     other = make_job(job.workspace, make_asset(job.workspace, tmp_path))
     assert signed_in.get(url.replace(str(job.uuid), str(other.uuid))).status_code == 404
     assert signed_in.get(f"/app/jobs/{other.uuid}/player").status_code == 409
+
+
+def test_where_only_speakers_were_found_the_recording_is_played(
+    signed_in: Client, person: User, tmp_path: Path
+):
+    workspace = workspace_of(person)
+    job = make_spoken_job(workspace, make_asset(workspace, tmp_path))
+    Job.objects.filter(pk=job.pk).update(service="speaker_diarization")
+    page = signed_in.get(f"/app/jobs/{job.uuid}").content.decode()
+    assert f'src="/app/jobs/{job.uuid}/player" main>' in page
+    # Nothing was made that could be mixed or shown to others.
+    assert "sp-export" not in page
+    assert f"/app/jobs/{job.uuid}/shares" not in page
+    signed_in.get(f"/app/jobs/{job.uuid}/player")
+    run_derived()
+    manifest = signed_in.get(f"/app/jobs/{job.uuid}/player").json()
+    assert manifest["state"] == "ready"
+    assert [lane["kind"] for lane in manifest["lanes"]] == ["recording"]
+    assert manifest["speakers"] == [
+        {"name": "SPEAKER_0", "label": "Speaker 1", "lane": 0, "turns": [[0.0, 0.04, 0.9]]},
+        {"name": "SPEAKER_1", "label": "Speaker 2", "lane": 1, "turns": [[0.05, 0.1, 0.8]]},
+    ]

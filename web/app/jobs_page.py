@@ -15,6 +15,7 @@ from billing.models import Entry
 from billing.selectors import ledger_list
 from config.errors import NotFound
 from jobs.archives import archive_get_for_workspace
+from jobs.listening import is_playable
 from jobs.models import OF_SPEAKERS, Job, JobEvent, JobState, OutputKind
 from jobs.selectors import job_get_for_workspace
 from jobs.speaker_options import SpeakerOptions
@@ -67,6 +68,7 @@ def job_page_response(
     """Also with what was wrong with a form on it."""
     found = job_get_for_workspace(workspace=principal.workspace, job_uuid=job_uuid)
     row = JobRow(found, may_write=JOBS_WRITE in principal.scopes)
+    has_sound = any(asset.kind in _PLAYABLE for asset in row.outputs)
     context = {"row": row, **_result_context(request, principal, row, more)}
     context |= {
         "facts": _facts(found),
@@ -76,9 +78,10 @@ def job_page_response(
         "history": _history(found),
         "entries": _entries(principal, found),
         "calls": calls_of(found, site=f"{request.scheme}://{request.get_host()}"),
-        "player_url": _url("job-player", job_uuid),
-        "mix_url": _url("job-mix", job_uuid),
-        "is_playable": any(asset.kind in _PLAYABLE for asset in row.outputs),
+        "player_url": _url("job-player", job_uuid) if is_playable(found) else "",
+        # Of what was made: where only the recording is heard, it could be had before.
+        "mix_url": _url("job-mix", job_uuid) if has_sound else "",
+        "has_sound": has_sound,
     }
     return render(request, "app/job.html", context, status=status)
 

@@ -51,7 +51,7 @@ def file(
 def playing_json(playing: Playing, url: FileUrl) -> dict[str, Any]:
     """As the player reads it."""
     original = playing.original
-    return {
+    body: dict[str, Any] = {
         "state": playing.state,
         "progress": playing.progress,
         "sample_rate": playing.sample_rate,
@@ -60,6 +60,18 @@ def playing_json(playing: Playing, url: FileUrl) -> dict[str, Any]:
         "lanes": [_lane(lane, number, url) for number, lane in enumerate(playing.lanes)],
         "original": _lane(original, len(playing.lanes), url) if original else None,
     }
+    if playing.speakers:
+        # They have no sound of their own: when they speak is shown beside the recording.
+        body["speakers"] = [
+            {
+                "name": speaker.label,
+                "label": speaker.title or _speaker_label(number),
+                "lane": number,
+                "turns": [list(turn) for turn in speaker.turns],
+            }
+            for number, speaker in enumerate(playing.speakers)
+        ]
+    return body
 
 
 def error_json(error: AppError) -> JsonResponse:
@@ -97,5 +109,9 @@ def _label(lane: Lane, number: int) -> str:
     if lane.title:
         return _(lane.title) if lane.kind == OutputKind.STEM else lane.title
     if lane.kind == OutputKind.TRACK:
-        return _("Speaker %(number)s") % {"number": number + 1}
+        return _speaker_label(number)
     return _("Original") if lane.is_original else _("Recording")
+
+
+def _speaker_label(number: int) -> str:
+    return _("Speaker %(number)s") % {"number": number + 1}

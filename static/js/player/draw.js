@@ -1,5 +1,5 @@
 // What is drawn: waveforms, turns of speakers, the ruler, the overview.
-import { part } from "./segments.js";
+import { part } from "./ranges.js";
 
 const STEPS_S = [0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200];
 

@@ -1,7 +1,10 @@
 // Plays any number of lanes as one: all of them are scheduled in frames of one clock.
 //
 // What is to be heard is cut into pieces, each inside one segment. A piece is put on the clock for
-// all lanes at once, or not at all, so that lanes cannot drift apart.
+// all lanes at once, or not at all, so that lanes cannot drift apart. Loaded when somebody is about
+// to hear something.
+import { Segments } from "./segments.js";
+
 const AHEAD_S = 12; // Timers of tabs in the background may be a second late, and fetches more.
 const LEAD_S = 0.04;
 const FADE_S = 0.008;
@@ -25,10 +28,17 @@ export class Engine {
   #timer;
   #sleep;
 
-  constructor(manifest, segments) {
-    Object.assign(this, { manifest, segments, rate: manifest.sample_rate, total: manifest.n_samples });
-    this.onchange = () => {};
-    segments.onload = () => this.#plan();
+  // `renew` brings fresh addresses into the lanes; `onfault` is told what could not be loaded.
+  constructor(manifest, renew) {
+    Object.assign(this, { manifest, rate: manifest.sample_rate, total: manifest.n_samples });
+    this.onchange = this.onfault = () => {};
+    this.segments = new Segments(this.rate, renew);
+    this.segments.onload = () => this.#plan();
+    this.segments.onerror = () => {
+      if (!this.playing) return;
+      this.pause();
+      this.onfault();
+    };
   }
 
   // The lanes that are on the clock. The original is one of them once somebody asked for it.
@@ -45,9 +55,10 @@ export class Engine {
     return Math.min(Math.max(piece.start + heard - piece.when, piece.start), piece.end);
   }
 
-  // To be called while a click or key is handled: only then may a page begin to sound.
-  async play() {
-    this.#open();
+  // With a context that was made, and resumed, while a click or key was handled: only then may a
+  // page begin to sound.
+  async play(context) {
+    this.#open(context);
     clearTimeout(this.#sleep);
     if (this.playing) return;
     this.playing = true;
@@ -150,9 +161,8 @@ export class Engine {
     return Math.round(this.context.currentTime * this.rate);
   }
 
-  #open() {
+  #open(context) {
     if (this.context) return;
-    const context = new AudioContext({ sampleRate: this.rate });
     this.context = context;
     this.samples = new Float32Array(1024);
     this.master = new GainNode(context, { gain: this.#master });

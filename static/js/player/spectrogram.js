@@ -19,15 +19,15 @@ const places = Uint16Array.from({ length: SIZE }, (_, i) => {
 });
 
 // In place of the waveform of a row, or no longer.
-export function toggle(player, row) {
+export function toggle(player, row, { segments }) {
   const button = row.row.querySelector("[data-do=spectrum]");
   const hint = row.wave.querySelector("p");
-  const isOn = !row.spectrum;
+  const isOn = !row.picture;
   button.ariaPressed = isOn;
-  row.spectrum?.close();
-  row.spectrum = isOn && new Spectrogram(player.manifest, row.lane, player.engine.segments, () => player.draw());
+  row.picture?.close();
+  row.picture = isOn && new Spectrogram(player.manifest, row.lane, segments, () => player.draw());
   if (isOn) {
-    row.spectrum.onhint = (n) => {
+    row.picture.onhint = (n) => {
       hint.hidden = !n;
       hint.textContent = player.text("near", { n });
     };

@@ -1,16 +1,40 @@
 // <stem-player src="…manifest…">: lanes of sound that play as one. Its words and its parts are in
 // templates/app/_player.html.
 import { clock, Peaks, secondsOf } from "./draw.js";
-import { Engine } from "./engine.js";
 import { areKeysOn, commandOf, setKeysOn } from "./keys.js";
 import { gainOf, Mix } from "./mix.js";
-import { Segments } from "./segments.js";
 import { LEAST_LOOP_S, Timeline } from "./timeline.js";
 
 let last = null; // The player that was used last has the keys.
 
 // All that can be played: while they are prepared, lanes have no sound yet.
 const lanesOf = ({ lanes = [], original }) => [...lanes, original].filter((lane) => lane?.audio);
+
+// In place of the engine until somebody is about to hear something.
+class Still {
+  position = 0;
+  playing = false;
+  waiting = false;
+
+  constructor(onchange) {
+    this.onchange = onchange;
+  }
+
+  seek(frame) {
+    this.position = frame;
+    this.onchange();
+  }
+
+  level() {
+    return 0;
+  }
+
+  pause() {}
+  set() {}
+  setLoop() {}
+  setMaster() {}
+  setOriginal() {}
+}
 
 class StemPlayer extends HTMLElement {
   #frame = 0;
@@ -27,7 +51,8 @@ class StemPlayer extends HTMLElement {
     const on = { click: this.#click, input: this.#input, change: this.#change, dblclick: this.#reset };
     for (const [kind, run] of Object.entries(on)) this.addEventListener(kind, run);
     for (const kind of ["pointerdown", "focusin"]) this.addEventListener(kind, () => { last = this; });
-    this.addEventListener("pointerenter", () => this.engine?.prefetch());
+    this.addEventListener("pointerenter", () => this.#near((engine) => engine.prefetch()));
+    for (const kind of ["pointerdown", "focusin"]) this.addEventListener(kind, () => this.#near());
     document.addEventListener("keydown", (event) => this.#key(event));
     this.load();
   }
@@ -95,14 +120,7 @@ class StemPlayer extends HTMLElement {
     if (!manifest.original?.audio) manifest.original = null;
     this.rate = manifest.sample_rate;
     this.length = manifest.n_samples / this.rate;
-    const segments = new Segments(this.rate, () => this.#renew());
-    segments.onerror = () => {
-      if (!this.engine.playing) return;
-      this.engine.pause();
-      this.#complain("interrupted");
-    };
-    this.engine = new Engine(manifest, segments);
-    this.engine.onchange = () => this.#show();
+    this.engine = new Still(() => this.#show());
     this.mix = new Mix(manifest);
     this.range = null; // of the loop, in seconds; `isLooping` says whether it is on
     this.$(".sp-ready").hidden = false;
@@ -119,6 +137,30 @@ class StemPlayer extends HTMLElement {
     this.#showLoop();
     this.#show();
     this.dataset.ready = "";
+    this.#showTurns();
+  }
+
+  // What makes the sound is loaded once somebody is about to hear something.
+  sound() {
+    this.sounding ??= import("./engine.js").then(({ Engine }) => {
+      const engine = new Engine(this.manifest, () => this.#renew());
+      engine.seek(this.engine.position);
+      this.engine = engine;
+      this.#setLoop();
+      this.mix.apply(engine);
+      engine.onchange = () => this.#show();
+      engine.onfault = () => this.#complain("interrupted");
+      return engine;
+    });
+    return this.sounding.catch((error) => {
+      this.sounding = null;
+      throw error;
+    });
+  }
+
+  // Where it fails, the first play says so.
+  #near(then) {
+    if (this.manifest) this.sound().then(then, () => {});
   }
 
   #makeLanes() {
@@ -145,18 +187,12 @@ class StemPlayer extends HTMLElement {
       });
     });
     list.dataset.many = lanes.length > 6;
-    if (lanes.some((lane) => lane.turns?.length)) this.#showTurns();
   }
 
   async #showTurns() {
-    this.$("[data-part=turns]").hidden = false;
-    const { drawersOf, turnFrom } = await import("./turns.js");
-    this.turn = (isNext) => {
-      const heard = this.#lanes.filter((each) => this.mix.isHeard(each.mix)).map((each) => each.lane);
-      this.seek(turnFrom(heard, this.position, isNext));
-    };
-    drawersOf(this.manifest.lanes).forEach((draw, n) => { this.#lanes[n].drawBelow = draw; });
-    this.draw();
+    const { lanes, speakers } = this.manifest;
+    if (!speakers && !lanes.some((lane) => lane.turns?.length)) return;
+    (await import("./turns.js")).show(this, this.#lanes);
   }
 
   // --- What is seen ---------------------------------------------------------------------------
@@ -260,15 +296,19 @@ class StemPlayer extends HTMLElement {
   async play() {
     this.#complain(null);
     try {
-      await this.engine.play();
+      // Now, not once all is loaded: browsers let a page begin to sound while a click is handled.
+      this.context ??= new AudioContext({ sampleRate: this.rate });
+      this.context.resume().catch(() => {});
+      const engine = await this.sound();
+      await engine.play(this.context);
     } catch {
       this.engine.pause();
-      this.#complain("silenced");
+      this.#complain(this.context && this.engine instanceof Still ? "interrupted" : "silenced");
     }
   }
 
   seek(second) {
-    this.engine.seek(second * this.rate);
+    this.engine.seek(Math.min(Math.max(Math.round(second * this.rate), 0), this.manifest.n_samples));
     this.timeline.isHeld = false;
     this.timeline.follow();
     this.#place();
@@ -286,10 +326,15 @@ class StemPlayer extends HTMLElement {
     if (loop && (position < loop.start || position >= loop.end)) this.seek(loop.start);
   }
 
-  #showLoop() {
-    const { range, loop } = this;
+  #setLoop() {
+    const { loop } = this;
     const frame = (second) => Math.round(second * this.rate);
     this.engine.setLoop(loop && { start: frame(loop.start), end: frame(loop.end) });
+  }
+
+  #showLoop() {
+    const { range, loop } = this;
+    this.#setLoop();
     this.toggleAttribute("data-range", Boolean(range));
     this.toggleAttribute("data-looping", Boolean(loop));
     this.$("[data-do=loop]").ariaPressed = Boolean(loop);
@@ -306,7 +351,7 @@ class StemPlayer extends HTMLElement {
     const { engine, range, timeline } = this;
     const actions = {
       play: () => (engine.playing ? engine.pause() : this.play()),
-      retry: () => (engine ? this.play() : this.load()),
+      retry: () => (this.manifest ? this.play() : this.load()),
       home: () => this.seek(0),
       finish: () => this.seek(this.length),
       by: () => this.seek(this.position + event.by),
@@ -329,7 +374,7 @@ class StemPlayer extends HTMLElement {
       near: () => range && timeline.show(range.start, range.end),
       next: () => this.turn?.(true),
       previous: () => this.turn?.(false),
-      spectrum: async () => (await import("./spectrogram.js")).toggle(this, lane),
+      spectrum: async () => (await import("./spectrogram.js")).toggle(this, lane, await this.sound()),
       help: () => this.#help(),
       export: async () => (await import("./export.js")).open(this),
     };
@@ -341,6 +386,7 @@ class StemPlayer extends HTMLElement {
     const { start, end } = this.range ?? { start: 0, end: this.length };
     if (edge === "start") this.setLoop(second, end - second < LEAST_LOOP_S ? this.length : end);
     else this.setLoop(second - start < LEAST_LOOP_S ? 0 : start, second);
+    this.enterLoop();
   }
 
   #help() {
@@ -380,13 +426,15 @@ class StemPlayer extends HTMLElement {
     const second = secondsOf(target.value);
     const { start, end } = { start: 0, end: this.length, ...this.range, [target.dataset.edge]: second };
     if (!target.value.trim()) this.setLoop(null);
-    else if (end - start >= LEAST_LOOP_S && end <= this.length + 0.01) this.setLoop(start, end);
-    else target.ariaInvalid = true;
+    else if (end - start >= LEAST_LOOP_S && end <= this.length + 0.01) {
+      this.setLoop(start, end);
+      this.enterLoop();
+    } else target.ariaInvalid = true;
   }
 
   #key(event) {
     const isHere = this.contains(event.target);
-    if (!this.engine || !this.isConnected || (!isHere && !(this.isMain || last === this))) return;
+    if (!this.manifest || !this.isConnected || (!isHere && !(this.isMain || last === this))) return;
     const command = commandOf(event);
     if (!command) return;
     event.preventDefault();
@@ -405,7 +453,7 @@ class StemPlayer extends HTMLElement {
       this.isLooping = true;
     }
     const second = Number(query.get("t"));
-    if (second > 0 && second < this.length) this.engine.seek(second * this.rate);
+    if (second > 0 && second < this.length) this.engine.position = Math.round(second * this.rate);
   }
 
   // Not at once: sliders and drags say much.

@@ -6,11 +6,11 @@ export const LEAST_LOOP_S = 0.05;
 
 export class Timeline {
   constructor(player, lanes) {
-    Object.assign(this, { player, lanes, length: player.length, view: new View(player.length) });
+    Object.assign(this, { player, lanes: [], length: player.length, view: new View(player.length) });
     this.overview = player.$(".sp-overview");
     this.ruler = player.$(".sp-ruler");
     this.spot = player.$(".sp-spot");
-    this.lines = [...player.querySelectorAll(".sp-line")];
+    this.lines = [];
     new ResizeObserver(() => {
       this.view.width = this.ruler.clientWidth || 1;
       this.draw();
@@ -18,11 +18,21 @@ export class Timeline {
     const redraw = () => this.draw();
     new MutationObserver(redraw).observe(document.documentElement, { attributeFilter: ["data-theme"] });
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
-    for (const area of [this.ruler, ...lanes.map((each) => each.wave)]) {
-      area.addEventListener("pointerdown", (event) => this.#press(event));
-      area.addEventListener("wheel", (event) => this.#wheel(event), { passive: false });
-    }
+    this.#listen(this.ruler);
+    for (const lane of lanes) this.add(lane);
     this.overview.addEventListener("pointerdown", (event) => this.#scrub(event));
+  }
+
+  // {wave, canvas, and what is drawn there: peaks (with drawBelow) or a picture}
+  add(lane) {
+    this.lanes.push(lane);
+    this.#listen(lane.wave);
+  }
+
+  #listen(area) {
+    this.lines.push(area.querySelector(".sp-line"));
+    area.addEventListener("pointerdown", (event) => this.#press(event));
+    area.addEventListener("wheel", (event) => this.#wheel(event), { passive: false });
   }
 
   draw() {
@@ -32,11 +42,11 @@ export class Timeline {
   drawNow() {
     this.drawing = 0;
     const { view, length } = this;
-    const peaks = this.lanes.map((each) => each.peaks);
+    const peaks = this.lanes.map((each) => each.peaks).filter(Boolean);
     // The same for all of them: quiet lanes look quiet.
     const scale = 127 / Math.max(...peaks.map((each) => each.top), 16);
     for (const each of this.lanes) {
-      if (each.spectrum) each.spectrum.draw(each.canvas, view);
+      if (each.picture) each.picture.draw(each.canvas, view);
       else drawWave(each.canvas, each.peaks, view, scale, each.drawBelow);
     }
     drawRuler(this.ruler.firstChild, view);

@@ -1,19 +1,46 @@
-// Turns of speakers on their lanes. Loaded where there are any.
+// Turns of speakers: on their lanes or, where they have no sound of their own, on lanes beside the
+// recording. Loaded where there are any.
+import { clear } from "./draw.js";
 
-// For each lane what draws its turns.
-export function drawersOf(lanes) {
-  const shared = overlaps(lanes);
-  return lanes.map(({ turns = [] }, n) => (context, height, view) =>
-    drawTurns(context, height, view, { own: turns, shared: shared[n] }));
+export function show(player, rows) {
+  const { lanes, speakers } = player.manifest;
+  player.$("[data-part=turns]").hidden = false;
+  player.turn = (isNext) => {
+    const heard = rows.filter(({ mix }) => player.mix.isHeard(mix)).map(({ lane }) => lane);
+    player.seek(turnFrom(speakers ?? heard, player.position, isNext));
+  };
+  const shared = overlaps(speakers ?? lanes);
+  (speakers ?? lanes).forEach(({ turns = [], ...speaker }, n) => {
+    const told = { own: turns, shared: shared[n] };
+    if (speakers) addRow(player, speaker, told);
+    else rows[n].drawBelow = (context, height, view) => drawTurns(context, height, view, told);
+  });
+  player.draw();
+}
+
+// A lane without sound, and so without anything to be set.
+function addRow(player, { label, lane }, told) {
+  const row = player.rowTemplate.cloneNode(true);
+  row.classList.add("sp-silent");
+  row.dataset.lane = lane % 9;
+  row.querySelector("[data-part=name]").textContent = row.title = label;
+  for (const part of row.querySelectorAll(".sp-buttons, .sp-sliders, .sp-meter")) part.remove();
+  player.$(".sp-lanes").append(row);
+  const wave = row.querySelector(".sp-wave"), canvas = row.querySelector("canvas");
+  const draw = (_, view) => {
+    const { context, height } = clear(canvas);
+    drawTurns(context, height, view, told, 0.5);
+  };
+  player.timeline.add({ wave, canvas, picture: { draw } });
 }
 
 // Turns as bands under the waveform; where others speak at the same time, hatched.
-function drawTurns(context, height, view, { own, shared }) {
+function drawTurns(context, height, view, { own, shared }, strength = 0.14) {
   const visible = ([start, end]) => end > view.start && start < view.end;
   for (const turn of own.filter(visible)) {
     const [start, end, confidence] = turn;
     const x = view.x(start), w = Math.max(view.x(end) - x, 1.5);
-    context.globalAlpha = 0.14;
+    context.globalAlpha = strength;
     context.fillRect(x, 0, w, height);
     context.globalAlpha = 1;
     // What the machine is not sure of has a broken edge.
@@ -56,7 +83,7 @@ function overlaps(lanes) {
 
 // Where the next turn of these lanes begins, or the one before: twice in a row goes on to the one
 // before that.
-export function turnFrom(lanes, now, isNext) {
+function turnFrom(lanes, now, isNext) {
   const starts = lanes.flatMap(({ turns = [] }) => turns.map(([start]) => start)).sort((a, b) => a - b);
   const found = isNext
     ? starts.find((start) => start > now + 0.05)
