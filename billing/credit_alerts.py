@@ -7,6 +7,7 @@ from typing import Any, Final
 from django.db import transaction
 from django.db.models import BigIntegerField, Exists, F, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce, Now
+from django.utils.translation import gettext_lazy as _
 
 from accounts.audit import Actor, audit_record
 from accounts.models import Workspace
@@ -53,11 +54,11 @@ def credit_alert_put(
     *, workspace: Workspace, actor: Actor, is_enabled: bool, threshold_mcr: int
 ) -> CreditAlert:
     if not 0 < threshold_mcr <= _MAX_THRESHOLD_MCR:
-        problem = "This must be more than nothing, up to 1,000,000,000."
+        problem = _("This must be more than nothing, up to 1,000,000,000.")
         raise ValidationFailed(fields={"threshold_mcr": [problem]})
     # Nobody is told what they see while they write this.
     is_armed = wallet_lock(workspace).available_mcr >= threshold_mcr
-    alert, _ = CreditAlert.objects.update_or_create(
+    alert, _created = CreditAlert.objects.update_or_create(
         workspace=workspace,
         defaults={
             "is_enabled": is_enabled,

@@ -9,7 +9,7 @@ from accounts.models import Workspace
 from billing.models import Plan
 
 # Stripe's words. `past_due`: it still tries to collect.
-_HOLDING = ("active", "trialing", "past_due")
+HOLDING = ("active", "trialing", "past_due")
 
 # For each workspace with a plan that holds: how many of its jobs may run at the same time (null:
 # any number). A workspace without a row has settings.PARALLEL_JOBS.
@@ -31,7 +31,7 @@ class Limits:
 
 def limits_get(*, workspace: Workspace) -> Limits:
     plan = (
-        Plan.objects.filter(subscription__workspace=workspace, subscription__status__in=_HOLDING)
+        Plan.objects.filter(subscription__workspace=workspace, subscription__status__in=HOLDING)
         .order_by("-subscription__pk")
         .first()
     )

@@ -3,13 +3,14 @@
 from datetime import UTC, datetime
 
 from django.contrib import messages
-from django.db.models import Q
+from django.db.models import Count, Q
 from django.db.models.functions import Now
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 
 from accounts.models import Workspace
+from billing.limits import HOLDING
 from billing.models import Pack, Plan, Price, PriceUnit
 from billing.price_changes import price_set
 from billing.pricing import credits_parse
@@ -33,7 +34,9 @@ def prices(request: HttpRequest, operator: Operator) -> HttpResponse:
         "own": Price.objects.exclude(workspace=None)
         .select_related("workspace")
         .order_by("service", "-effective_from")[:100],
-        "plans": Plan.objects.order_by("position", "pk"),
+        "plans": Plan.objects.annotate(
+            subscribers=Count("subscription", filter=Q(subscription__status__in=HOLDING))
+        ).order_by("position", "pk"),
         "packs": Pack.objects.order_by("position", "pk"),
     }
     return render(request, "console/prices.html", context)

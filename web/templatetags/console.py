@@ -6,6 +6,7 @@ from django import template
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from web.app.audit_texts import data_lines
 from web.console.navigation import console_links
 from web.templatetags.stemwright import credits
 
@@ -33,6 +34,12 @@ _LOOKS = {
 @register.simple_tag(takes_context=True)
 def console_navigation(context: dict[str, Any]) -> list[dict[str, object]]:
     return console_links(context["request"])
+
+
+@register.filter
+def told(data: dict[str, Any]) -> list[tuple[str, str]]:
+    """What an entry of the audit log has noted, name by name."""
+    return data_lines(data)
 
 
 @register.filter
