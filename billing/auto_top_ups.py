@@ -1,6 +1,7 @@
 """What a workspace wants of the automatic top-up. Buying is in billing/top_ups.py."""
 
 from dataclasses import dataclass
+from datetime import UTC
 
 from django.db import transaction
 from django.db.models import Q, Sum
@@ -26,7 +27,8 @@ from config.errors import NoSavedCard, PaymentsUnavailable, Text, ValidationFail
 _MAX_THRESHOLD_MCR = 10**12
 _MAX_CEILING_CENTS = 10**8
 # Top-ups that count towards the ceiling of this month (UTC).
-COUNTED = Q(state=PaymentState.PENDING) | Q(state=PaymentState.PAID, paid_at__gte=TruncMonth(Now()))
+_THIS_MONTH = TruncMonth(Now(), tzinfo=UTC)
+COUNTED = Q(state=PaymentState.PENDING) | Q(state=PaymentState.PAID, paid_at__gte=_THIS_MONTH)
 
 
 @dataclass(frozen=True)
