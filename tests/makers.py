@@ -20,8 +20,10 @@ from accounts.tokens import sign_in_create
 from accounts.workspaces import workspace_create
 from billing.ledger import credits_grant, hold_release
 from billing.models import Pack, Plan, Price
+from jobs.derived_work import run_next_derived
 from jobs.models import Asset, Job, JobState, JobTimeline
 from jobs.runner import run_next_job
+from jobs.selectors import job_get_for_workspace
 from jobs.services import Order, asset_create, job_create
 from jobs.speaker_options import SpeakerOptions
 from separation.speakers import Timeline, Turn
@@ -167,6 +169,20 @@ def make_job(workspace: Workspace, asset: Asset, *, stems: tuple[str, ...] = ("v
     return job_create(workspace=workspace, api_key=None, order=order)
 
 
+def make_done_job(
+    workspace: Workspace,
+    folder: Path,
+    *,
+    seconds: float = 1.0,
+    stems: tuple[str, ...] = ("vocals",),
+) -> Job:
+    """A job that a worker has done; no other may wait."""
+    asset = make_asset(workspace, folder, seconds=seconds)
+    job = make_job(workspace, asset, stems=stems)
+    assert run_jobs() == 1
+    return job_get_for_workspace(workspace=workspace, job_uuid=job.uuid)
+
+
 def make_speaker_job(workspace: Workspace, asset: Asset, **options: Any) -> Job:
     """`options` are those of SpeakerOptions."""
     order = Order(
@@ -197,6 +213,14 @@ def run_jobs() -> int:
     """Run jobs as a worker does, until none waits; returns how many attempts that took."""
     attempts = 0
     while run_next_job():
+        attempts += 1
+    return attempts
+
+
+def run_derived() -> int:
+    """Make listening copies and mixes until none waits; returns how many attempts that took."""
+    attempts = 0
+    while run_next_derived():
         attempts += 1
     return attempts
 

@@ -1,11 +1,13 @@
 """Steps and looks that tests of the automatic top-up share."""
 
+from typing import Any
+
 from django.db.models.functions import Now
 
 from accounts.audit import OPERATOR
 from accounts.models import Workspace
 from billing.auto_top_ups import TopUpWish, auto_top_up_put
-from billing.models import Payment
+from billing.models import Pack, Payment
 from tests.fakes.stripe import FakeStripe, Sender
 from tests.fakes.stripe.steps import buy_pack, settle
 from tests.makers import make_shop
@@ -30,6 +32,15 @@ def enable(
         monthly_ceiling_cents=ceiling_cents,
     )
     auto_top_up_put(workspace=workspace, actor=OPERATOR, wish=wish)
+
+
+def make_payment(workspace: Workspace, **values: Any) -> Payment:
+    """A top-up by the smallest pack, which nothing was done for yet."""
+    pack = Pack.objects.get(code="starter")
+    sold = {"credits_mcr": pack.credits_mcr, "amount_cents": pack.price_cents, "currency": "usd"}
+    return Payment.objects.create(
+        **{"workspace": workspace, "pack": pack, "kind": "top_up", **sold, **values}
+    )
 
 
 def charges(stripe: FakeStripe) -> int:

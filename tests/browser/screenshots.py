@@ -23,8 +23,15 @@ from jobs.leases import job_fail
 from jobs.models import Job, JobState
 from jobs.scheduling import job_claim
 from jobs.services import Order, asset_create, job_create
-from tests.jobs.test_listening import run_derived
-from tests.makers import make_asset, make_grant, make_job, make_speaker_job, make_user, run_jobs
+from tests.makers import (
+    make_asset,
+    make_grant,
+    make_job,
+    make_speaker_job,
+    make_user,
+    run_derived,
+    run_jobs,
+)
 from tests.web.console.conftest import enter
 
 pytestmark = pytest.mark.django_db(transaction=True)

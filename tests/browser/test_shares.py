@@ -8,7 +8,7 @@ from playwright.sync_api import Page, expect
 
 from accounts.models import User
 from jobs.models import Share
-from tests.jobs.test_listening import make_done_job, run_derived
+from tests.makers import make_done_job, run_derived
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),

@@ -16,7 +16,7 @@ from django.db.models.functions import Now
 from config.errors import NotFound, WrongState
 from jobs import cleaning, leases, ordering
 from jobs.cleaning import has_files_to_clean, storage_clean
-from jobs.derived_work import derived_run, run_next_derived
+from jobs.derived_work import derived_run
 from jobs.deriving import derived_claim, derived_reap, has_derived_waiting
 from jobs.listening import Playing, is_playable, listening_get, peak_levels, playing_of
 from jobs.mixing import MixLane, MixOrder, mix_create
@@ -27,30 +27,19 @@ from jobs.storage import storage_open
 from separation.audio.segments import peak_counts
 from tests.makers import (
     make_asset,
+    make_done_job,
     make_grant,
     make_job,
     make_key,
     make_speaker_job,
     make_tone,
     run_command,
+    run_derived,
     run_jobs,
 )
 from tests.races import together
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("no_beats", "fake_separation")]
-
-
-def make_done_job(workspace: Any, folder: Path, *, seconds: float = 1.0, **values: Any) -> Job:
-    job = make_job(workspace, make_asset(workspace, folder, seconds=seconds), **values)
-    assert run_jobs() == 1
-    return job_get_for_workspace(workspace=workspace, job_uuid=job.uuid)
-
-
-def run_derived() -> int:
-    made = 0
-    while run_next_derived():
-        made += 1
-    return made
 
 
 def samples_of(listening: Listening) -> Any:

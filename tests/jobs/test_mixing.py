@@ -19,8 +19,7 @@ from jobs.mixing import MixLane, MixOrder, mix_create, mix_file, mix_get
 from jobs.models import Asset, Job, Listening, Mix
 from jobs.services import job_delete
 from separation.audio.decode import AudioReader
-from tests.jobs.test_listening import make_done_job, run_derived
-from tests.makers import make_tone
+from tests.makers import make_done_job, make_tone, run_derived
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("no_beats", "fake_separation")]
 

@@ -23,8 +23,7 @@ from jobs.shares import (
     share_revoke,
     share_use,
 )
-from tests.jobs.test_listening import make_done_job
-from tests.makers import make_asset, make_job
+from tests.makers import make_asset, make_done_job, make_job
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("no_beats", "fake_separation")]
 

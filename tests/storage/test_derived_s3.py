@@ -10,8 +10,7 @@ from django.test import Client
 from jobs.cleaning import storage_clean
 from jobs.models import Asset, Listening, Mix
 from jobs.services import asset_delete, job_delete
-from tests.jobs.test_listening import make_done_job, run_derived
-from tests.makers import make_grant, make_member
+from tests.makers import make_done_job, make_grant, make_member, run_derived
 from tests.servers.s3 import RealBucket
 from tests.web.test_mixes import ask, body
 

@@ -5,7 +5,7 @@ import pytest
 from django.core.cache import cache
 from django.test import Client
 
-from accounts.models import Role, User
+from accounts.models import Role, User, Workspace
 from tests.makers import PASSWORD, make_member, make_workspace
 
 
@@ -20,6 +20,11 @@ def _no_limits_left(settings: Any) -> Iterator[None]:
 @pytest.fixture
 def person(db: None) -> User:
     return make_member(make_workspace("Studio", credits=0), Role.OWNER, email="alice@example.org")
+
+
+@pytest.fixture
+def workspace(person: User) -> Workspace:
+    return person.memberships.get().workspace
 
 
 @pytest.fixture

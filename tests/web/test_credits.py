@@ -14,7 +14,7 @@ from accounts.models import Role, User, Workspace
 from billing.clawbacks import capture_refund, credits_take
 from billing.ledger import credits_grant, hold_capture
 from billing.models import AutoTopUp, Lot, Pack, Payment, Subscription
-from tests.billing.top_up_steps import enable
+from tests.billing.top_up_steps import enable, make_payment
 from tests.fakes.stripe import FakeStripe, Sender
 from tests.fakes.stripe.steps import buy_pack, settle, subscribe
 from tests.makers import (
@@ -22,7 +22,6 @@ from tests.makers import (
     make_grant,
     make_job,
     make_member,
-    make_shop,
     make_token,
     make_workspace,
 )
@@ -32,16 +31,6 @@ from tests.web.html import Page
 pytestmark = pytest.mark.django_db
 
 PATH = "/app/credits"
-
-
-@pytest.fixture(autouse=True)
-def _shop(db: None) -> None:
-    make_shop()
-
-
-@pytest.fixture
-def workspace(person: User) -> Workspace:
-    return person.memberships.get().workspace
 
 
 def text_of(client: Client, path: str = PATH, **query: str) -> str:
@@ -434,15 +423,7 @@ class TestTopUp:
         stripe_sender: Sender,
     ):
         enable(fake_stripe, stripe_sender, workspace)
-        values = {
-            "workspace": workspace,
-            "pack": Pack.objects.get(code="starter"),
-            "kind": "top_up",
-            "credits_mcr": 10_000_000,
-            "amount_cents": 500,
-            "currency": "usd",
-        }
-        Payment.objects.create(**values)
+        make_payment(workspace)
         text = text_of(signed_in)
         assert "One is being paid at the moment." in text
         assert "This month: 5.00 USD of 15.00 USD." in text

@@ -6,11 +6,12 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from accounts.models import Role, User, Workspace
-from billing.models import Pack, Payment
+from accounts.models import Role, Workspace
+from billing.models import Payment
+from tests.billing.top_up_steps import make_payment
 from tests.fakes.stripe import FakeStripe, Sender
 from tests.fakes.stripe.steps import buy_pack, settle
-from tests.makers import make_shop, make_workspace
+from tests.makers import make_workspace
 from tests.web.html import Page
 from tests.web.test_credits import signed_in_as, text_of
 
@@ -18,16 +19,6 @@ pytestmark = pytest.mark.django_db
 
 PATH = "/app/invoices"
 PART = {"HX-Request": "true"}
-
-
-@pytest.fixture(autouse=True)
-def _shop(db: None) -> None:
-    make_shop()
-
-
-@pytest.fixture
-def workspace(person: User) -> Workspace:
-    return person.memberships.get().workspace
 
 
 def test_payments_with_what_was_returned(
@@ -80,16 +71,8 @@ def test_before_the_first_payment(signed_in: Client, fake_stripe: FakeStripe):
 
 
 def test_payments_that_came_to_nothing_say_why(signed_in: Client, workspace: Workspace):
-    values = {
-        "workspace": workspace,
-        "pack": Pack.objects.get(code="starter"),
-        "kind": "top_up",
-        "credits_mcr": 10_000_000,
-        "amount_cents": 500,
-        "currency": "usd",
-    }
-    Payment.objects.create(**values, state="failed", failure="The card was declined.")
-    Payment.objects.create(**values)
+    make_payment(workspace, state="failed", failure="The card was declined.")
+    make_payment(workspace)
     text = text_of(signed_in, PATH)
     assert "Automatic top-up: “Starter” The card was declined. not paid 10,000" in text
     assert "Automatic top-up: “Starter” waiting" in text
@@ -118,14 +101,7 @@ def test_without_stripe_it_is_said(signed_in: Client, settings: Any):
 
 def test_many_payments_are_read_in_pages(signed_in: Client, workspace: Workspace):
     for _ in range(30):
-        Payment.objects.create(
-            workspace=workspace,
-            pack=Pack.objects.get(code="starter"),
-            kind="pack",
-            credits_mcr=10_000_000,
-            amount_cents=500,
-            currency="usd",
-        )
+        make_payment(workspace, kind="pack")
     first = signed_in.get(PATH).content.decode()
     assert first.count('<tr id="payment-') == 25
     (older,) = re.findall(r'href="(\?[^"]*after=[^"]*)"', first)

@@ -10,8 +10,7 @@ from django.test import Client
 from accounts.models import Role, User
 from jobs import mixing
 from jobs.models import Asset, Job, Mix
-from tests.jobs.test_listening import make_done_job, run_derived
-from tests.makers import make_grant, make_member
+from tests.makers import make_done_job, make_grant, make_member, run_derived
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("no_beats", "fake_separation")]
 

@@ -8,8 +8,15 @@ from django.test import Client
 
 from accounts.models import Role, User
 from jobs.models import Asset, Job
-from tests.jobs.test_listening import make_done_job, run_derived
-from tests.makers import make_asset, make_grant, make_job, make_member, make_spoken_job
+from tests.makers import (
+    make_asset,
+    make_done_job,
+    make_grant,
+    make_job,
+    make_member,
+    make_spoken_job,
+    run_derived,
+)
 from tests.web.html import Page
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("no_beats", "fake_separation")]

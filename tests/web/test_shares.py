@@ -14,8 +14,7 @@ from accounts.models import Role, User
 from jobs import shares
 from jobs.models import Asset, Job, Share
 from jobs.services import job_delete
-from tests.jobs.test_listening import make_done_job, run_derived
-from tests.makers import make_grant, make_member
+from tests.makers import make_done_job, make_grant, make_member, run_derived
 from tests.web.html import Page
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("no_beats", "fake_separation")]

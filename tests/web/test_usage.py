@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from django.test import Client
 
-from accounts.models import ApiKey, Role, User, Workspace
+from accounts.models import ApiKey, Role, Workspace
 from jobs.models import Job
 from tests.makers import make_asset, make_grant, make_job, make_key, make_member, make_workspace
 from tests.web.conftest import sign_in
@@ -17,11 +17,6 @@ from tests.web.html import Page
 pytestmark = pytest.mark.django_db
 
 PATH = "/app/usage"
-
-
-@pytest.fixture
-def workspace(person: User) -> Workspace:
-    return person.memberships.get().workspace
 
 
 def make_used(workspace: Workspace, folder: Path, *rows: tuple[str, str, int]) -> list[Job]:

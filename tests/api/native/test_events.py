@@ -1,5 +1,5 @@
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,24 +13,10 @@ from jobs.leases import job_beat, job_succeed
 from jobs.models import Job
 from jobs.scheduling import job_claim
 from jobs.services import job_cancel, job_delete
+from tests.fakes.clock import Clock
 from tests.makers import make_asset, make_job
 
 pytestmark = pytest.mark.django_db
-
-
-class Clock:
-    """Instead of the module `time`: sleeping takes no time and does what the test has planned."""
-
-    def __init__(self) -> None:
-        self.now_s = 1_000.0
-        self.turns: Iterator[Callable[[], Any]] = iter(())
-
-    def monotonic(self) -> float:
-        return self.now_s
-
-    def sleep(self, seconds: float) -> None:
-        self.now_s += seconds
-        next(self.turns, lambda: None)()
 
 
 @pytest.fixture
