@@ -51,6 +51,8 @@ def media_dir(tmp_path: Path, settings: Any) -> Path:
     # The manifest is made by collectstatic, which tests do not need.
     plain = "django.contrib.staticfiles.storage.StaticFilesStorage"
     settings.STORAGES = {**settings.STORAGES, "staticfiles": {"BACKEND": plain}}
+    # Otherwise each test's client reads all static files before its first call.
+    settings.WHITENOISE_AUTOREFRESH = True
     return folder
 
 
