@@ -96,7 +96,7 @@ const sizes = new ResizeObserver((entries) => {
 });
 
 export function dress(root) {
-  for (const box of root.querySelectorAll(".scroll")) sizes.observe(box);
+  for (const box of root.querySelectorAll(".scroll, pre")) sizes.observe(box);
   for (const time of root.querySelectorAll("time[datetime]:not([title])")) {
     time.title = time.textContent;
     time.textContent = FORMAT.format(new Date(time.dateTime));

@@ -126,7 +126,8 @@ def team_invitation_revoke(
         messages.success(request, _("The invitation was withdrawn."))
         return redirect("team")
     invitation = _invitation_get(principal, invitation_uuid)
-    return _ask(request, "app/team_invitation_revoke.html", invitation=invitation)
+    title = _("Withdraw the invitation of %(email)s?") % {"email": invitation.email}
+    return _ask(request, "app/team_invitation_revoke.html", title, invitation=invitation)
 
 
 @app_page(MEMBERS_WRITE, methods=_ASK)
@@ -163,7 +164,8 @@ def team_remove(request: HttpRequest, principal: Principal, user_uuid: UUID) -> 
         done = _("%(email)s is no longer a member.") % {"email": member.user.email}
         messages.success(request, done)
         return redirect("app-home" if member.user == principal.user else "team")
-    return _ask(request, "app/team_remove.html", member=member)
+    title = _("Remove %(email)s?") % {"email": member.user.email}
+    return _ask(request, "app/team_remove.html", title, member=member)
 
 
 @app_page(WORKSPACE_OWN, methods=_ASK)
@@ -176,7 +178,8 @@ def team_transfer(request: HttpRequest, principal: Principal, user_uuid: UUID) -
         )
         messages.success(request, _("%(email)s owns it now.") % {"email": member.user.email})
         return redirect("team")
-    return _ask(request, "app/team_transfer.html", member=member, typed_form=form)
+    title = _("Hand the workspace over to %(email)s?") % {"email": member.user.email}
+    return _ask(request, "app/team_transfer.html", title, member=member, typed_form=form)
 
 
 @app_page(methods=_ASK)
@@ -187,7 +190,8 @@ def team_leave(request: HttpRequest, principal: Principal) -> HttpResponse:
         done = _("You have left “%(name)s”.") % {"name": principal.workspace.name}
         messages.success(request, done)
         return redirect("app-home")
-    return _ask(request, "app/team_leave.html")
+    title = _("Leave “%(name)s”?") % {"name": principal.workspace.name}
+    return _ask(request, "app/team_leave.html", title)
 
 
 def _member_get(principal: Principal, user_uuid: UUID) -> Membership:
@@ -211,6 +215,6 @@ def _transfer_form(principal: Principal, data: Any = None) -> TypedNameForm:
     )
 
 
-def _ask(request: HttpRequest, template: str, **context: Any) -> HttpResponse:
-    context = {"ask": template, "title": _("Are you sure?"), **context}
+def _ask(request: HttpRequest, template: str, title: str, **context: Any) -> HttpResponse:
+    context = {"ask": template, "title": title, **context}
     return render(request, "app/ask.html", context, status=400 if request.POST else 200)

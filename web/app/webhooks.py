@@ -110,7 +110,8 @@ def webhook_roll(request: HttpRequest, principal: Principal, webhook_uuid: UUID)
             actor=principal.actor,
         )
         return _secret(request, secret, reverse("webhook", args=[webhook_uuid]))
-    return _ask(request, "app/webhook_roll.html", endpoint, roll_form=form)
+    title = _("Roll the secret?")
+    return _ask(request, "app/webhook_roll.html", title, endpoint, roll_form=form)
 
 
 @app_page(WEBHOOKS_WRITE, methods=["POST"])
@@ -122,7 +123,8 @@ def webhook_enable(request: HttpRequest, principal: Principal, webhook_uuid: UUI
 def webhook_disable(request: HttpRequest, principal: Principal, webhook_uuid: UUID) -> HttpResponse:
     if request.method == "POST":
         return _switch(request, principal, webhook_uuid, is_enabled=False)
-    return _ask(request, "app/webhook_disable.html", _get(principal, webhook_uuid))
+    endpoint = _get(principal, webhook_uuid)
+    return _ask(request, "app/webhook_disable.html", _("Disable the webhook?"), endpoint)
 
 
 @app_page(WEBHOOKS_WRITE, methods=_ASK)
@@ -134,7 +136,7 @@ def webhook_delete(request: HttpRequest, principal: Principal, webhook_uuid: UUI
         )
         messages.success(request, _("The webhook was deleted."))
         return redirect("webhooks")
-    return _ask(request, "app/webhook_delete.html", endpoint)
+    return _ask(request, "app/webhook_delete.html", _("Delete the webhook?"), endpoint)
 
 
 @app_page(WEBHOOKS_WRITE, methods=["POST"])
@@ -153,7 +155,8 @@ def callback_roll(request: HttpRequest, principal: Principal) -> HttpResponse:
             workspace=principal.workspace, overlap=form.overlap_period, actor=principal.actor
         )
         return _secret(request, secret, reverse("webhooks"), is_callback=True)
-    return _ask(request, "app/webhook_callback_roll.html", callback_form=form)
+    title = _("Roll the secret of callback addresses?")
+    return _ask(request, "app/webhook_callback_roll.html", title, callback_form=form)
 
 
 def _get(principal: Principal, webhook_uuid: UUID) -> WebhookEndpoint:
@@ -175,9 +178,13 @@ def _switch(
 
 
 def _ask(
-    request: HttpRequest, template: str, endpoint: WebhookEndpoint | None = None, **context: Any
+    request: HttpRequest,
+    template: str,
+    title: str,
+    endpoint: WebhookEndpoint | None = None,
+    **context: Any,
 ) -> HttpResponse:
-    context = {"ask": template, "title": _("Are you sure?"), "endpoint": endpoint, **context}
+    context = {"ask": template, "title": title, "endpoint": endpoint, **context}
     return render(request, "app/ask.html", context, status=400 if request.POST else 200)
 
 
