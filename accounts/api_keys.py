@@ -171,7 +171,7 @@ def api_key_revoke(*, workspace: Workspace, key_uuid: UUID, actor: Actor) -> Non
             _record("key.revoked", row, actor=actor, data={"name": row.name})
 
 
-def api_key_authenticate(text: str) -> ApiKey:
+def api_key_authenticate(text: str, *, ip_address: str | None = None) -> ApiKey:
     key = key_parse(text)
     if key is None:
         raise InvalidKey
@@ -186,7 +186,7 @@ def api_key_authenticate(text: str) -> ApiKey:
     if any(end is not None and end <= now for end in (row.expires_at, row.grace_until)):
         raise KeyExpired
     if row.last_used_at is None or now - row.last_used_at > _LAST_USED_PRECISION:
-        ApiKey.objects.filter(pk=row.pk).update(last_used_at=Now())
+        ApiKey.objects.filter(pk=row.pk).update(last_used_at=Now(), last_used_ip=ip_address)
     return row
 
 
@@ -201,8 +201,11 @@ def _find(key_id: str) -> tuple[ApiKey | None, datetime | None]:
 def _insert(**values: Any) -> tuple[ApiKey, str]:
     key = key_make()
     digest = secret_hash(key.secret, pepper=settings.API_KEY_PEPPER)
-    row = ApiKey.objects.create(key_id=key.key_id, secret_hash=digest, **values)
-    return row, str(key)
+    text = str(key)
+    row = ApiKey.objects.create(
+        key_id=key.key_id, secret_hash=digest, last_four=text[-4:], **values
+    )
+    return row, text
 
 
 def _known_scopes(scopes: Iterable[str]) -> list[str]:

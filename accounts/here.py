@@ -1,6 +1,7 @@
 """In which workspace a person who signed in on the pages is at the moment."""
 
 from collections.abc import MutableMapping
+from dataclasses import replace
 from typing import Any, Final
 
 from django.utils.translation import gettext_lazy as _
@@ -25,25 +26,31 @@ def principal_here(
     An operator who looks on is the member whom they watch, and may only read."""
     watched = impersonation_of(user=user, session=session)
     if watched is not None:
-        return Principal.of_onlooker(
+        member = watched.membership.user
+        principal = Principal.of_onlooker(
             user,
-            user=watched.membership.user,
+            user=member,
             workspace=watched.membership.workspace,
             role=Role(watched.membership.role),
             ip_address=ip_address,
         )
-    membership = _membership(user, session)
-    if membership is None:
+        return replace(principal, memberships=_memberships(member))
+    memberships = _memberships(user)
+    if not memberships:
         # A person who left all of theirs has one again.
         actor = Actor.of_user(user, ip_address=ip_address)
         workspace_default_for(user=user, actor=actor)
-        membership = memberships_list(user=user).order_by("pk").get()
-    return Principal.of_member(
+        memberships = _memberships(user)
+    chosen = session.get(_WORKSPACE)
+    entered = [one for one in memberships if str(one.workspace.uuid) == chosen]
+    membership = (entered or memberships)[0]
+    principal = Principal.of_member(
         user,
         workspace=membership.workspace,
         role=Role(membership.role),
         ip_address=ip_address,
     )
+    return replace(principal, memberships=memberships)
 
 
 def workspace_enter(*, user: User, session: MutableMapping[str, Any], workspace_uuid: str) -> None:
@@ -55,10 +62,5 @@ def workspace_enter(*, user: User, session: MutableMapping[str, Any], workspace_
     raise NotFound(_("You are not a member of this workspace."))
 
 
-def _membership(user: User, session: MutableMapping[str, Any]) -> Membership | None:
-    memberships = list(memberships_list(user=user).order_by("pk"))
-    chosen = session.get(_WORKSPACE)
-    for membership in memberships:
-        if str(membership.workspace.uuid) == chosen:
-            return membership
-    return memberships[0] if memberships else None
+def _memberships(user: User) -> tuple[Membership, ...]:
+    return tuple(memberships_list(user=user).order_by("pk"))

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from accounts.audit import Actor
-from accounts.models import ApiKey, Role, SignIn, User, Workspace
+from accounts.models import ApiKey, Membership, Role, SignIn, User, Workspace
 from accounts.scopes import ROLE_SCOPES, key_scopes, read_scopes
 
 
@@ -20,6 +20,8 @@ class Principal:
     ip_address: str | None = None
     # Who looks on as `user`, and may change nothing (accounts/impersonation.py).
     operator: User | None = None
+    # All of `user`'s, of those who are on the pages.
+    memberships: tuple[Membership, ...] = ()
 
     @classmethod
     def of_key(cls, key: ApiKey, *, ip_address: str | None = None) -> "Principal":

@@ -6,7 +6,6 @@ Its pages that change something run in one transaction with these (accounts/urls
 from typing import Any
 
 from allauth.account import signals
-from allauth.account.adapter import get_adapter
 from allauth.account.models import EmailAddress
 from allauth.core import context
 from allauth.mfa import signals as mfa_signals
@@ -18,15 +17,16 @@ from django.http import HttpRequest
 
 from accounts.addresses import address_release
 from accounts.audit import ANONYMOUS, OPERATOR, Actor, audit_record
+from accounts.callers import ip_address
 from accounts.models import User
 from accounts.tokens import sign_ins_revoke
 
 
 def actor_of(request: HttpRequest, user: User | None) -> Actor:
-    ip_address = str(get_adapter().get_client_ip(request))
+    address = ip_address(request)
     if user is None:
-        return Actor(ANONYMOUS.kind, ANONYMOUS.label, ip_address=ip_address)
-    return Actor.of_user(user, ip_address=ip_address)
+        return Actor(ANONYMOUS.kind, ANONYMOUS.label, ip_address=address)
+    return Actor.of_user(user, ip_address=address)
 
 
 def login_failure_record(request: HttpRequest | None, *, email: str, reason: str) -> None:

@@ -17,7 +17,7 @@ class ApiConfig(AppConfig):
 
 
 def _bind_address(*, request: Any, **_: Any) -> None:
-    from api.authentication import ip_address
+    from accounts.callers import ip_address
 
     try:
         structlog.contextvars.bind_contextvars(ip=ip_address(request))

@@ -9,14 +9,12 @@ valid still passes, for many people may share an address with one broken program
 that: a key or a token cannot be found by trying, and checking one costs no more than the count.
 """
 
-from typing import Any
-
-from allauth.account.adapter import get_adapter
 from django.conf import settings
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
 from accounts.api_keys import api_key_authenticate
+from accounts.callers import ip_address
 from accounts.models import ApiKey, User, Workspace
 from accounts.principal import Principal
 from accounts.rate_limits import address_subject, rate_count
@@ -95,26 +93,17 @@ def own_rate_limit(request: Request) -> int | None:
     return None
 
 
-def ip_address(request: Request) -> str:
-    """The caller's address, as far as the configured proxies can be trusted."""
-    # Asked for the log, for the audit trail and for limits: found out once a call.
-    asked: Any = getattr(request, "_request", request)
-    if not hasattr(asked, "ip_address"):
-        asked.ip_address = str(get_adapter().get_client_ip(asked))
-    return str(asked.ip_address)
-
-
 def _principal(request: Request) -> Principal | None:
     texts = _credentials(request)
     if not texts:
         return None
     if len(texts) > 1:
         raise TwoCredentials
-    text = texts.pop()
+    text, address = texts.pop(), ip_address(request)
     # No key has a dot; a token has two.
     if text.count(".") == 2:
-        return access_token_authenticate(text, ip_address=ip_address(request))
-    return Principal.of_key(api_key_authenticate(text), ip_address=ip_address(request))
+        return access_token_authenticate(text, ip_address=address)
+    return Principal.of_key(api_key_authenticate(text, ip_address=address), ip_address=address)
 
 
 def _count_failure(request: Request) -> None:

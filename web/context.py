@@ -6,7 +6,6 @@ from django.http import HttpRequest
 
 from accounts.models import User
 from accounts.principal import Principal
-from accounts.selectors import memberships_list
 from billing.selectors import wallet_get
 from web.navigation import sections_of
 from web.views import principal_of
@@ -36,7 +35,7 @@ def frame(request: HttpRequest) -> dict[str, Any]:
     principal = getattr(request, "principal", None) or _principal_of_account_pages(request)
     if principal is not None and isinstance(principal.user, User):
         values["sections"] = sections_of(principal, request.path)
-        values["memberships"] = list(memberships_list(user=principal.user).order_by("pk"))
+        values["memberships"] = principal.memberships
         if "credits:read" in principal.scopes:
             values["available_mcr"] = wallet_get(workspace=principal.workspace).available_mcr
     return values

@@ -6,7 +6,6 @@ Calls of the API by the session are refused in its own words (api/native/session
 from collections.abc import Callable
 from typing import Any
 
-from allauth.account.adapter import get_adapter
 from django.conf import settings
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponseBase
@@ -14,6 +13,7 @@ from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from accounts.audit import Actor
+from accounts.callers import ip_address
 from accounts.impersonation import (
     SESSION_KEY,
     Impersonation,
@@ -44,9 +44,7 @@ class ImpersonationMiddleware:
             return None
         if SESSION_KEY not in request.session or not isinstance(request.user, User):
             return None
-        actor = Actor.of_operator(
-            request.user, ip_address=str(get_adapter().get_client_ip(request))
-        )
+        actor = Actor.of_operator(request.user, ip_address=ip_address(request))
         watched = impersonation_of(user=request.user, session=request.session)
         if watched is None:
             impersonation_end(session=request.session, actor=actor, cause="time")

@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any
 
-from allauth.account.adapter import get_adapter
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
@@ -12,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
+from accounts.callers import ip_address
 from accounts.here import principal_here
 from accounts.models import User
 from accounts.principal import Principal
@@ -64,7 +64,7 @@ def principal_of(request: HttpRequest) -> Principal:
         asked.principal = principal_here(
             user=request.user,
             session=request.session,
-            ip_address=str(get_adapter().get_client_ip(request)),
+            ip_address=ip_address(request),
         )
     principal: Principal = asked.principal
     return principal

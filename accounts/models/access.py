@@ -23,6 +23,8 @@ class ApiKey(models.Model):
     name = models.CharField(max_length=100)
     key_id = models.CharField(max_length=16, unique=True, editable=False)
     secret_hash = models.BinaryField(editable=False)
+    # How it ends, to tell it by; empty of those that were made before this was kept.
+    last_four = models.CharField(max_length=4, default="", db_default="", editable=False)
     # "*" is all that a key may ever do; accounts/scopes.py says what that is.
     scopes = ArrayField(models.CharField(max_length=32), default=_all_scopes)
     monthly_cap_mcr = models.BigIntegerField(null=True)
@@ -32,6 +34,8 @@ class ApiKey(models.Model):
     created_by = models.ForeignKey(User, null=True, on_delete=models.SET_NULL)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     last_used_at = models.DateTimeField(null=True, editable=False)
+    # From where, at that time.
+    last_used_ip = models.GenericIPAddressField(null=True, editable=False)
     expires_at = models.DateTimeField(null=True)
     # Set when it is rolled. Not `expires_at`, which the keys that replace it inherit.
     grace_until = models.DateTimeField(null=True)

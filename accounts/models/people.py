@@ -28,6 +28,8 @@ class User(AbstractUser):
     username = None  # type: ignore[assignment]
     uuid = models.UUIDField(db_default=RandomUUID(), unique=True, editable=False)
     email = models.EmailField(unique=True)
+    # In which times are shown and days begin (accounts/time_zones.py); empty: as the browser says.
+    time_zone = models.CharField(max_length=64, blank=True, default="", db_default="")
 
     objects: ClassVar[UserManager] = UserManager()  # type: ignore[assignment]
 

@@ -9,6 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.audit import Actor
+from accounts.callers import ip_address
 from accounts.credentials import credentials_check
 from accounts.models import Role, User
 from accounts.passwords import password_change, password_reset_ask, password_reset_finish
@@ -20,7 +21,7 @@ from accounts.tokens import Tokens, sign_in_create, sign_in_refresh
 from accounts.workspaces import workspace_default_for
 from api.audiopod.base import AudiopodApi, body_of
 from api.audiopod.errors import InvalidCode
-from api.authentication import ip_address, person_of, principal_of
+from api.authentication import person_of, principal_of
 from api.views import OPEN, PERSON
 
 _NO_STORE = {"Cache-Control": "no-store"}

@@ -8,6 +8,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.audit import Actor
+from accounts.callers import ip_address
 from accounts.credentials import credentials_check
 from accounts.models import Role, SignIn, User, Workspace
 from accounts.principal import Principal
@@ -20,7 +21,7 @@ from accounts.tokens import (
     sign_ins_list,
 )
 from accounts.workspaces import workspace_default_for
-from api.authentication import ip_address, person_of, principal_of
+from api.authentication import person_of, principal_of
 from api.native.base import OPEN, PERSON, NativeApi, StrictSerializer, page_response, valid_body
 from config.errors import NotMember
 

@@ -84,6 +84,9 @@ class KeySerializer(serializers.Serializer[ApiKey]):
     id = serializers.UUIDField(source="uuid")
     name = serializers.CharField()
     prefix = serializers.SerializerMethodField(help_text="How the key begins; no secret.")
+    last_four = serializers.CharField(
+        help_text="How it ends; empty of keys made before this was kept."
+    )
     status = serializers.SerializerMethodField(help_text="`active`, `expired` or `revoked`.")
     scopes = serializers.ListField(child=serializers.CharField())
     monthly_cap_mcr = serializers.IntegerField(allow_null=True)
@@ -94,6 +97,9 @@ class KeySerializer(serializers.Serializer[ApiKey]):
     created_by = serializers.UUIDField(source="created_by.uuid", default=None, allow_null=True)
     created_at = serializers.DateTimeField()
     last_used_at = serializers.DateTimeField(allow_null=True, help_text="To the minute.")
+    last_used_ip = serializers.IPAddressField(
+        allow_null=True, help_text="From which address it was used then."
+    )
     expires_at = serializers.DateTimeField(allow_null=True)
     grace_until = serializers.DateTimeField(
         allow_null=True, help_text="Of a key that was rolled: it works no longer than this."

@@ -10,9 +10,10 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from accounts.callers import ip_address
 from accounts.rate_limits import UNLIMITED
 from accounts.scopes import ASSETS_WRITE
-from api.authentication import ip_address, principal_of, workspace_of
+from api.authentication import principal_of, workspace_of
 from api.native.base import OPEN, NativeApi, StrictSerializer, valid_body
 from api.native.uploads import UploadSerializer
 from api.raw_bodies import body_length, body_source

@@ -7,10 +7,10 @@ from rest_framework.authentication import BaseAuthentication, CSRFCheck
 from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 
+from accounts.callers import ip_address
 from accounts.here import principal_here
 from accounts.models import User
 from accounts.principal import Principal
-from api.authentication import ip_address
 from config.errors import NotAllowed, filled
 
 

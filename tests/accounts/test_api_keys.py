@@ -369,16 +369,18 @@ def test_roll_and_revoke_at_once_leave_the_old_key_closed():
 
 def test_it_notes_the_use_but_not_every_time():
     text = make_key(make_workspace())
-    api_key_authenticate(text)
-    first = ApiKey.objects.get().last_used_at
-    api_key_authenticate(text)
-    assert first is not None
-    assert ApiKey.objects.get().last_used_at == first
+    api_key_authenticate(text, ip_address="192.0.2.1")
+    first = ApiKey.objects.get()
+    api_key_authenticate(text, ip_address="192.0.2.2")
+    assert first.last_used_at is not None
+    assert ApiKey.objects.get().last_used_at == first.last_used_at
+    assert ApiKey.objects.get().last_used_ip == "192.0.2.1"
     ApiKey.objects.update(last_used_at=Now() - timedelta(seconds=61))
-    api_key_authenticate(text)
-    noted = ApiKey.objects.get().last_used_at
-    assert noted is not None
-    assert noted > first
+    api_key_authenticate(text, ip_address="192.0.2.2")
+    noted = ApiKey.objects.get()
+    assert noted.last_used_at is not None
+    assert noted.last_used_at > first.last_used_at
+    assert noted.last_used_ip == "192.0.2.2"
 
 
 def test_one_address_is_one_user_in_any_case():

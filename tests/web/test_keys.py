@@ -51,6 +51,10 @@ def test_a_key_is_made_shown_once_and_works(signed_in: Client, studio: Workspace
     assert response.content.decode().count(text) == 2
     assert works(text) == 200
     row = ApiKey.objects.get()
+    # How it begins and ends, and from where it was used.
+    shown = signed_in.get(f"/app/keys/{row.uuid}").content.decode()
+    assert f"{text[:11]}…{text[-4:]}" in shown
+    assert "127.0.0.1" in shown
     for path in ("/app/keys", f"/app/keys/{row.uuid}", f"/app/keys/{row.uuid}/edit"):
         answer = signed_in.get(path)
         assert answer.status_code == 200

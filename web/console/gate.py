@@ -11,7 +11,6 @@ from functools import wraps
 from typing import Any
 from urllib.parse import urlsplit
 
-from allauth.account.adapter import get_adapter
 from allauth.account.authentication import get_authentication_records
 from allauth.mfa.models import Authenticator
 from django.conf import settings
@@ -26,6 +25,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
 from accounts.audit import Actor
+from accounts.callers import ip_address
 from accounts.models import User
 from config.errors import AppError
 
@@ -71,8 +71,8 @@ def console_page(*, methods: Sequence[str] = _READ, fresh: bool = False) -> Call
 
 def operator_of(request: HttpRequest) -> Operator:
     assert isinstance(request.user, User)  # noqa: S101 - see console_way_in
-    ip_address = str(get_adapter().get_client_ip(request))
-    return Operator(request.user, Actor.of_operator(request.user, ip_address=ip_address))
+    actor = Actor.of_operator(request.user, ip_address=ip_address(request))
+    return Operator(request.user, actor)
 
 
 def console_way_in(request: HttpRequest, *, fresh: bool = False) -> HttpResponse | None:
@@ -104,7 +104,7 @@ def console_refused(request: HttpRequest, error: AppError) -> HttpResponse:
 def _is_network_allowed(request: HttpRequest) -> bool:
     if not settings.CONSOLE_NETWORKS:
         return True
-    address = ipaddress.ip_address(str(get_adapter().get_client_ip(request)))
+    address = ipaddress.ip_address(ip_address(request))
     return any(address in network for network in settings.CONSOLE_NETWORKS)
 
 

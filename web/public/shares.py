@@ -6,7 +6,6 @@ from pathlib import PurePath
 from typing import Any, Final, TypeVar
 from uuid import UUID
 
-from allauth.account.adapter import get_adapter
 from django.conf import settings
 from django.core import signing
 from django.http import (
@@ -23,6 +22,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
+from accounts.callers import ip_address
 from config.errors import AppError, NotAllowed, NotFound, TooManyAttempts
 from jobs.archives import archive_token
 from jobs.listening import listening_file, listening_get, playing_of
@@ -152,10 +152,9 @@ def _ask(request: HttpRequest, found: Share, token: str) -> HttpResponse:
     problem = ""
     status = 200
     if request.method == "POST":
-        address = str(get_adapter().get_client_ip(request))
         try:
             is_right = share_password_is(
-                found, request.POST.get("password", ""), ip_address=address
+                found, request.POST.get("password", ""), ip_address=ip_address(request)
             )
         except TooManyAttempts as error:
             problem, status = error.text, error.status

@@ -62,6 +62,7 @@ def test_a_key_is_shown_once_and_opens_the_workspace(
         "id": str(row.uuid),
         "name": "k",
         "prefix": key[:11],
+        "last_four": key[-4:],
         "status": "active",
         "scopes": ["credits:read", "jobs:read"],
         "monthly_cap_mcr": 5_000,
@@ -70,6 +71,7 @@ def test_a_key_is_shown_once_and_opens_the_workspace(
         "created_by": str(bob.uuid),
         "created_at": body["created_at"],
         "last_used_at": None,
+        "last_used_ip": None,
         "expires_at": None,
         "grace_until": None,
         "revoked_at": None,
@@ -80,6 +82,7 @@ def test_a_key_is_shown_once_and_opens_the_workspace(
     assert bob_client.get("/v1/keys").json()["results"] == [shown]
     theirs = Client(headers={"X-API-Key": key})
     assert theirs.get("/v1/credits").json()["available_mcr"] == 100_000
+    assert bob_client.get(f"/v1/keys/{row.uuid}").json()["last_used_ip"] == "127.0.0.1"
     assert theirs.get("/v1/assets").status_code == 403
     event = AuditEvent.objects.get(action="key.created")
     assert (event.actor_uuid, event.target_uuid) == (bob.uuid, row.uuid)
@@ -207,7 +210,7 @@ def test_a_key_is_rolled(bob_client: Client):
     new = response.json()
     assert response.status_code == 201
     assert new["key"] != made["key"]
-    own = {"id", "key", "prefix", "created_at"}
+    own = {"id", "key", "prefix", "last_four", "created_at"}
     assert {k: v for k, v in new.items() if k not in own} == {
         k: v for k, v in made.items() if k not in own
     }
