@@ -1,17 +1,28 @@
 """What was worked and paid for, summed up by day, service or key.
 
-A job counts on the day on which it succeeded, by the clock of UTC. What was deleted since counts
-too; the ledger says the same of the credits.
+A job counts on the day on which it succeeded, by the clock of who asks. What was deleted since
+counts too; the ledger says the same of the credits.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import Any, Final
 from uuid import UUID
 
-from django.db.models import Count, F, FloatField, QuerySet, Sum
-from django.db.models.functions import Cast, Coalesce, TruncDate
+from django.contrib.postgres.fields import ArrayField
+from django.db.models import (
+    Count,
+    DateTimeField,
+    F,
+    FloatField,
+    Func,
+    IntegerField,
+    QuerySet,
+    Sum,
+    Value,
+)
+from django.db.models.functions import Cast, Coalesce
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Workspace
@@ -26,7 +37,7 @@ _AUDIO_S = Cast(
 ) / Cast(F("asset__sample_rate"), FloatField())
 # Fields of jobs, and what is put together of them.
 _BY: Final[dict[str, tuple[tuple[str, ...], dict[str, Any]]]] = {
-    "day": ((), {"day": TruncDate("finished_at", tzinfo=UTC)}),
+    "day": ((), {"day_number": F("day_number")}),
     "service": (("service",), {}),
     "key": ((), {"key": F("api_key__uuid"), "key_name": F("api_key__name")}),
 }
@@ -62,11 +73,12 @@ def usage_get(
     last: date,
     by_day: bool = False,
     key: UUID | None = None,
+    zone: tzinfo = UTC,
 ) -> UsageReport:
     """From the first day to the last, both included; days without any are left out.
 
     `by_day`: a group is of one day and service, or of one day and key. With `key`, only what was
-    ordered with it.
+    ordered with it. Days are those of `zone`.
     """
     if last < first:
         raise ValidationFailed(fields={"to": [_("This must not be before `from`.")]})
@@ -74,16 +86,20 @@ def usage_get(
         raise ValidationFailed(
             fields={"from": [filled(_("At most %(most)s days at once."), most=DAYS_AT_MOST)]}
         )
+    n_days = (last - first).days + 1
+    midnights = [
+        datetime.combine(first + timedelta(days=n), time(), zone) for n in range(n_days + 1)
+    ]
     jobs = Job.objects.filter(
         workspace=workspace,
         state=JobState.SUCCEEDED,
-        finished_at__gte=_midnight(first),
-        finished_at__lt=_midnight(last + timedelta(days=1)),
-    )
+        finished_at__gte=midnights[0],
+        finished_at__lt=midnights[-1],
+    ).annotate(day_number=_place_among(midnights))
     if key is not None:
         jobs = jobs.filter(api_key__uuid=key)
     names = ("day", group_by) if by_day and group_by != "day" else (group_by,)
-    groups = [Usage(**row) for row in _grouped(jobs, names)]
+    groups = [_usage(row, first) for row in _grouped(jobs, names)]
     total = Usage(
         jobs=sum(one.jobs for one in groups),
         charged_mcr=sum(one.charged_mcr for one in groups),
@@ -100,10 +116,17 @@ def _grouped(jobs: QuerySet[Job], names: Sequence[str]) -> QuerySet[Job, dict[st
         .values(*fields, **named)
         .annotate(jobs=Count("pk"), charged_mcr=Sum("charged_mcr"), audio_s=Sum(_AUDIO_S))
     )
-    days = [name for name in names if name == "day"]
+    days = ["day_number" for name in names if name == "day"]
     by_cost = [] if names == ("day",) else ["-charged_mcr"]
     return grouped.order_by(*days, *by_cost, *fields, *named)
 
 
-def _midnight(day: date) -> datetime:
-    return datetime.combine(day, time(), UTC)
+def _place_among(moments: Sequence[datetime]) -> Func:
+    """After how many of them a job succeeded. PostgreSQL need not know the time zone for that."""
+    listed = Value(list(moments), ArrayField(DateTimeField()))
+    return Func("finished_at", listed, function="WIDTH_BUCKET", output_field=IntegerField())
+
+
+def _usage(row: dict[str, Any], first: date) -> Usage:
+    number = row.pop("day_number", None)
+    return Usage(**row, day=None if number is None else first + timedelta(days=number - 1))

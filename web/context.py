@@ -8,6 +8,7 @@ from accounts.models import User
 from accounts.principal import Principal
 from billing.selectors import wallet_get
 from web.navigation import sections_of
+from web.time_zone import chosen_zone
 from web.views import principal_of
 
 THEMES = ("light", "dark")
@@ -30,6 +31,7 @@ def frame(request: HttpRequest) -> dict[str, Any]:
     theme = request.COOKIES.get("theme", "")
     values: dict[str, Any] = {
         "theme": theme if theme in THEMES else "",
+        "chosen_zone": chosen_zone(request),
         "legal": settings.LEGAL_LINKS,
     }
     principal = getattr(request, "principal", None) or _principal_of_account_pages(request)

@@ -15,9 +15,11 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from accounts import invitations
 from accounts.models import Membership, Role, User
+from accounts.people import person_time_zone_set
 from accounts.principal import Principal
 from accounts.receivers import actor_of
 from accounts.selectors import memberships_list
+from accounts.time_zones import time_zone_names
 from accounts.tokens import sign_ins_list
 from billing.pricing import credits_text
 from billing.selectors import wallet_get
@@ -40,8 +42,16 @@ def account_home(request: HttpRequest, principal: Principal) -> HttpResponse:
             for row in invitations.invitations_for(user=user)
         ],
         "security": _security(user),
+        "time_zones": time_zone_names(),
     }
     return render(request, "account_home.html", context)
+
+
+@app_page(methods=["POST"])
+def account_time_zone(request: HttpRequest, principal: Principal) -> HttpResponse:
+    person_time_zone_set(user=_person(request), name=request.POST.get("time_zone", ""))
+    messages.success(request, _("Times are shown in this time zone from now on."))
+    return redirect("account-home")
 
 
 @require_safe

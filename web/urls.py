@@ -7,6 +7,7 @@ urlpatterns = [
     path("app/", include("web.app.urls")),
     path("console/", include("web.console.urls")),
     path("account/", pages.account_home, name="account-home"),
+    path("account/time-zone", pages.account_time_zone, name="account-time-zone"),
     # Stripe sends people back to it.
     path("account/billing", pages.account_billing, name="account-billing"),
     # First: some of allauth's, in transactions.

@@ -83,10 +83,25 @@ document.addEventListener("change", (event) => {
   if (event.target.matches("[data-submits]")) event.target.form.requestSubmit();
 });
 
-// Times in the reader's own zone and language.
-const FORMAT = new Intl.DateTimeFormat(document.documentElement.lang || undefined, {
-  dateStyle: "medium", timeStyle: "short",
-});
+// Times in the reader's language, and in the zone that they chose or live in.
+const FORMAT = timeFormat(document.documentElement.dataset.zone);
+
+function timeFormat(timeZone) {
+  const language = document.documentElement.lang || undefined;
+  try {
+    return new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short", timeZone });
+  } catch {
+    // A zone that this browser has not heard of.
+    return timeFormat();
+  }
+}
+
+// The server cannot know it: for what it counts by days.
+const here = new Intl.DateTimeFormat().resolvedOptions().timeZone;
+if (here && !document.cookie.split("; ").includes(`time_zone=${here}`)) {
+  document.cookie = `time_zone=${here}; path=/; max-age=31536000; samesite=lax`;
+}
+
 // What scrolls sideways can be scrolled by keyboard (WCAG 2.1.1).
 const sizes = new ResizeObserver((entries) => {
   for (const { target } of entries) {

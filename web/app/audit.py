@@ -1,6 +1,5 @@
 """Who did what that matters to security or money."""
 
-from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
 from django import forms
@@ -17,6 +16,7 @@ from accounts.scopes import AUDIT_READ
 from accounts.selectors import members_list
 from web.app.audit_texts import ACTIONS, KINDS, action_text, data_lines
 from web.paging import page_newest_first, uuid_of
+from web.time_zone import midnight
 from web.views import app_page
 
 # Of what has a page: its kind, and the name of the page.
@@ -32,12 +32,12 @@ class AuditForm(forms.Form):
     actor = forms.ChoiceField(required=False, label=_("By"))
     since = forms.DateField(
         required=False,
-        label=_("From (UTC)"),
+        label=_("From"),
         widget=forms.DateInput(attrs={"type": "date"}),
     )
     until = forms.DateField(
         required=False,
-        label=_("To (UTC)"),
+        label=_("Up to"),
         widget=forms.DateInput(attrs={"type": "date"}),
     )
 
@@ -53,8 +53,8 @@ class AuditForm(forms.Form):
             workspace=principal.workspace,
             action=values.get("action") or None,
             actor=uuid_of(values.get("actor") or ""),
-            since=_midnight(since) if since else None,
-            until=_midnight(until + timedelta(days=1)) if until else None,
+            since=midnight(since) if since else None,
+            until=midnight(until, days=1) if until else None,
         )
 
 
@@ -97,7 +97,3 @@ def _shown(event: AuditEvent) -> dict[str, Any]:
         "target_url": url,
         "lines": data_lines(event.data),
     }
-
-
-def _midnight(day: Any) -> datetime:
-    return datetime.combine(day, time(), UTC)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime
 from typing import Any, Final
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -34,6 +34,7 @@ from jobs.selectors import job_get_for_workspace
 from jobs.services import job_cancel, job_delete, job_retry
 from web.app.jobs_rows import ACTIVE, JobRow, recording_name
 from web.app.jobs_words import SERVICES, STATES
+from web.time_zone import midnight
 from web.views import app_page
 
 _PAGE_SIZE: Final = 25
@@ -246,10 +247,9 @@ def _keys(principal: Principal) -> list[tuple[str, str]]:
 
 def _day(text: str, *, days: int = 0) -> datetime | None:
     try:
-        day = date.fromisoformat(text) + timedelta(days=days)
-    except (ValueError, OverflowError):
+        return midnight(date.fromisoformat(text), days=days)
+    except ValueError:
         return None
-    return datetime(day.year, day.month, day.day, tzinfo=UTC)
 
 
 def _uuid(text: str | None) -> UUID | None:

@@ -1,4 +1,4 @@
-from datetime import UTC, datetime, time, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from django import forms
@@ -10,6 +10,7 @@ from accounts.api_keys import GRACE_AT_MOST
 from accounts.models import ApiKey
 from web.app.scope_texts import SCOPE_TEXTS
 from web.forms import OnceForm
+from web.time_zone import midnight
 
 _MCR: Final = 1000
 _CREDITS_AT_MOST: Final = 10**12
@@ -92,7 +93,7 @@ class NewKeyForm(KeyForm, OnceForm):
     )
     last_day = forms.DateField(
         required=False,
-        label=_("Its last day (UTC)"),
+        label=_("Its last day"),
         widget=forms.DateInput(attrs={"type": "date"}),
     )
 
@@ -108,8 +109,7 @@ class NewKeyForm(KeyForm, OnceForm):
     def _expires_at(self) -> datetime | None:
         choice = self.cleaned_data["expires"]
         if choice == _ON_A_DAY:
-            next_day = self.cleaned_data["last_day"] + timedelta(days=1)
-            return datetime.combine(next_day, time(), UTC)
+            return midnight(self.cleaned_data["last_day"], days=1)
         return timezone.now() + timedelta(days=int(choice)) if choice else None
 
 

@@ -3,12 +3,13 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Final
 from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from accounts.models import Workspace
@@ -69,7 +70,7 @@ class Row:
 
 @app_page(CREDITS_READ)
 def usage(request: HttpRequest, principal: Principal) -> HttpResponse:
-    today = datetime.now(UTC).date()
+    today = timezone.localdate()
     wish, error = _default(today), None
     workspace = principal.workspace
     try:
@@ -95,7 +96,7 @@ def usage(request: HttpRequest, principal: Principal) -> HttpResponse:
 
 @app_page(CREDITS_READ)
 def usage_csv(request: HttpRequest, principal: Principal) -> HttpResponse:
-    wish = _wish(request.GET, datetime.now(UTC).date())
+    wish = _wish(request.GET, timezone.localdate())
     rows = [
         [
             one.day,
@@ -149,6 +150,7 @@ def _report(workspace: Workspace, wish: Wish) -> UsageReport:
             last=wish.last,
             by_day=True,
             key=wish.key,
+            zone=timezone.get_current_timezone(),
         )
     except ValidationFailed as error:
         texts = [text for texts in error.fields.values() for text in texts]
@@ -195,7 +197,13 @@ def _rows(series: Sequence[Series]) -> list[Row]:
 
 def _keys(workspace: Workspace, wish: Wish) -> list[Usage]:
     """The keys that something was ordered with in these days."""
-    report = usage_get(workspace=workspace, group_by="key", first=wish.first, last=wish.last)
+    report = usage_get(
+        workspace=workspace,
+        group_by="key",
+        first=wish.first,
+        last=wish.last,
+        zone=timezone.get_current_timezone(),
+    )
     return [one for one in report.groups if one.key is not None]
 
 
@@ -219,6 +227,7 @@ def _tiles(workspace: Workspace, today: date) -> dict[str, object]:
         group_by="day",
         first=today - timedelta(days=_DAYS - 1),
         last=today,
+        zone=timezone.get_current_timezone(),
     )
     return {
         "wallet": wallet,

@@ -48,11 +48,11 @@ def clock(seconds: float | None) -> str:
 
 @register.filter
 def moment(value: datetime | None) -> SafeString | str:
-    """A point in time, in UTC until static/js/shell.js shows it in the reader's time zone."""
+    """A point in time; static/js/shell.js shows it in the reader's way of writing."""
     if value is None:
         return ""
-    text = date_format(timezone.localtime(value), "Y-m-d H:i")
-    return format_html('<time datetime="{}">{} UTC</time>', value.isoformat(), text)
+    text = date_format(timezone.localtime(value), "Y-m-d H:i T")
+    return format_html('<time datetime="{}">{}</time>', value.isoformat(), text)
 
 
 @register.filter
