@@ -2,6 +2,7 @@
 
 import io
 from dataclasses import asdict
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -143,6 +144,7 @@ def make_tone(
     return (tone * fade[:, None]).astype(np.float32)
 
 
+@lru_cache(maxsize=32)
 def make_wav(**kwargs: float | int) -> bytes:
     sample_rate = int(kwargs.get("sample_rate", 44_100))
     buffer = io.BytesIO()
