@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from uuid import UUID
 
+from django.http import HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.utils.http import content_disposition_header
 from django.utils.translation import gettext_lazy as _
 from zipstream import ZipStream
 
@@ -44,6 +46,22 @@ class ArchiveContent:
 
     def close(self) -> None:
         self._blocks.close()
+
+
+def archive_answer(archive: Archive, *, is_head: bool) -> HttpResponseBase:
+    """The zip as an answer; of the headers alone, too, it says how long it is."""
+    if is_head:
+        archive.content.close()
+        response: HttpResponseBase = HttpResponse()
+    else:
+        response = StreamingHttpResponse(archive.content)
+    response.headers["Content-Type"] = "application/zip"
+    response.headers["Content-Length"] = str(archive.size_bytes)
+    disposition = content_disposition_header(as_attachment=True, filename=archive.filename)
+    response.headers["Content-Disposition"] = str(disposition)
+    # What is in it may change: files expire one by one.
+    response.headers["Cache-Control"] = "private, no-store"
+    return response
 
 
 def archive_token(job: Job, *, seconds: int | None = None) -> str:

@@ -4,10 +4,7 @@ one, and what we made ourselves needs no second way."""
 import json
 import math
 import os
-import signal
-import sys
 from collections.abc import Callable
-from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
@@ -15,9 +12,8 @@ from typing import Any, Final
 import structlog
 from django.conf import settings
 
-import separation
-from config.errors import MediaError, MediaTooDemanding, MediaTooSlow
-from jobs.children import ChildEnd, ChildOverflow, ChildOverTime, child_run
+from config.errors import MediaError, MediaTooDemanding
+from jobs.confined import confined_run
 from jobs.heartbeat import Heartbeat
 from jobs.models import Listening
 from jobs.storage import local_copy, storage_save
@@ -26,7 +22,6 @@ from separation.audio.segments import LEVELS, SEGMENT_S, Segments, peak_counts, 
 
 log = structlog.get_logger(__name__)
 
-_ROOT: Final = Path(separation.__file__).resolve().parent.parent
 _ANSWER_MAX_BYTES: Final = 1024 * 1024
 # FLAC of noise is a little longer than the samples themselves; headers of short segments are more.
 _BYTES_A_SAMPLE: Final = 4
@@ -67,53 +62,38 @@ def listening_make(listening: Listening, heartbeat: Heartbeat, folder: Path) -> 
 def _write(
     listening: Listening, recording: Path, audio: Path, peaks: Path, on_tick: Callable[[], None]
 ) -> Segments:
-    try:
-        with (
-            recording.open("rb") as source,
-            audio.open("wb") as audio_file,
-            peaks.open("wb") as peaks_file,
-        ):
-            files = (source.fileno(), audio_file.fileno(), peaks_file.fileno())
-            end = _run(listening, files, on_tick)
-    except ChildOverTime:
-        raise MediaTooSlow from None
-    except ChildOverflow:
-        raise MediaTooDemanding from None
-    if end.returncode == -signal.SIGXCPU:
-        raise MediaTooSlow
-    if end.returncode < 0:
-        log.warning("segments_killed", signal=-end.returncode, complaints=end.complaints[-500:])
-        raise MediaTooDemanding
-    if end.returncode != 0:
-        raise RuntimeError(f"The segments failed: {end.complaints[-2000:]}")
-    return _read(end.output)
+    with (
+        recording.open("rb") as source,
+        audio.open("wb") as audio_file,
+        peaks.open("wb") as peaks_file,
+    ):
+        files = (source.fileno(), audio_file.fileno(), peaks_file.fileno())
+        output = confined_run(
+            confined_segments,
+            _request(listening, *files),
+            descriptors=files,
+            total_s=segments_seconds(listening.duration_s),
+            max_output_bytes=_ANSWER_MAX_BYTES,
+            on_tick=on_tick,
+        )
+    return _read(output)
 
 
-def _run(
-    listening: Listening, files: tuple[int, int, int], on_tick: Callable[[], None]
-) -> ChildEnd:
-    seconds = segments_seconds(listening.duration_s)
+def _request(
+    listening: Listening, source: int, audio: int, peaks: int
+) -> confined_segments.Request:
     n_values = listening.n_samples * listening.asset.channels
-    request = confined_segments.Request(
-        descriptor=files[0],
-        audio=files[1],
-        peaks=files[2],
+    n_segments = 1 + listening.n_samples // listening.asset.sample_rate // SEGMENT_S
+    return confined_segments.Request(
+        descriptor=source,
+        audio=audio,
+        peaks=peaks,
         start=listening.range_start,
         end=listening.range_end,
-        file_bytes=_BYTES_A_SAMPLE * n_values
-        + _HEADERS_BYTES * (1 + listening.n_samples // listening.asset.sample_rate // SEGMENT_S),
+        file_bytes=_BYTES_A_SAMPLE * n_values + _HEADERS_BYTES * n_segments,
         memory_bytes=settings.PROBE_MEMORY_BYTES,
-        cpu_s=seconds,
+        cpu_s=segments_seconds(listening.duration_s),
         parent=os.getpid(),
-    )
-    return child_run(
-        [sys.executable, "-m", confined_segments.__name__, json.dumps(asdict(request))],
-        folder=_ROOT,
-        total_s=seconds,
-        max_output_bytes=_ANSWER_MAX_BYTES,
-        descriptors=files,
-        environ={"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
-        on_tick=on_tick,
     )
 
 

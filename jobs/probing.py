@@ -2,25 +2,21 @@
 
 import json
 import os
-import signal
-import sys
 from collections.abc import Callable
-from dataclasses import asdict, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import structlog
 from django.conf import settings
 
-import separation
-from config.errors import MediaTooDemanding, MediaTooSlow
-from jobs.children import ChildEnd, ChildOverflow, ChildOverTime, child_run
+from config.errors import MediaTooDemanding
+from jobs.confined import confined_run
 from separation import AudioInfo, confined_probe
 from separation import errors as engine_errors
 
 log = structlog.get_logger(__name__)
 
-_ROOT = Path(separation.__file__).resolve().parent.parent
 _ANSWER_MAX_BYTES = 16 * 1024
 _MESSAGE_MAX_CHARS = 300
 
@@ -30,26 +26,21 @@ def probe_confined(path: Path, *, guess: str | None, on_tick: Callable[[], None]
 
     Raises SeparationError of what is wrong with it, MediaTooSlow or MediaTooDemanding.
     """
-    try:
-        with path.open("rb") as recording:
-            end = _run(recording.fileno(), guess, on_tick)
-    except ChildOverTime:
-        raise MediaTooSlow from None
-    except ChildOverflow:
-        raise MediaTooDemanding from None
-    if end.returncode == -signal.SIGXCPU:
-        raise MediaTooSlow
-    if end.returncode < 0:
-        # A crash of a decoder, or the system's own limit on memory.
-        log.warning("probe_killed", signal=-end.returncode, complaints=end.complaints[-500:])
-        raise MediaTooDemanding
-    if end.returncode != 0:
-        raise RuntimeError(f"The probe failed: {end.complaints[-2000:]}")
-    return _info(end.output)
+    with path.open("rb") as recording:
+        descriptor = recording.fileno()
+        output = confined_run(
+            confined_probe,
+            _request(descriptor, guess),
+            descriptors=[descriptor],
+            total_s=settings.PROBE_SECONDS,
+            max_output_bytes=_ANSWER_MAX_BYTES,
+            on_tick=on_tick,
+        )
+    return _info(output)
 
 
-def _run(descriptor: int, guess: str | None, on_tick: Callable[[], None]) -> ChildEnd:
-    request = confined_probe.Request(
+def _request(descriptor: int, guess: str | None) -> confined_probe.Request:
+    return confined_probe.Request(
         descriptor=descriptor,
         guess=guess,
         max_duration_s=settings.RECORDING_MAX_SECONDS,
@@ -57,16 +48,6 @@ def _run(descriptor: int, guess: str | None, on_tick: Callable[[], None]) -> Chi
         memory_bytes=settings.PROBE_MEMORY_BYTES,
         cpu_s=settings.PROBE_SECONDS,
         parent=os.getpid(),
-    )
-    return child_run(
-        [sys.executable, "-m", confined_probe.__name__, json.dumps(asdict(request))],
-        folder=_ROOT,
-        total_s=settings.PROBE_SECONDS,
-        max_output_bytes=_ANSWER_MAX_BYTES,
-        descriptors=[descriptor],
-        # One thread: others would count against the memory, and have nothing to do.
-        environ={"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
-        on_tick=on_tick,
     )
 
 

@@ -2,8 +2,7 @@
 
 from uuid import UUID
 
-from django.http import HttpResponse, HttpResponseBase, StreamingHttpResponse
-from django.utils.http import content_disposition_header
+from django.http import HttpResponseBase
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
@@ -12,7 +11,7 @@ from accounts.rate_limits import UNLIMITED
 from accounts.scopes import JOBS_READ
 from api.authentication import workspace_of
 from api.native.base import OPEN, NativeApi
-from jobs.archives import Archive, archive_get_for_workspace, archive_of_token
+from jobs.archives import archive_answer, archive_get_for_workspace, archive_of_token
 
 _ZIP = {(200, "application/zip"): OpenApiTypes.BINARY}
 
@@ -24,7 +23,7 @@ class JobArchiveApi(NativeApi):
     def get(self, request: Request, job_uuid: UUID) -> HttpResponseBase:
         """All that a job made and that is still kept, as one zip."""
         archive = archive_get_for_workspace(workspace=workspace_of(request), job_uuid=job_uuid)
-        return _answer(request, archive)
+        return archive_answer(archive, is_head=request.method == "HEAD")
 
 
 class ArchiveDownloadApi(NativeApi):
@@ -36,19 +35,4 @@ class ArchiveDownloadApi(NativeApi):
     @extend_schema(operation_id="archive_download", auth=[], responses=_ZIP)
     def get(self, request: Request, token: str) -> HttpResponseBase:
         """Download all that a job made as one zip, by a signed link."""
-        return _answer(request, archive_of_token(token))
-
-
-def _answer(request: Request, archive: Archive) -> HttpResponseBase:
-    if request.method == "HEAD":
-        archive.content.close()
-        response: HttpResponseBase = HttpResponse()
-    else:
-        response = StreamingHttpResponse(archive.content)
-    response.headers["Content-Type"] = "application/zip"
-    response.headers["Content-Length"] = str(archive.size_bytes)
-    disposition = content_disposition_header(as_attachment=True, filename=archive.filename)
-    response.headers["Content-Disposition"] = str(disposition)
-    # What is in it may change: files expire one by one.
-    response.headers["Cache-Control"] = "private, no-store"
-    return response
+        return archive_answer(archive_of_token(token), is_head=request.method == "HEAD")

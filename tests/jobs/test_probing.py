@@ -16,7 +16,7 @@ from django.test import Client
 
 import separation
 from config import errors
-from jobs import probing
+from jobs import confined
 from jobs.children import ChildEnd, ChildOverflow, ChildOverTime, child_run
 from jobs.models import Asset
 from jobs.separating import recording_probe
@@ -204,7 +204,7 @@ def test_a_child_that_dies(
     tmp_path: Path, monkeypatch: Any, returncode: int, error: type[Exception]
 ):
     end = ChildEnd(returncode, b"", "Traceback: broken")
-    monkeypatch.setattr(probing, "child_run", lambda *args, **values: end)
+    monkeypatch.setattr(confined, "child_run", lambda *args, **values: end)
     with pytest.raises(error):
         probed(make_wav(seconds=0.1), tmp_path)
 
@@ -241,14 +241,14 @@ GOOD = {
 )
 def test_an_answer_is_not_believed(tmp_path: Path, monkeypatch: Any, answer: Any):
     output = answer if isinstance(answer, bytes) else answer.encode()
-    monkeypatch.setattr(probing, "child_run", lambda *args, **values: ChildEnd(0, output, ""))
+    monkeypatch.setattr(confined, "child_run", lambda *args, **values: ChildEnd(0, output, ""))
     with pytest.raises(errors.MediaTooDemanding):
         probed(make_wav(seconds=0.1), tmp_path)
 
 
 def test_a_right_answer_is(tmp_path: Path, monkeypatch: Any):
     output = json.dumps({"info": GOOD}).encode()
-    monkeypatch.setattr(probing, "child_run", lambda *args, **values: ChildEnd(0, output, ""))
+    monkeypatch.setattr(confined, "child_run", lambda *args, **values: ChildEnd(0, output, ""))
     assert probed(b"x", tmp_path) == separation.AudioInfo(**GOOD)  # type: ignore[arg-type]
 
 

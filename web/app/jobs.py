@@ -8,17 +8,11 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 from django.contrib import messages
-from django.http import (
-    HttpRequest,
-    HttpResponse,
-    HttpResponseBase,
-    JsonResponse,
-    StreamingHttpResponse,
-)
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.functional import Promise
-from django.utils.http import content_disposition_header, url_has_allowed_host_and_scheme
+from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as _lazy
 from django.utils.translation import ngettext
@@ -27,7 +21,7 @@ from accounts.api_keys import api_key_list
 from accounts.principal import Principal
 from accounts.scopes import JOBS_READ, JOBS_WRITE, KEYS_READ
 from config.errors import AppError, NotFound, ValidationFailed
-from jobs.archives import Archive, archive_of_jobs
+from jobs.archives import archive_answer, archive_of_jobs
 from jobs.models import JobState
 from jobs.searching import COUNT_AT_MOST, JobSearch, job_counts, job_page
 from jobs.selectors import job_get_for_workspace
@@ -117,22 +111,8 @@ def jobs_zip(request: HttpRequest, principal: Principal) -> HttpResponseBase:
     job_uuids = job_uuids_of(request.GET.getlist("job"))
     if not job_uuids:
         raise NotFound(_("Choose jobs first."))
-    return archive_response(
-        request, archive_of_jobs(workspace=principal.workspace, job_uuids=job_uuids)
-    )
-
-
-def archive_response(request: HttpRequest, archive: Archive) -> HttpResponseBase:
-    if request.method == "HEAD":
-        archive.content.close()
-        response: HttpResponseBase = HttpResponse()
-    else:
-        response = StreamingHttpResponse(archive.content)
-    response.headers["Content-Type"] = "application/zip"
-    response.headers["Content-Length"] = str(archive.size_bytes)
-    disposition = content_disposition_header(as_attachment=True, filename=archive.filename)
-    response.headers["Content-Disposition"] = str(disposition)
-    return response
+    archive = archive_of_jobs(workspace=principal.workspace, job_uuids=job_uuids)
+    return archive_answer(archive, is_head=request.method == "HEAD")
 
 
 def job_uuids_of(texts: list[str]) -> list[UUID]:

@@ -14,14 +14,13 @@ from accounts.scopes import CREDITS_READ, JOBS_READ, JOBS_WRITE
 from billing.models import Entry
 from billing.selectors import ledger_list
 from config.errors import NotFound
-from jobs.archives import archive_get_for_workspace
+from jobs.archives import archive_answer, archive_get_for_workspace
 from jobs.listening import is_playable
 from jobs.models import OF_SPEAKERS, Job, JobEvent, JobState, OutputKind
 from jobs.selectors import job_get_for_workspace
 from jobs.speaker_options import SpeakerOptions
 from jobs.speakers import speakers_get_for_workspace
 from jobs.storage import download_token
-from web.app.jobs import archive_response
 from web.app.jobs_calls import calls_of
 from web.app.jobs_results import Result, findings_of, results_of
 from web.app.jobs_rows import JobRow, stem_name
@@ -42,7 +41,7 @@ def job(request: HttpRequest, principal: Principal, job_uuid: Any) -> HttpRespon
 @app_page(JOBS_READ)
 def job_zip(request: HttpRequest, principal: Principal, job_uuid: Any) -> HttpResponseBase:
     archive = archive_get_for_workspace(workspace=principal.workspace, job_uuid=job_uuid)
-    return archive_response(request, archive)
+    return archive_answer(archive, is_head=request.method == "HEAD")
 
 
 @app_page(JOBS_READ)
