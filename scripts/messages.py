@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import django
-import polib  # type: ignore[import-untyped]
+import polib
 from django.core.management import call_command
 
 ROOT = Path(__file__).resolve().parent.parent
