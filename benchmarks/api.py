@@ -4,9 +4,10 @@ The real web server and its database, on this machine, in a database that is mad
 dropped afterwards. CPU is that of all processes of both together, per call, one call at a time: the
 median of rounds that take turns. `/livez`, which asks nobody for anything, shows what the server
 itself takes, and how fast the machine is at the moment: the ratios to it say more than the
-milliseconds. Then calls come at a
-fixed rate, however slow the answers are, one in ten of them an order; times count from the moment
-at which a call was due.
+milliseconds.
+
+Then calls come at a fixed rate, however slow the answers are, one in ten of them an order; times
+count from the moment at which a call was due.
 """
 
 import argparse
