@@ -27,6 +27,8 @@ async function renew() {
   const main = document.getElementById("content");
   // What was said is still being read out, and the call by the API stays what it was.
   const kept = ["#live-said", "[data-languages]"].map((one) => [one, main.querySelector(one)]);
+  // Who has just been in what goes goes on from where the page begins.
+  if (main.contains(document.activeElement)) main.focus({ preventScroll: true });
   main.replaceChildren(...fresh.childNodes);
   for (const [place, old] of kept) {
     if (old) main.querySelector(place)?.replaceWith(old);

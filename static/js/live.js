@@ -115,7 +115,9 @@ function swap(old, part) {
     next.value = bar.value;
     requestAnimationFrame(() => { next.value = value; });
   }
-  if (isFocused) old.querySelector("a, button")?.focus();
+  // Where nothing is left to press, Tab goes on from the top of the content.
+  const heir = old.querySelector("a, button") ?? document.getElementById("content");
+  if (isFocused) heir.focus({ preventScroll: true });
   old.dispatchEvent(new CustomEvent("htmx:after:swap", { bubbles: true }));
 }
 
