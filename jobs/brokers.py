@@ -201,6 +201,11 @@ def _canary() -> str:
 def _task_begins(**kwargs: Any) -> None:
     busy_write()
     pulse_write()
+    if is_supervised():
+        # Here: models are not there yet when the broker is loaded.
+        from jobs.presence import presence_begin
+
+        presence_begin()
 
 
 def _task_ended(**kwargs: Any) -> None:

@@ -4,8 +4,6 @@ Each step is one guarded UPDATE that names the attempt. A row that was deleted, 
 looks like one that was given to another: the worker lets go, and removes what it stored.
 """
 
-import os
-import socket
 from datetime import timedelta
 from typing import TypeVar
 
@@ -15,6 +13,7 @@ from django.db import connection, transaction
 from django.db.models import Count, F, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce, Now
 
+from jobs.instance import worker_name
 from jobs.models import AssetState, Derived, DerivedState, Listening, Mix
 from jobs.queue import wake_deriving
 from jobs.scheduling import LeaseLost, lease_end
@@ -122,7 +121,7 @@ def _claim(kind: type[Derived]) -> Derived | None:
         attempt=F("attempt") + 1,
         progress=0,
         lease_until=lease_end(),
-        worker=f"{socket.gethostname()}:{os.getpid()}"[:100],
+        worker=worker_name(),
     )
     if _claimable(kind).exists():
         # Each worker that found work wakes another, so that a burst soon has all of them.

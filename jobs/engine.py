@@ -38,6 +38,7 @@ __all__ = [
     "engine_analyse",
     "engine_convert",
     "engine_is_winding_up",
+    "engine_models",
     "engine_prepare",
     "engine_separate",
     "engine_speakers",
@@ -125,6 +126,11 @@ def engine_is_winding_up() -> bool:
     return _resident.is_winding_up
 
 
+def engine_models() -> list[dict[str, str]]:
+    """The models that the process holds in memory, as `separation.loaded` tells of them."""
+    return _resident.models
+
+
 class EngineProcess:
     """One process at a time, for callers in several threads.
 
@@ -143,6 +149,11 @@ class EngineProcess:
         """Of the process that runs now, if one does."""
         current = self._current
         return current.pid if current is not None else None
+
+    @property
+    def models(self) -> list[dict[str, str]]:
+        current = self._current
+        return current.models if current is not None and current.pid is not None else []
 
     @property
     def is_winding_up(self) -> bool:

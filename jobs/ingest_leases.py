@@ -4,8 +4,6 @@ Each step is one guarded UPDATE that names the attempt. A cancel needs no answer
 nothing was charged, so the row just ends, and the worker's next beat finds it gone.
 """
 
-import os
-import socket
 from datetime import timedelta
 
 import structlog
@@ -15,6 +13,7 @@ from django.db.models import Count, F, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce, Now
 
 from jobs.arrivals import jobs_begin, jobs_give_up
+from jobs.instance import worker_name
 from jobs.leases import LeaseLost
 from jobs.models import Asset, Ingest, IngestState
 from jobs.outbox import ingest_ended
@@ -49,7 +48,7 @@ def ingest_claim() -> Ingest | None:
         attempt=F("attempt") + 1,
         claimed_at=Now(),
         lease_until=lease_end(),
-        worker=f"{socket.gethostname()}:{os.getpid()}"[:100],
+        worker=worker_name(),
     )
     if _claimable().exists():
         # Each worker that found work wakes another, so that a burst soon has all of them.

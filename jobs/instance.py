@@ -7,6 +7,7 @@ that works on a full disk too, and the supervisor goes by its own clock.
 
 import fcntl
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from enum import StrEnum
@@ -26,6 +27,11 @@ class Pulse(StrEnum):
     MONITOR = "monitor"
     # The process that replaces others that died.
     SENTINEL = "sentinel"
+
+
+def worker_name() -> str:
+    """This process, as rows name who works at them."""
+    return f"{socket.gethostname()}:{os.getpid()}"[:100]
 
 
 def folder_prepare(folder: Path) -> None:

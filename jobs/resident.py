@@ -68,6 +68,8 @@ class Resident:
         # Separations that nobody waits for any more: when they are to have stopped.
         self._left: dict[int, float] = {}
         self._loading: set[int] = set()
+        # As `separation.loaded` tells of them.
+        self.models: list[dict[str, str]] = []
         self._is_tired = self._is_killed = False
         self._heard_at = time.monotonic()
         started = threading.Event()
@@ -188,6 +190,9 @@ class Resident:
 
     def _tell(self, event: Event) -> None:
         number = event["id"]
+        if event["event"] == "loaded":
+            self.models = event["models"]
+            return
         with self._state:
             self._heard_at = time.monotonic()
             if event["event"] == "progress":

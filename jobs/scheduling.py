@@ -14,8 +14,6 @@ Workspaces take turns; the order of a workspace's own jobs is that of their arri
   is one (jobs/draining.py). Only previews may pass it, where they keep nobody from becoming free.
 """
 
-import os
-import socket
 from datetime import timedelta
 
 import structlog
@@ -26,6 +24,7 @@ from django.db.models.expressions import CombinedExpression
 from django.db.models.functions import Coalesce, Now
 
 from billing.limits import PARALLEL_JOBS_SQL
+from jobs.instance import worker_name
 from jobs.models import Job, JobEvent, JobState
 from jobs.queue import wake_separation
 
@@ -172,7 +171,7 @@ def _claim_next(
         step="",
         claimed_at=Now(),
         lease_until=lease_end(),
-        worker=f"{socket.gethostname()}:{os.getpid()}"[:100],
+        worker=worker_name(),
         started_at=Coalesce("started_at", Now()),
     )
     job = Job.objects.select_related("asset", "workspace").get(pk=pk)

@@ -15,6 +15,7 @@ Each separation runs in a thread of its own, as many at once as the parent asks 
     {"id": 1, "event": "progress", "step": ..., "completed": ..., "total": ...}
     {"id": 1, "event": "result", "result": {...}}            as SeparationResult or SpeakersResult
     {"id": 1, "event": "error", "error": ..., "message": ...}
+    {"id": 0, "event": "loaded", "models": [...]}            as `loaded_models` returns them
 
 A result or an error is the last event of its id: from then on nothing touches the files that the
 request named. That holds for one that was cancelled, too.
@@ -42,6 +43,7 @@ from separation import converting, errors, music, preparing
 from separation.audio.info import AudioInfo
 from separation.converting import ConversionResult
 from separation.errors import OutOfMemory, SeparationCancelled, SeparationError
+from separation.loaded import loaded_models
 from separation.music import MusicAnalysis, Transcription
 from separation.pipeline import SeparationResult
 from separation.process import die_with_parent
@@ -96,6 +98,7 @@ class Host:
         self._sending = threading.Lock()
         # Of requests that have not ended: set when they are to stop.
         self._stops: dict[int, threading.Event] = {}
+        self._loaded: list[dict[str, str]] = []
 
     def read(self, requests: IO[bytes]) -> None:
         """Take requests as they come; end the process, whatever it is at, when they end."""
@@ -114,6 +117,13 @@ class Host:
                 self._events.flush()
         except OSError:
             _end_process()
+
+    def tell_loaded(self) -> None:
+        """Tell the parent which models are in memory, whenever that has changed."""
+        models = loaded_models()
+        if models != self._loaded:
+            self._loaded = models
+            self.send(0, event="loaded", models=models)
 
     def _take(self, request: Message) -> None:
         number = request["id"]
@@ -148,6 +158,7 @@ class Host:
 
     def _end(self, number: int, **ending: Any) -> None:
         del self._stops[number]
+        self.tell_loaded()
         self.send(number, **ending)
 
 
@@ -170,6 +181,7 @@ class _Progress:
         if (step, completed) == self._last:
             return
         self._last = step, completed
+        self._host.tell_loaded()
         values = {"step": step, "completed": completed, "total": total}
         self._host.send(self._number, event="progress", **values)
 

@@ -14,6 +14,7 @@ from jobs.models.webhooks import (
     WebhookEndpoint,
     WebhookMessage,
 )
+from jobs.models.workers import Worker
 
 __all__ = [
     "ENDED",
@@ -46,4 +47,5 @@ __all__ = [
     "WebhookAttempt",
     "WebhookEndpoint",
     "WebhookMessage",
+    "Worker",
 ]

@@ -105,6 +105,11 @@ def is_prepared(model: Model, device: str = "cpu", backend: str | None = None) -
     return key in _resident or backends.is_prepared(model, key[1], backend)
 
 
+def resident_engines() -> list[tuple[str, str, str]]:
+    """Return the model, device and backend of each loaded engine."""
+    return [(model, device, one.backend) for (model, device, _), one in list(_resident.items())]
+
+
 def close_engines() -> None:
     """Let go of every resident engine; separations under way end with EngineClosed."""
     with _loading:

@@ -84,6 +84,9 @@ def test_it_separates_as_the_library_does_and_keeps_the_model(
     second = separate(folder=tmp_path / "2", on_progress=lambda step, **_: steps[1].append(step))
     assert pid is not None
     assert engine.pid == pid
+    (loaded,) = engine.models
+    assert (loaded["model"], loaded["device"]) == (MODEL, "cpu")
+    assert loaded["device_name"]
     assert steps[0][0] == "load"
     expected = separation.separate(recording, tmp_path / "3", stems=["vocals"], model=MODEL)
     for result in (first, second):

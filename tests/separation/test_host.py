@@ -266,6 +266,21 @@ def test_one_that_is_cancelled_before_it_begins_touches_nothing(monkeypatch):
     assert json.loads(events.getvalue())["error"] == "SeparationCancelled"
 
 
+def test_what_is_in_memory_is_told_when_it_changes(monkeypatch):
+    models = [{"model": "m", "device": "cpu", "device_name": "a CPU", "backend": "torch-eager"}]
+    seen = iter([[], models, models, []])
+    monkeypatch.setattr("separation.host.loaded_models", lambda: next(seen))
+    events = io.BytesIO()
+    served = Host(events)
+    for _ in range(4):
+        served.tell_loaded()
+    told = [json.loads(line) for line in events.getvalue().splitlines()]
+    assert told == [
+        {"id": 0, "event": "loaded", "models": models},
+        {"id": 0, "event": "loaded", "models": []},
+    ]
+
+
 @pytest.mark.parametrize(
     "error",
     [

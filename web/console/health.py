@@ -23,6 +23,8 @@ from billing.models import (
 from billing.selectors import reconciliation_latest
 from jobs.metrics import SharedCollector
 from jobs.models import Job, JobEvent, JobState, MessageState, WebhookEndpoint, WebhookMessage
+from jobs.presence import workers_list
+from jobs.queue import SEPARATION
 
 _HOUR = timedelta(hours=1)
 _DAY = timedelta(days=1)
@@ -73,7 +75,7 @@ def health() -> Health:
         running=int(_sum(values, "jobs_running")),
         lease_overdue_s=_sum(values, "lease_overdue_seconds"),
         busy_workers=len(busy),
-        seen_workers=len(busy | set(workers_seen())),
+        seen_workers=len(busy | set(workers_seen()) | workers_alive()),
         failed_last_hour=ended["failed"],
         ended_last_hour=ended["ended"],
         open_imports=int(_sum(values, "ingests_open")),
@@ -125,6 +127,9 @@ def _alerts() -> Iterator[Alert]:
         yield Alert(_("Webhooks that were switched off by themselves."), webhooks, count)
     if count := adjustment_list(state="pending").count():
         yield Alert(_("Adjustments that wait for approval."), reverse("console-approvals"), count)
+    silent = workers_list().filter(is_silent=True, seen_at__gt=Now() - _HOUR)
+    if count := silent.count():
+        yield Alert(_("Workers that fell silent within an hour."), reverse("console-queues"), count)
     overdue = Job.objects.filter(state=JobState.RUNNING, lease_until__lt=Now() - _HOUR / 60)
     if count := overdue.count():
         yield Alert(_("Running jobs whose worker is silent."), reverse("console-queues"), count)
@@ -141,6 +146,12 @@ def workers_seen() -> dict[str, int]:
     begun = JobEvent.objects.filter(kind="started", created_at__gt=Now() - _HOUR)
     rows = begun.exclude(job__worker="").values_list("job__worker").annotate(jobs=Count("pk"))
     return dict(rows)
+
+
+def workers_alive() -> set[str]:
+    """Those that separate and say so."""
+    rows = workers_list().filter(cluster=SEPARATION, is_silent=False)
+    return set(rows.values_list("name", flat=True))
 
 
 def workers_busy() -> set[str]:

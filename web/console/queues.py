@@ -19,7 +19,8 @@ from jobs.queue import (
     wake_webhooks,
 )
 from web.console.gate import Operator, console_page
-from web.console.health import health, workers_busy, workers_seen
+from web.console.health import health
+from web.console.workers import fleets, workers_now
 
 _ROWS = 50
 
@@ -34,12 +35,14 @@ def queues(request: HttpRequest, operator: Operator) -> HttpResponse:
         .annotate(jobs=Count("pk"))
         .order_by("-jobs")
     )
+    workers = workers_now()
     context = {
         "health": health(),
         "running": running.order_by("lease_until")[:_ROWS],
         "waiting": waiting.order_by("queued_at", "pk")[:_ROWS],
         "by_workspace": by_workspace[:_ROWS],
-        "workers": _workers(),
+        "workers": workers,
+        "fleets": fleets(workers),
         "imports": Ingest.objects.exclude(state__in=INGEST_ENDED)
         .select_related("workspace")
         .order_by("pk")[:_ROWS],
@@ -65,12 +68,3 @@ def act(request: HttpRequest, operator: Operator) -> HttpResponse:
     audit_record(actor=operator.actor, action=f"queue.{action}", target_kind="queue")
     messages.success(request, done)
     return redirect("console-queues")
-
-
-def _workers() -> list[dict[str, object]]:
-    """Those at work, and those that began a job within an hour."""
-    busy, seen = workers_busy(), workers_seen()
-    return [
-        {"name": name, "is_busy": name in busy, "begun": seen.get(name, 0)}
-        for name in sorted(busy | set(seen))
-    ]

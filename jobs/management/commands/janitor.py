@@ -24,6 +24,7 @@ from jobs.ingest_leases import has_waiting_ingests, ingests_reap
 from jobs.instance import pulse_write
 from jobs.leases import jobs_reap
 from jobs.outbox import messages_clean
+from jobs.presence import workers_clean
 from jobs.queue import (
     wake_cleaning,
     wake_deriving,
@@ -106,6 +107,7 @@ class Command(BaseCommand):
                 sign_ins_clean,
                 messages_clean,
                 notices_clean,
+                workers_clean,
             )
             stop.wait(_CLEAN_EVERY_S)
 

@@ -164,6 +164,11 @@ def load_networks(tool: Tool, device: str = "cpu", backend: str | None = None) -
         return _resident[key]
 
 
+def resident_networks() -> list[tuple[str, str, str]]:
+    """Return the tool, device and backend of all loaded networks."""
+    return [(tool, device, one.backend) for (tool, device, _), one in list(_resident.items())]
+
+
 def close_networks() -> None:
     """Let go of all networks."""
     with _loading:

@@ -1,5 +1,6 @@
 """Jobs, queues, models, webhooks, books, prices, flags, notes."""
 
+import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from accounts.flags import flag_is_on, flags_forget
 from accounts.models import AuditEvent, Flag, User, Workspace
 from billing.models import Hold, Price, Reconciliation
 from billing.selectors import prices_list
-from jobs.models import Job, WebhookEndpoint, WebhookMessage
+from jobs.models import Job, WebhookEndpoint, WebhookMessage, Worker
 from tests.makers import make_asset, make_job, make_workspace, run_jobs
 from tests.web.html import Page
 
@@ -126,6 +127,30 @@ def test_workers_are_woken_and_lost_jobs_taken_back(console: Client, job: Job):
     console.post("/console/queues/act", {"act": "wake"})
     assert console.post("/console/queues/act", {"act": "x"}).status_code == 400
     assert actions() == ["queue.reap", "queue.wake"]
+
+
+def test_workers_are_seen_with_device_models_and_jobs(console: Client, job: Job):
+    Job.objects.update(state="running", attempt=1, worker="gpu-1:7", lease_until=timezone.now())
+    common = {"cluster": "separation", "started_at": timezone.now(), "at_once": 4}
+    loaded = [{"model": "htdemucs_ft", "backend": "cuda-graphs", "device": "cuda"}]
+    named = {"device": "cuda", "device_name": "NVIDIA H200", "loaded": loaded}
+    Worker.objects.create(name="gpu-1:7", host="gpu-1", pid=7, **common, **named)
+    silent = timezone.now() - timedelta(minutes=5)
+    Worker.objects.create(name="gpu-2:8", host="gpu-2", pid=8, seen_at=silent, **common, **named)
+    text = check(console, "/console/queues")
+    for word in ("gpu-1:7", "NVIDIA H200", "htdemucs_ft", "cuda-graphs", str(job.uuid), "silent"):
+        assert word in text, word
+    numbers = re.findall(r'data-label="(Alive|Busy|Running|Places|Silent)">(\d+)<', text)
+    assert dict(numbers) == {
+        "Alive": "1",
+        "Busy": "1",
+        "Running": "1",
+        "Places": "4",
+        "Silent": "1",
+    }
+    home = check(console, "/console/")
+    assert "Workers that fell silent within an hour." in home
+    assert "1 of 1 workers busy" in home
 
 
 def test_webhooks_are_switched_on_and_messages_sent_again(
