@@ -15,6 +15,7 @@ def job_ordered(request: Request, order: Order, *, repeat: Repeat | None = None)
     return job_create(
         workspace=principal.workspace,
         api_key=principal.api_key,
+        person=principal.user,
         order=order,
         idempotency_key=idempotency_key(request),
         repeat=repeat,

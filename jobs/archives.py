@@ -19,6 +19,7 @@ from accounts.models import Workspace
 from config.errors import NotFound, WrongState
 from jobs.link_tokens import token_make, token_read
 from jobs.models import Asset, Job, JobState
+from jobs.naming import job_title
 from jobs.selectors import job_get_for_download, job_get_for_workspace
 from jobs.storage import storage_open
 
@@ -109,7 +110,7 @@ def _outputs(job: Job) -> list[Asset]:
 
 
 def _title(job: Job) -> str:
-    return PurePath(_safe(job.recording.filename)).stem[:150] or "results"
+    return _safe(job_title(job) or "results")[:150]
 
 
 def _add(stream: ZipStream, outputs: Sequence[Asset], folder: str = "") -> None:

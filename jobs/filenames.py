@@ -14,7 +14,7 @@ def plain_filename(text: str) -> str:
 
 def speaker_filename(recording: str, *, title: str, kind: str, suffix: str) -> str:
     """What the track or clip of a speaker is called when it is downloaded."""
-    return PurePath(recording).stem[:150] + _speaker_tail(title, kind, suffix)
+    return recording[:150] + _speaker_tail(title, kind, suffix)
 
 
 def speaker_filename_retitled(filename: str, *, old: str, new: str, kind: str) -> str:

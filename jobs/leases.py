@@ -20,6 +20,7 @@ from jobs.deletions import stem_expires_at
 from jobs.listening import listenings_prepare
 from jobs.logs import job_log_end
 from jobs.models import Asset, Job, JobEvent, JobPart, JobState, JobTimeline
+from jobs.naming import outputs_retitle
 from jobs.outbox import job_ended
 from jobs.queue import wake_cleaning, wake_separation
 from jobs.scheduling import LeaseLost as LeaseLost
@@ -81,9 +82,15 @@ def job_succeed(
     `timeline` holds the fields of its JobTimeline, where there is one. A cancel that came before is
     honoured: raises CancelRequested and changes nothing.
     """
-    mine = _mine(job).select_for_update().values_list("cancel_requested_at", flat=True)
-    if any(mine):
+    mine = _mine(job).select_for_update().values_list("cancel_requested_at", "name").first()
+    if mine is None:
+        raise LeaseLost
+    cancel_requested_at, name = mine
+    if cancel_requested_at is not None:
         raise CancelRequested
+    if name != job.name:
+        # Somebody renamed it while it ran.
+        outputs_retitle(job, outputs, name=name)
     _end(job, JobState.SUCCEEDED, progress=1, charged_mcr=job.price_mcr, result=dict(result or {}))
     Asset.objects.bulk_create(outputs)
     if timeline is not None:

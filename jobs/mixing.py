@@ -27,6 +27,7 @@ from config.errors import (
 from jobs.heartbeat import Heartbeat
 from jobs.listening import playing_assets
 from jobs.models import Asset, AssetState, DerivedState, Job, Mix, OutputKind
+from jobs.naming import job_title
 from jobs.queue import wake_cleaning, wake_deriving
 from jobs.selectors import job_get_for_workspace
 from jobs.separating import asset_info, translated_errors
@@ -226,7 +227,7 @@ def _create(job: Job, order: MixOrder, *, ending: str) -> Mix:
     if not Job.objects.select_for_update().filter(pk=job.pk, deleted_at=None).exists():
         raise NotFound(_("There is no such job."))
     _forget_old(job)
-    title = PurePath(job.recording.filename).stem[:180] or "recording"
+    title = job_title(job)[:180] or "recording"
     mix = Mix.objects.create(
         workspace=job.workspace,
         job=job,

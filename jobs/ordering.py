@@ -11,7 +11,7 @@ from django.db import IntegrityError, connection, transaction
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
-from accounts.models import ApiKey, Workspace
+from accounts.models import ApiKey, User, Workspace
 from accounts.ready_made import ReadyMadeInsert, prepared_cursor
 from accounts.secrets import secret_decrypt, secret_encrypt
 from billing.ledger import hold_make
@@ -81,6 +81,7 @@ def job_queue(
     *,
     workspace: Workspace,
     api_key: ApiKey | None,
+    person: User | None,
     asset: Asset,
     price_mcr: int,
     samples: tuple[int, int] | None = None,
@@ -93,6 +94,7 @@ def job_queue(
     job = _JOBS.create(
         workspace=workspace,
         api_key=api_key,
+        ordered_by=person,
         asset=asset,
         price_mcr=price_mcr,
         request_id=request_id(),

@@ -47,7 +47,7 @@ class JobPage:
 
 def job_search(*, workspace: Workspace, search: JobSearch) -> QuerySet[Job]:
     rows = _found(job_list(workspace=workspace), workspace, search)
-    rows = rows.select_related("asset", "ingest", "api_key")
+    rows = rows.select_related("asset", "ingest", "api_key", "ordered_by")
     return rows.filter(state__in=search.states) if search.states else rows
 
 

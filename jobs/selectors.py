@@ -4,7 +4,7 @@ from uuid import UUID
 from django.db.models import Prefetch, QuerySet
 from django.utils.translation import gettext_lazy as _
 
-from accounts.models import Workspace
+from accounts.models import ApiKey, User, Workspace
 from accounts.ready_made import ReadyMade
 from config.errors import NotFound
 from jobs.models import Asset, AssetState, Deletion, Job
@@ -20,9 +20,15 @@ _ASSET = ReadyMade(
     Asset,
     "SELECT {columns} FROM jobs_asset WHERE workspace_id = %s AND state = 'ready' AND uuid = %s",
 )
+# With the ids of who ordered it.
 _JOB = ReadyMade(
     Job,
-    "SELECT {columns} FROM jobs_job WHERE workspace_id = %s AND deleted_at IS NULL AND uuid = %s",
+    """
+SELECT {columns}, k.uuid, u.uuid
+  FROM jobs_job LEFT JOIN accounts_apikey k ON k.id = jobs_job.api_key_id
+  LEFT JOIN accounts_user u ON u.id = jobs_job.ordered_by_id
+  WHERE jobs_job.workspace_id = %s AND jobs_job.deleted_at IS NULL AND jobs_job.uuid = %s
+""",
 )
 # The recording, and what is kept of what was made.
 _FILES_OF_JOB = ReadyMade(
@@ -66,14 +72,19 @@ def job_list(
     workspace: Workspace,
     status: str | None = None,
     service: str | None = None,
+    created_by: UUID | None = None,
+    key: UUID | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
 ) -> QuerySet[Job]:
-    """Newest first; all, or those in a state, of a service, made since and before a moment."""
+    """Newest first; all, or those in a state, of a service, ordered by a member or with a key,
+    made since and before a moment."""
     ready = Asset.objects.filter(state=AssetState.READY).order_by("pk")
     given = {
         "state": status,
         "service": service,
+        "ordered_by__uuid": created_by,
+        "api_key__uuid": key,
         "created_at__gte": since,
         "created_at__lt": until,
     }
@@ -83,7 +94,7 @@ def job_list(
         .filter(**{name: value for name, value in given.items() if value is not None})
         .select_related("asset")
         # Few have one: to join the table to itself would cost each call dearly.
-        .prefetch_related("source_job", "retry_of")
+        .prefetch_related("source_job", "retry_of", "ordered_by", "api_key", "ingest")
         .prefetch_related(Prefetch("stem_assets", queryset=ready, to_attr="outputs"))
         .order_by("-pk")
     )
@@ -91,10 +102,18 @@ def job_list(
 
 def job_get_for_workspace(*, workspace: Workspace, job_uuid: UUID) -> Job:
     """As one of `job_list`. Callers ask for nothing as often."""
-    job = _JOB.first(workspace.pk, job_uuid)
-    if job is None:
+    found = _JOB.rows(workspace.pk, job_uuid)
+    if not found:
         raise NotFound(_("There is no such job."))
+    job, (key_uuid, person_uuid) = found[0]
     job.workspace = workspace
+    # What else is asked of them is read when it is.
+    if key_uuid is not None:
+        job.api_key = ApiKey.from_db(job._state.db, ("id", "uuid"), (job.api_key_id, key_uuid))
+    if person_uuid is not None:
+        job.ordered_by = User.from_db(
+            job._state.db, ("id", "uuid"), (job.ordered_by_id, person_uuid)
+        )
     job.outputs = []  # type: ignore[attr-defined]
     for asset in _FILES_OF_JOB.all(job.asset_id, job.pk):
         if asset.pk == job.asset_id:

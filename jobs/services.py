@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path, PurePath
 from typing import Any
 from uuid import UUID, uuid4
@@ -11,7 +11,7 @@ from django.db import transaction
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
-from accounts.models import ApiKey, Workspace
+from accounts.models import ApiKey, User, Workspace
 from accounts.workspaces import workspace_lock
 from billing.ledger import hold_release
 from config.errors import AppError, EmptyFile, RecordingGone, Unavailable, WrongState
@@ -29,6 +29,14 @@ from jobs.separating import recording_probe
 from jobs.storage import sha256_of, storage_save
 from jobs.waiting import job_wait
 from jobs.webhooks import callback_url_check
+
+
+@dataclass(frozen=True)
+class _Orderer:
+    """Whose order it is; never both."""
+
+    api_key: ApiKey | None
+    person: User | None
 
 
 def asset_create(
@@ -90,10 +98,14 @@ def job_create(
     workspace: Workspace,
     api_key: ApiKey | None,
     order: Order,
+    person: User | None = None,
     idempotency_key: str | None = None,
     repeat: Repeat | None = None,
 ) -> Job:
-    """Order a job. The same order again under the same key is the same job; so is a repeat."""
+    """Order a job. The same order again under the same key is the same job; so is a repeat.
+
+    `person` is the member who orders it, unless that is a program with a key.
+    """
 
     def make() -> Job:
         values = {
@@ -101,7 +113,7 @@ def job_create(
             "order_sha256": order.sha256,
             "repeat_sha256": repeat.sha256 if repeat else "",
         }
-        return _job_create(workspace, api_key, order, values)
+        return _job_create(workspace, _Orderer(api_key, person), order, values)
 
     return job_once(
         workspace=workspace,
@@ -113,7 +125,11 @@ def job_create(
 
 
 def jobs_create(
-    *, workspace: Workspace, api_key: ApiKey | None, orders: Sequence[tuple[Order, str | None]]
+    *,
+    workspace: Workspace,
+    api_key: ApiKey | None,
+    orders: Sequence[tuple[Order, str | None]],
+    person: User | None = None,
 ) -> list[Job]:
     """Order several jobs, each with its idempotency key: all of them or none.
 
@@ -126,7 +142,11 @@ def jobs_create(
             try:
                 jobs.append(
                     job_create(
-                        workspace=workspace, api_key=api_key, order=order, idempotency_key=key
+                        workspace=workspace,
+                        api_key=api_key,
+                        order=order,
+                        person=person,
+                        idempotency_key=key,
                     )
                 )
             except AppError as error:
@@ -156,6 +176,7 @@ def job_retry(
     workspace: Workspace,
     api_key: ApiKey | None,
     job_uuid: UUID,
+    person: User | None = None,
     idempotency_key: str | None = None,
 ) -> Job:
     """Order anew what failed or was cancelled, at the price of today: another job.
@@ -171,16 +192,14 @@ def job_retry(
     values = {"order_sha256": sha256, "idempotency_key": idempotency_key}
 
     def make() -> Job:
-        return _job_retry(workspace, api_key, job, values)
+        return _job_retry(workspace, _Orderer(api_key, person), job, values)
 
     return job_once(
         workspace=workspace, order_sha256=sha256, idempotency_key=idempotency_key, make=make
     )
 
 
-def _job_retry(
-    workspace: Workspace, api_key: ApiKey | None, job: Job, values: dict[str, Any]
-) -> Job:
+def _job_retry(workspace: Workspace, orderer: _Orderer, job: Job, values: dict[str, Any]) -> Job:
     first = job.retry_of or job
     if job.state not in (JobState.FAILED, JobState.CANCELLED) or job.source_job_id:
         raise WrongState(_("Only a job that failed or was cancelled can be retried."))
@@ -188,11 +207,12 @@ def _job_retry(
         raise WrongState(_("The job was retried already."))
     if job.asset is not None and job.asset.state != AssetState.READY:
         raise RecordingGone
-    return _job_create(workspace, api_key, order_of(job), {"retry_of": first, **values})
+    values |= {"retry_of": first, "name": job.name}
+    return _job_create(workspace, orderer, order_of(job), values)
 
 
 def _job_create(
-    workspace: Workspace, api_key: ApiKey | None, order: Order, values: dict[str, Any]
+    workspace: Workspace, orderer: _Orderer, order: Order, values: dict[str, Any]
 ) -> Job:
     if order.callback_url:
         callback_url_check(order.callback_url)
@@ -201,7 +221,8 @@ def _job_create(
         quote = job_estimate(workspace=workspace, order=order)
         job = job_queue(
             workspace=workspace,
-            api_key=api_key,
+            api_key=orderer.api_key,
+            person=orderer.person,
             asset=quote.asset,
             samples=quote.samples,
             price_mcr=quote.price_mcr,
@@ -210,7 +231,13 @@ def _job_create(
             **values | {"more_formats": list(quote.more_formats)},
         )
     else:
-        job = job_wait(workspace=workspace, api_key=api_key, order=order, values=values)
+        job = job_wait(
+            workspace=workspace,
+            api_key=orderer.api_key,
+            person=orderer.person,
+            order=order,
+            values=values,
+        )
     return job
 
 
@@ -243,7 +270,7 @@ def job_delete(*, workspace: Workspace, job_uuid: UUID) -> None:
     """Delete an ended job and all that it made for good; what was charged stays in the ledger."""
     job = job_get_for_workspace(workspace=workspace, job_uuid=job_uuid)
     deleted = Job.objects.filter(pk=job.pk, state__in=ENDED, deleted_at=None).update(
-        deleted_at=Now(), swept_at=None
+        deleted_at=Now(), swept_at=None, name=""
     )
     if not deleted:
         raise WrongState(_("The job has not ended; cancel it first."))

@@ -11,7 +11,7 @@ from uuid import UUID
 from django.db import transaction
 from django.utils.translation import gettext_lazy as _
 
-from accounts.models import ApiKey, Workspace
+from accounts.models import ApiKey, User, Workspace
 from config.errors import (
     LimitReached,
     NotFound,
@@ -117,6 +117,7 @@ def speakers_merge(
     api_key: ApiKey | None,
     job_uuid: UUID,
     groups: Sequence[Sequence[str]],
+    person: User | None = None,
     idempotency_key: str | None = None,
 ) -> Job:
     """Order a job that makes each group of speakers one, of turns that are known: for free."""
@@ -133,6 +134,7 @@ def speakers_merge(
         job = job_queue(
             workspace=workspace,
             api_key=api_key,
+            person=person,
             asset=speakers.job.recording,
             price_mcr=0,
             source_job=paid,
@@ -191,6 +193,7 @@ def _like(job: Job) -> dict[str, Any]:
     """
     options = SpeakerOptions.from_json(job.options).without_counts()
     return {
+        "name": job.name,
         "service": Service(job.service),
         "stems": [],
         "model": job.model,

@@ -1,13 +1,13 @@
 """Who speaks when as a text, in the formats of other programs, and links to such texts."""
 
 from dataclasses import dataclass
-from pathlib import PurePath
 
 from django.utils.translation import gettext_lazy as _
 
 from config.errors import ValidationFailed, filled
 from jobs.link_tokens import token_make, token_read
 from jobs.models import Job
+from jobs.naming import job_title
 from jobs.speakers import Speakers, speakers_get_for_download
 from separation.speakers.edits import renamed
 from separation.speakers.formats import FORMATS, TextFormat
@@ -34,7 +34,7 @@ def timeline_text(speakers: Speakers, *, format_name: str) -> TimelineText:
         for row in speakers.row.statistics
     )
     # The recording may have been deleted, and its name with it.
-    name = PurePath(speakers.job.recording.filename).stem[:150] or "timeline"
+    name = job_title(speakers.job)[:150] or "timeline"
     content = form.write(renamed(speakers.timeline, titles), name, statistics)
     return TimelineText(content, form.content_type, f"{name}.{form.extension}")
 

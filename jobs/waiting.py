@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from django.utils.translation import gettext_lazy as _
 
-from accounts.models import ApiKey, Workspace
+from accounts.models import ApiKey, User, Workspace
 from billing.pricing import price_mcr
 from billing.selectors import rate_get, wallet_get
 from config.errors import InsufficientCredits, LimitReached, ValidationFailed, WrongState, filled
@@ -21,7 +21,12 @@ _JOBS_AT_MOST: Final = 100
 
 
 def job_wait(
-    *, workspace: Workspace, api_key: ApiKey | None, order: Order, values: dict[str, Any]
+    *,
+    workspace: Workspace,
+    api_key: ApiKey | None,
+    person: User | None,
+    order: Order,
+    values: dict[str, Any],
 ) -> Job:
     """Make a job that waits for an import, which is begun unless there is one. In a transaction."""
     stems, model = order_plan(order)
@@ -29,6 +34,7 @@ def job_wait(
     job = Job.objects.create(
         workspace=workspace,
         api_key=api_key,
+        ordered_by=person,
         ingest=_import(workspace, api_key, order),
         waiting_order=order.to_json(),
         state=JobState.WAITING,

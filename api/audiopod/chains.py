@@ -10,7 +10,7 @@ from django.db import connection
 from django.db.models import Exists, F, OuterRef, QuerySet
 from django.db.models.functions import Coalesce
 
-from accounts.models import ApiKey, Workspace
+from accounts.models import ApiKey, User, Workspace
 from api.audiopod.dialect import NAME
 from api.audiopod.errors import JobNotFound
 from api.audiopod.stopping import AT_WORK, job_stopped
@@ -68,12 +68,17 @@ def job_get(*, workspace: Workspace, number: int, services: Sequence[str]) -> Jo
 
 
 def chain_retry(
-    *, workspace: Workspace, api_key: ApiKey | None, number: int, services: Sequence[str]
+    *,
+    workspace: Workspace,
+    api_key: ApiKey | None,
+    person: User | None,
+    number: int,
+    services: Sequence[str],
 ) -> Job:
     """Do it anew. One that is being done anew already is left to it: nothing is charged twice."""
     job = job_get(workspace=workspace, number=number, services=services)
     if not (job.retry_of_id and job.state in AT_WORK):
-        job_retry(workspace=workspace, api_key=api_key, job_uuid=job.uuid)
+        job_retry(workspace=workspace, api_key=api_key, person=person, job_uuid=job.uuid)
     return job_get(workspace=workspace, number=number, services=services)
 
 

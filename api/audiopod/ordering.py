@@ -136,6 +136,7 @@ def _once(order: Order, sent: str, *, principal: Principal, key: str | None) -> 
         job = job_create(
             workspace=principal.workspace,
             api_key=principal.api_key,
+            person=principal.user,
             order=order,
             idempotency_key=key,
             repeat=Repeat(hashlib.sha256(sent.encode()).hexdigest(), REPEATED_WITHIN_S),

@@ -156,6 +156,7 @@ class SpeakerRetryApi(AudiopodApi):
         job = chain_retry(
             workspace=principal.workspace,
             api_key=principal.api_key,
+            person=principal.user,
             number=job_id,
             services=SERVICES,
         )

@@ -109,6 +109,7 @@ def _ordered(request: Request, clip: Asset, formats: list[str]) -> Job:
     return job_create(
         workspace=principal.workspace,
         api_key=principal.api_key,
+        person=principal.user,
         order=order,
         idempotency_key=idempotency_key(request),
         repeat=Repeat(order.sha256, within_s=_SAME_WITHIN_S),

@@ -61,6 +61,7 @@ def job_done(request: Request, order: Order) -> Job:
     return job_now(
         workspace=principal.workspace,
         api_key=principal.api_key,
+        person=principal.user,
         order=order,
         idempotency_key=idempotency_key(request),
     )

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from django.conf import settings
 
-from accounts.models import ApiKey, Workspace
+from accounts.models import ApiKey, User, Workspace
 from api.musicapi.errors import TaskFailed, TaskTimedOut, UploadFailed
 from config.errors import TooManyRequests, WrongState
 from jobs.importing import import_cancel, import_create, import_get_for_workspace
@@ -43,12 +43,21 @@ def pause() -> None:
 
 
 def job_now(
-    *, workspace: Workspace, api_key: ApiKey | None, order: Order, idempotency_key: str | None
+    *,
+    workspace: Workspace,
+    api_key: ApiKey | None,
+    person: User | None,
+    order: Order,
+    idempotency_key: str | None,
 ) -> Job:
     """Order a job and wait for its success. Raises TaskFailed, or TaskTimedOut and cancels it."""
     with _places.place(workspace.pk):
         job = job_create(
-            workspace=workspace, api_key=api_key, order=order, idempotency_key=idempotency_key
+            workspace=workspace,
+            api_key=api_key,
+            order=order,
+            person=person,
+            idempotency_key=idempotency_key,
         )
 
         def look() -> Job:

@@ -83,6 +83,7 @@ def _job(principal: Principal, order: Order, key: str | None) -> Job:
     return job_create(
         workspace=principal.workspace,
         api_key=principal.api_key,
+        person=principal.user,
         order=order,
         idempotency_key=key,
     )

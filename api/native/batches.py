@@ -70,6 +70,7 @@ class JobBatchApi(NativeApi):
             jobs = jobs_create(
                 workspace=principal.workspace,
                 api_key=principal.api_key,
+                person=principal.user,
                 orders=list(zip(orders, keys, strict=True)),
             )
         except AppError as error:

@@ -15,6 +15,7 @@ from api.native.base import StrictSerializer
 from billing.pricing import credits_text
 from jobs.eta import UNKNOWN, job_eta_s, order_eta_s
 from jobs.models import Asset, Job, JobState, OutputKind, Service
+from jobs.naming import NAME_CHARS_MAX, job_name
 from jobs.separating import format_name
 from jobs.services import Order, Quote
 from jobs.speaker_options import (
@@ -300,6 +301,22 @@ class RangeSerializer(serializers.Serializer[Any]):
 
 class JobSerializer(serializers.Serializer[Job]):
     id = serializers.UUIDField(source="uuid")
+    name = serializers.SerializerMethodField(
+        help_text="What it was called by `PATCH`; else the file name of its recording, which is "
+        "empty once the recording is deleted."
+    )
+    created_by = serializers.UUIDField(
+        source="ordered_by.uuid",
+        default=None,
+        allow_null=True,
+        help_text="The member who ordered it; null where a key did, and of older jobs.",
+    )
+    key = serializers.UUIDField(
+        source="api_key.uuid",
+        default=None,
+        allow_null=True,
+        help_text="The key that it was ordered with.",
+    )
     status = serializers.ChoiceField(
         source="state",
         choices=JobState.values,
@@ -359,6 +376,9 @@ class JobSerializer(serializers.Serializer[Job]):
     started_at = serializers.DateTimeField(allow_null=True)
     finished_at = serializers.DateTimeField(allow_null=True)
 
+    def get_name(self, job: Job) -> str:
+        return job_name(job)
+
     def get_credits_charged(self, job: Job) -> str:
         return credits_text(job.charged_mcr)
 
@@ -398,8 +418,22 @@ def job_body(job: Job, request: Request) -> dict[str, Any]:
     return dict(serializer.to_representation(job))
 
 
+class JobChangesSerializer(StrictSerializer):
+    """What is left out stays as it is."""
+
+    name = serializers.CharField(
+        required=False,
+        max_length=NAME_CHARS_MAX,
+        allow_blank=True,
+        help_text="What it is called from now on, and the files that it made; empty: as its "
+        "recording again.",
+    )
+
+
 class JobFilterSerializer(StrictSerializer):
     status = serializers.ChoiceField(required=False, choices=JobState.values)
     service = serializers.ChoiceField(required=False, choices=Service.values)
+    created_by = serializers.UUIDField(required=False, help_text="The id of a member.")
+    key = serializers.UUIDField(required=False, help_text="The id of a key.")
     since = serializers.DateTimeField(required=False, help_text="Made at this moment or later.")
     until = serializers.DateTimeField(required=False, help_text="Made before this moment.")

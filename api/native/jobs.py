@@ -8,8 +8,9 @@ from rest_framework.response import Response
 from accounts.scopes import JOBS_READ, JOBS_WRITE
 from api.authentication import principal_of, workspace_of
 from api.idempotency import IDEMPOTENCY_KEY, idempotency_key
-from api.native.base import NativeApi, page_response
+from api.native.base import NativeApi, page_response, valid_body
 from api.native.job_bodies import (
+    JobChangesSerializer,
     JobFilterSerializer,
     JobSerializer,
     OrderSerializer,
@@ -17,6 +18,7 @@ from api.native.job_bodies import (
     job_body,
 )
 from api.ordering import job_ordered
+from jobs.naming import job_rename
 from jobs.selectors import job_get_for_workspace, job_list
 from jobs.services import job_cancel, job_delete, job_estimate, job_retry
 
@@ -70,12 +72,22 @@ class JobEstimateApi(NativeApi):
 
 
 class JobApi(NativeApi):
-    scopes = {"GET": JOBS_READ, "DELETE": JOBS_WRITE}
+    scopes = {"GET": JOBS_READ, "PATCH": JOBS_WRITE, "DELETE": JOBS_WRITE}
 
     @extend_schema(operation_id="job_read", responses=JobSerializer)
     def get(self, request: Request, job_uuid: UUID) -> Response:
         """A job: its state, progress, price and, once it succeeded, what it made."""
         job = job_get_for_workspace(workspace=workspace_of(request), job_uuid=job_uuid)
+        return Response(job_body(job, request))
+
+    @extend_schema(operation_id="job_update", request=JobChangesSerializer, responses=JobSerializer)
+    def patch(self, request: Request, job_uuid: UUID) -> Response:
+        """Call a job otherwise. The files that it made are called after it."""
+        workspace = workspace_of(request)
+        job = job_get_for_workspace(workspace=workspace, job_uuid=job_uuid)
+        values = valid_body(JobChangesSerializer, request)
+        if "name" in values:
+            job = job_rename(workspace=workspace, job_uuid=job_uuid, name=values["name"])
         return Response(job_body(job, request))
 
     @extend_schema(operation_id="job_delete", responses={204: None})
@@ -110,6 +122,7 @@ class JobRetryApi(NativeApi):
         job = job_retry(
             workspace=principal.workspace,
             api_key=principal.api_key,
+            person=principal.user,
             job_uuid=job_uuid,
             idempotency_key=idempotency_key(request),
         )

@@ -168,6 +168,7 @@ class JobSpeakersMergeApi(NativeApi):
         job = speakers_merge(
             workspace=principal.workspace,
             api_key=principal.api_key,
+            person=principal.user,
             job_uuid=job_uuid,
             groups=valid_body(self.GroupsSerializer, request)["groups"],
             idempotency_key=idempotency_key(request),

@@ -57,6 +57,7 @@ class ExtractApi(NeuralSpaceApi):
         job = job_create(
             workspace=principal.workspace,
             api_key=principal.api_key,
+            person=principal.user,
             order=Order(
                 asset_uuid=file_of(request, body.validated_data["fileId"]).uuid,
                 stems=list(STEMS),

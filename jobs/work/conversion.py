@@ -1,12 +1,13 @@
 """A recording in other formats, cleaned before where that was ordered."""
 
-from pathlib import Path, PurePath
+from pathlib import Path
 
 from django.conf import settings
 
 from jobs.engine import engine_convert
 from jobs.heartbeat import Heartbeat
 from jobs.models import Asset, Job, OutputKind, Service
+from jobs.naming import job_title
 from jobs.scratch import scratch_folder
 from jobs.separating import asset_info, output_info
 from jobs.storage import local_copy
@@ -44,7 +45,7 @@ def work(job: Job, heartbeat: Heartbeat) -> Made:
 
 def _store(job: Job, *, form: str, path: Path) -> Asset:
     ending = " (enhanced)" if job.service == Service.ENHANCEMENT else ""
-    title = PurePath(job.recording.filename).stem[:180] + ending
+    title = job_title(job)[:180] + ending
     return output_store(
         job,
         kind=OutputKind.RECORDING,

@@ -8,6 +8,7 @@ from jobs.checkpoints import Checkpoints
 from jobs.engine import engine_separate
 from jobs.heartbeat import Heartbeat
 from jobs.models import Asset, Job, OutputKind
+from jobs.naming import job_title
 from jobs.scratch import scratch_folder
 from jobs.separating import output_info
 from jobs.work.outputs import Made, output_store
@@ -59,14 +60,13 @@ def work(job: Job, heartbeat: Heartbeat) -> Made:
 
 
 def _stem_store(job: Job, *, stem: str, form: str, path: Path) -> Asset:
-    title = Path(job.recording.filename).stem[:180]
     return output_store(
         job,
         kind=OutputKind.STEM,
         label=stem,
         form=form,
         # What the library calls it tells formats of the same suffix apart.
-        filename=f"{title} ({stem}){path.name.removeprefix(stem)}",
+        filename=f"{job_title(job)[:180]} ({stem}){path.name.removeprefix(stem)}",
         path=path,
         info=output_info(job, form),
     )

@@ -12,6 +12,7 @@ from jobs.engine import engine_speakers
 from jobs.filenames import speaker_filename
 from jobs.heartbeat import Heartbeat
 from jobs.models import Job, JobTimeline, OutputKind, Service
+from jobs.naming import job_title
 from jobs.scratch import scratch_folder
 from jobs.separating import output_info
 from jobs.speaker_options import SpeakerOptions
@@ -125,7 +126,7 @@ def _filename(
     job: Job, known: JobTimeline | None, *, kind: OutputKind, speaker: str, path: Path
 ) -> str:
     title = known.names.get(speaker, speaker) if known else speaker
-    return speaker_filename(job.recording.filename, title=title, kind=kind, suffix=path.suffix)
+    return speaker_filename(job_title(job), title=title, kind=kind, suffix=path.suffix)
 
 
 def _info(job: Job, form: str, path: Path, *, is_whole: bool) -> AudioInfo:

@@ -1,12 +1,12 @@
 """The notes of a recording: a MIDI file, and a list for who wants no file."""
 
 from dataclasses import replace
-from pathlib import PurePath
 from typing import Any
 
 from jobs.engine import engine_transcribe
 from jobs.heartbeat import Heartbeat
 from jobs.models import Job, OutputKind
+from jobs.naming import job_title
 from jobs.scratch import scratch_folder
 from jobs.work.outputs import Made, output_store
 from jobs.work.preparing import recording_ready
@@ -41,7 +41,7 @@ def work(job: Job, heartbeat: Heartbeat) -> Made:
             kind=OutputKind.NOTES,
             label="",
             form=FORM,
-            filename=f"{PurePath(job.recording.filename).stem[:180]}.mid",
+            filename=f"{job_title(job)[:180]}.mid",
             path=found.path,
             info=_info(ready.info),
         )

@@ -14,6 +14,18 @@ new MutationObserver(() => {
   if (live && !live.querySelector("[data-job]")) location.reload();
 }).observe(document.getElementById("content"), { childList: true, subtree: true });
 
+// Its name can be typed at once.
+document.addEventListener("toggle", (event) => {
+  if (event.target.matches?.("[data-rename][open]")) event.target.querySelector("input[name=name]").select();
+}, true);
+document.addEventListener("keydown", (event) => {
+  const rename = event.key === "Escape" && event.target.closest?.("[data-rename][open]");
+  if (!rename) return;
+  rename.querySelector("form").reset();
+  rename.open = false;
+  rename.querySelector("summary").focus();
+});
+
 // Of the page as it is now only the content is taken: whoever listens is not thrown to its top.
 async function renew() {
   let fresh;

@@ -170,6 +170,7 @@ def make_world(folder: Path) -> World:
         ("native-job-list", "POST"): order,
         ("native-job-estimate", "POST"): order,
         ("native-job-batch", "POST"): {"orders": [order]},
+        ("native-job-detail", "PATCH"): {"name": "renamed"},
         ("native-job-speakers", "PATCH"): {"names": {"SPEAKER_0": "Alice"}},
         ("native-job-speakers-merge", "POST"): {"groups": [["SPEAKER_0", "SPEAKER_1"]]},
         ("native-auth-token", "POST"): {"email": owner.email, "password": PASSWORD},

@@ -93,7 +93,7 @@ def _jobs(entries: Sequence[Entry], workspace: Workspace) -> dict[UUID, dict[str
         job_list(workspace=workspace)
         .filter(uuid__in=uuids)
         .prefetch_related(None)
-        .values("uuid", "service", "asset__filename")
+        .values("uuid", "service", "name", "asset__filename")
     )
     return {row["uuid"]: dict(row) for row in rows}
 
@@ -107,7 +107,7 @@ def _line(entry: Entry, jobs: Mapping[UUID, dict[str, Any]], allowed: frozenset[
     note = "" if fact.reason.startswith("Payment ") else fact.reason
     url = ""
     if job is not None and "jobs:read" in allowed:
-        note = note or job["asset__filename"] or ""
+        note = note or job["name"] or job["asset__filename"] or ""
         url = _address("job", job["uuid"])
     elif payment is not None and "billing:read" in allowed:
         url = f"{_address('invoices')}#payment-{payment.uuid}"

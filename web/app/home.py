@@ -75,7 +75,7 @@ def _jobs(principal: Principal) -> dict[str, Any]:
         "n_active": sum(in_progress.get(state, 0) for state in ACTIVE),
         "n_done": counts.get(JobState.SUCCEEDED, 0),
         "n_failed": counts.get(JobState.FAILED, 0),
-        "since": since.date(),
+        "since": timezone.localtime(since).date(),
     }
 
 

@@ -19,14 +19,15 @@ from django.utils.translation import ngettext
 
 from accounts.api_keys import api_key_list
 from accounts.principal import Principal
-from accounts.scopes import JOBS_READ, JOBS_WRITE, KEYS_READ
+from accounts.scopes import JOBS_READ, JOBS_WRITE, KEYS_READ, MEMBERS_READ
+from accounts.selectors import members_list
 from config.errors import AppError, NotFound, ValidationFailed
 from jobs.archives import archive_answer, archive_of_jobs
 from jobs.models import JobState
 from jobs.searching import COUNT_AT_MOST, JobSearch, job_counts, job_page
 from jobs.selectors import job_get_for_workspace
 from jobs.services import job_cancel, job_delete, job_retry
-from web.app.jobs_rows import ACTIVE, JobRow, recording_name
+from web.app.jobs_rows import ACTIVE, JobRow, shown_name
 from web.app.jobs_words import SERVICES, STATES
 from web.time_zone import midnight
 from web.views import app_page
@@ -44,12 +45,14 @@ _STATUSES: Final[dict[str, tuple[str | Promise, tuple[str, ...]]]] = {
 }
 # Ordered by a person.
 _NO_KEY: Final = "none"
+# Of whoever looks at the list, so that the address may be shared.
+_ME: Final = "me"
 
 
 @app_page(JOBS_READ)
 def jobs(request: HttpRequest, principal: Principal) -> HttpResponse:
     values = request.GET
-    search = _search(values)
+    search = _search(values, principal)
     counts = job_counts(workspace=principal.workspace, search=replace(search, states=()))
     page = job_page(
         workspace=principal.workspace,
@@ -65,6 +68,7 @@ def jobs(request: HttpRequest, principal: Principal) -> HttpResponse:
         "chips": _chips(counts, values.get("status", "")),
         "services": SERVICES,
         "keys": _keys(principal),
+        "people": _people(principal),
         "filters": _filters(values),
         "is_searched": bool(search.text or search.states or _filters(values)),
         "has_jobs": bool(page.jobs or counts),
@@ -124,7 +128,7 @@ def job_uuids_of(texts: list[str]) -> list[UUID]:
 
 
 def _retry(principal: Principal, job_uuid: UUID) -> None:
-    job_retry(workspace=principal.workspace, api_key=None, job_uuid=job_uuid)
+    job_retry(workspace=principal.workspace, api_key=None, person=principal.user, job_uuid=job_uuid)
 
 
 def _cancel(principal: Principal, job_uuid: UUID) -> None:
@@ -157,7 +161,7 @@ def _problem(principal: Principal, job_uuid: UUID, error: AppError) -> str:
         job = job_get_for_workspace(workspace=principal.workspace, job_uuid=job_uuid)
     except NotFound:
         return error.text
-    return f"{recording_name(job)}: {error.text}"
+    return f"{shown_name(job)}: {error.text}"
 
 
 def _ask(request: HttpRequest, principal: Principal, job_uuids: list[UUID]) -> HttpResponse:
@@ -182,15 +186,18 @@ def _back(request: HttpRequest) -> str:
     return reverse("jobs")
 
 
-def _search(values: Mapping[str, str]) -> JobSearch:
+def _search(values: Mapping[str, str], principal: Principal) -> JobSearch:
     """What the address asks for; what is no value of anything is as if it were not there."""
     _title, states = _STATUSES.get(values.get("status", ""), ("", ()))
     service = values.get("service", "")
-    key = values.get("key", "")
+    key, person = values.get("key", ""), values.get("by", "")
+    if person == _ME:
+        person = str(principal.user.uuid) if principal.user else ""
     return JobSearch(
         states=states,
         service=service if service in SERVICES else "",
         key=_uuid(key),
+        person=_uuid(person),
         is_without_key=key == _NO_KEY,
         text=values.get("q", "").replace("\x00", "").strip()[:_TEXT_CHARS],
         since=_day(values.get("from", "")),
@@ -200,7 +207,7 @@ def _search(values: Mapping[str, str]) -> JobSearch:
 
 def _filters(values: Mapping[str, str]) -> dict[str, str]:
     """Those behind the disclosure that are in force."""
-    names = ("service", "key", "from", "to", "sort")
+    names = ("service", "by", "key", "from", "to", "sort")
     return {name: values[name] for name in names if values.get(name)}
 
 
@@ -223,6 +230,14 @@ def _keys(principal: Principal) -> list[tuple[str, str]]:
         return []
     keys = api_key_list(workspace=principal.workspace)
     return [(str(key.uuid), str(key)) for key in keys]
+
+
+def _people(principal: Principal) -> list[tuple[str, str]]:
+    """The other members, for who may know them."""
+    if MEMBERS_READ not in principal.scopes or principal.user is None:
+        return []
+    members = members_list(workspace=principal.workspace).exclude(user=principal.user)
+    return [(str(one.user.uuid), one.user.email) for one in members.order_by("user__email")]
 
 
 def _day(text: str, *, days: int = 0) -> datetime | None:

@@ -1,22 +1,26 @@
 """The page of one job: how far it is, what it made, what was ordered and what it cost."""
 
 import json
+from collections.abc import Mapping
 from typing import Any, Final
 
+from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.urls import NoReverseMatch, reverse
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 
+from accounts.people import full_name
 from accounts.principal import Principal
 from accounts.scopes import CREDITS_READ, JOBS_READ, JOBS_WRITE
 from billing.models import Entry
 from billing.selectors import ledger_list
-from config.errors import NotFound
+from config.errors import NotFound, ValidationFailed
 from jobs.archives import archive_answer, archive_get_for_workspace
 from jobs.listening import is_playable
 from jobs.models import OF_SPEAKERS, Job, JobEvent, JobState, OutputKind
+from jobs.naming import job_rename
 from jobs.selectors import job_get_for_workspace
 from jobs.speaker_options import SpeakerOptions
 from jobs.speakers import speakers_get_for_workspace
@@ -36,6 +40,24 @@ _PLAYABLE: Final = (OutputKind.STEM, OutputKind.TRACK, OutputKind.RECORDING)
 @app_page(JOBS_READ)
 def job(request: HttpRequest, principal: Principal, job_uuid: Any) -> HttpResponse:
     return job_page_response(request, principal, job_uuid)
+
+
+@app_page(JOBS_WRITE, methods=["POST"])
+def job_name(request: HttpRequest, principal: Principal, job_uuid: Any) -> HttpResponse:
+    name = request.POST.get("name", "")
+    try:
+        job_rename(workspace=principal.workspace, job_uuid=job_uuid, name=name)
+    except ValidationFailed as error:
+        problem = " ".join(error.fields.get("name", [error.text]))
+        return job_page_response(
+            request,
+            principal,
+            job_uuid,
+            status=error.status,
+            given={"given_name": name, "name_problem": problem},
+        )
+    messages.success(request, _("The job was renamed."))
+    return redirect("job", job_uuid)
 
 
 @app_page(JOBS_READ)
@@ -62,13 +84,14 @@ def job_page_response(
     job_uuid: Any,
     *,
     status: int = 200,
+    given: Mapping[str, str] | None = None,
     **more: Any,
 ) -> HttpResponse:
     """Also with what was wrong with a form on it."""
     found = job_get_for_workspace(workspace=principal.workspace, job_uuid=job_uuid)
     row = JobRow(found, may_write=JOBS_WRITE in principal.scopes)
     has_sound = any(asset.kind in _PLAYABLE for asset in row.outputs)
-    context = {"row": row, **_result_context(request, principal, row, more)}
+    context = {"row": row, **(given or {}), **_result_context(request, principal, row, more)}
     context |= {
         "facts": _facts(found),
         "metadata": json.dumps(found.metadata, indent=2, ensure_ascii=False)
@@ -124,12 +147,22 @@ def _facts(job: Job) -> list[tuple[str, str | Promise]]:
         (_("Range"), _range(job)),
         (_("Done to the recording before"), ", ".join(stem_name(step) for step in job.steps)),
         *(_speaker_facts(job) if job.service in OF_SPEAKERS else []),
+        (_("Recording"), job.asset.filename if job.name and job.asset else ""),
+        (_("Ordered by"), _person(job)),
         (_("Ordered with"), str(job.api_key) if job.api_key else _("no key: by a person")),
         (_("Through the API of"), "" if job.dialect in ("native", "web") else job.dialect),
         (_("Told when it ends"), job.callback_url),
         (_("Request"), job.request_id),
     ]
     return [(name, text) for name, text in facts if text]
+
+
+def _person(job: Job) -> str:
+    person = job.ordered_by
+    if person is None:
+        return ""
+    name = full_name(person)
+    return f"{name} ({person.email})" if name else person.email
 
 
 def _speaker_facts(job: Job) -> list[tuple[str, str]]:

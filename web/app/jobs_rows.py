@@ -2,15 +2,15 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import PurePosixPath
 from typing import Any, Final
-from urllib.parse import unquote, urlsplit
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 
+from accounts.people import full_name
 from jobs.eta import UNKNOWN, Etas, etas_now
 from jobs.models import ENDED, Asset, AssetState, Job, JobState, Service
+from jobs.naming import job_name
 from web.app.jobs_words import (
     SERVICES,
     STATES,
@@ -50,8 +50,17 @@ class JobRow:
 
     @cached_property
     def name(self) -> str:
-        """That of the recording, which is gone once the recording is deleted."""
-        return recording_name(self.job)
+        """That of the recording, which is gone once the recording is deleted, unless it was given
+        one of its own."""
+        return shown_name(self.job)
+
+    @property
+    def orderer(self) -> str:
+        """The member or the key; empty for one that is no more, and of older jobs."""
+        job = self.job
+        if job.ordered_by is not None:
+            return full_name(job.ordered_by) or job.ordered_by.email
+        return job.api_key.name if job.api_key is not None else ""
 
     @property
     def id(self) -> str:
@@ -160,6 +169,10 @@ class JobRow:
         return self.may_write and self.job.state in ENDED
 
     @property
+    def may_rename(self) -> bool:
+        return self.may_write
+
+    @property
     def may_run_again(self) -> bool:
         return self.may_write and self.recording_is_kept
 
@@ -184,13 +197,8 @@ class JobRow:
         ]
 
 
-def recording_name(job: Job) -> str:
-    if job.asset is not None:
-        return job.asset.filename or _("Deleted recording")
-    if job.ingest is not None:
-        path = PurePosixPath(unquote(urlsplit(job.ingest.url).path))
-        return job.ingest.filename or path.name or urlsplit(job.ingest.url).netloc
-    return _("Recording")
+def shown_name(job: Job) -> str:
+    return job_name(job) or (_("Deleted recording") if job.asset else _("Recording"))
 
 
 def stem_name(stem: str) -> str:

@@ -12,6 +12,7 @@ urlpatterns = [
     path("jobs/<uuid:job_uuid>", jobs_page.job, name="job"),
     path("jobs/<uuid:job_uuid>/zip", jobs_page.job_zip, name="job-zip"),
     path("jobs/<uuid:job_uuid>/files/<uuid:asset_uuid>", jobs_page.job_file, name="job-file"),
+    path("jobs/<uuid:job_uuid>/name", jobs_page.job_name, name="job-name"),
     path("jobs/<uuid:job_uuid>/names", speakers.names, name="speakers-names"),
     path("jobs/<uuid:job_uuid>/merge", speakers.merge, name="speakers-merge"),
     path("jobs/<uuid:job_uuid>/timeline/<str:form>", speakers.timeline, name="job-timeline"),

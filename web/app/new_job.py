@@ -67,6 +67,7 @@ def _ordered(
         job = job_create(
             workspace=principal.workspace,
             api_key=principal.api_key,
+            person=principal.user,
             order=form.order(asset_uuid=_asset_uuid(form, principal.workspace)),
             idempotency_key=_key(request),
         )

@@ -50,7 +50,11 @@ def merge(request: HttpRequest, principal: Principal, job_uuid: Any) -> HttpResp
         if len(chosen) < 2:
             raise ValidationFailed(_("Choose at least two speakers that are one."))
         merged = speakers_merge(
-            workspace=principal.workspace, api_key=None, job_uuid=job_uuid, groups=[chosen]
+            workspace=principal.workspace,
+            api_key=None,
+            person=principal.user,
+            job_uuid=job_uuid,
+            groups=[chosen],
         )
     except AppError as error:
         return job_page_response(

@@ -82,7 +82,12 @@ def act(request: HttpRequest, operator: Operator, job_uuid: UUID) -> HttpRespons
                 done = _("The job was told to stop.")
             case "retry":
                 # The owner pays, as for any order; nobody pays for the one that failed.
-                again = job_retry(workspace=found.workspace, api_key=None, job_uuid=found.uuid)
+                again = job_retry(
+                    workspace=found.workspace,
+                    api_key=None,
+                    person=found.ordered_by,
+                    job_uuid=found.uuid,
+                )
                 shown, done = again.uuid, _("This is the job that tries again.")
             case _:
                 raise ValidationFailed(_("Choose what is to be done."))

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from functools import wraps
-from pathlib import PurePath
 from typing import Any, Final, TypeVar
 from uuid import UUID
 
@@ -27,6 +26,7 @@ from config.errors import AppError, NotAllowed, NotFound, TooManyAttempts
 from jobs.archives import archive_token
 from jobs.listening import listening_file, listening_get, playing_of
 from jobs.models import Asset, Job, Listening, Share
+from jobs.naming import job_title
 from jobs.shares import ShareState, share_get, share_job, share_password_is, share_use
 from jobs.storage import download_token
 from jobs.stored_files import file_send
@@ -69,7 +69,7 @@ def share(request: HttpRequest, token: str) -> HttpResponseBase:
     context = {
         "share": found,
         "token": token,
-        "title": PurePath(job.recording.filename).stem or _("Recording"),
+        "title": job_title(job) or _("Recording"),
         "duration_s": job.n_samples / job.recording.sample_rate,
         "files": outputs if found.may_download else [],
         "manifest_url": reverse("share-player", args=[token]),

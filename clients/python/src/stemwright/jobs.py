@@ -69,17 +69,24 @@ class Jobs:
         *,
         status: str | None = None,
         service: str | None = None,
+        created_by: str | None = None,
+        key: str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
         limit: int | None = None,
     ) -> Iterator[Job]:
-        """Newest first, those made from `since` to before `until`; reads page after page."""
+        """Newest first, those made from `since` to before `until`; reads page after page.
+
+        `created_by` is the id of a member, `key` that of a key.
+        """
         return self._http.pages(
             Job,
             "/v1/jobs",
             limit=limit,
             status=status,
             service=service,
+            created_by=created_by,
+            key=key,
             since=since.isoformat() if since else None,
             until=until.isoformat() if until else None,
         )
@@ -112,6 +119,14 @@ class Jobs:
             if job.has_ended:
                 raise JobFailed(job)
         raise AssertionError("A watch ends with a job that has ended.")
+
+    def rename(self, job_id: str, name: str) -> Job:
+        """Call a job, and the files that it made, otherwise; "": as its recording again."""
+        path = f"/v1/jobs/{job_id}"
+        return read(
+            Job,
+            json_of(self._http.call("PATCH", path, json={"name": name}, is_repeatable=True)),
+        )
 
     def cancel(self, job_id: str) -> Job:
         """Stop a job. A running one ends after the segment at hand. Nothing is charged."""

@@ -124,6 +124,11 @@ class Job(Told):
     charged_mcr: int
     credits_charged: str
     created_at: datetime
+    # What it was called by `rename`; else the file name of its recording.
+    name: str = ""
+    # The ids of the member or of the key that ordered it.
+    created_by: str | None = None
+    key: str | None = None
     asset: str | None = None
     stems: list[str] = field(default_factory=list)
     formats: list[str] = field(default_factory=list)
