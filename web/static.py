@@ -1,6 +1,4 @@
-from whitenoise.storage import (
-    CompressedManifestStaticFilesStorage,
-)
+from whitenoise.storage import CompressedManifestStaticFilesStorage
 
 
 class PageStaticFilesStorage(CompressedManifestStaticFilesStorage):  # type: ignore[misc]
