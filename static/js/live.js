@@ -1,6 +1,8 @@
 // Keeps the jobs on a page up to date: one stream of events for all of them (web/app/events.py), or
 // a look every few seconds where a stream does not come through. Without scripts, people reload.
 
+import { connected, look } from "./connection.js";
+
 const LOOK_EVERY_MS = 3000;
 // A proxy that holds a stream back lets nothing through, not even the first events.
 const FIRST_EVENT_WITHIN_MS = 6000;
@@ -8,7 +10,6 @@ const ENDED = ["succeeded", "failed", "cancelled"];
 
 let source, timer, patience, isPolling = false, isHeldBack = false;
 const said = () => document.getElementById("live-said");
-const offline = () => document.getElementById("live-offline");
 
 function places() {
   return [...document.querySelectorAll("[data-live] [data-job]")];
@@ -52,7 +53,7 @@ function stream() {
   source.addEventListener("error", () => {
     // It comes back by itself unless it was refused: too many are open, or a proxy will not have it.
     if (source?.readyState === EventSource.CLOSED) fallBack();
-    else if (!navigator.onLine) connected(false);
+    else look();
   });
 }
 
@@ -75,11 +76,6 @@ async function poll() {
     connected(false);
   }
   if (active().length && !document.hidden) timer = setTimeout(poll, LOOK_EVERY_MS);
-}
-
-function connected(isConnected) {
-  const notice = offline();
-  if (notice) notice.hidden = isConnected;
 }
 
 function show(job) {
@@ -134,8 +130,7 @@ document.addEventListener("visibilitychange", () => {
   isPolling = isHeldBack;
   watch();
 });
-addEventListener("online", watch);
-addEventListener("offline", () => connected(false));
+addEventListener("reconnected", watch);
 // A page that the browser keeps for the way back must not keep a stream.
 addEventListener("pagehide", stop);
 addEventListener("pageshow", (event) => { if (event.persisted) watch(); });

@@ -101,9 +101,9 @@ def test_where_no_stream_comes_through_it_looks_again_and_again(
     beat(0.5)
     expect(row).to_contain_text("Separating 50 %")
     page.context.set_offline(True)
-    expect(page.locator("#live-offline")).to_be_visible()
+    expect(page.locator("#offline")).to_be_visible()
     page.context.set_offline(False)
-    expect(page.locator("#live-offline")).to_be_hidden()
+    expect(page.locator("#offline")).to_be_hidden()
     job_fail(Job.objects.get(), code="broken_media", message="The recording cannot be read.")
     expect(row).to_contain_text("The recording cannot be read. Not charged.")
     assert page.evaluate("window.stays") is True

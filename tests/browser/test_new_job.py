@@ -1,5 +1,6 @@
 """Recordings come in, are priced and ordered, with scripts."""
 
+import re
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -266,3 +267,24 @@ def test_nothing_is_lost_by_a_break_or_too_few_credits(
     # A later visit begins anew.
     page.goto("/app/new")
     expect(page.locator("#reason")).to_have_text("Add a recording first.")
+
+
+def test_an_upload_waits_for_the_service_and_goes_on(
+    signed_in: Page, songs: dict[str, Path], imports: None
+):
+    page = signed_in
+    page.goto("/app/new")
+    is_away = True
+
+    def answer(route: Route) -> None:
+        route.abort() if is_away else route.continue_()
+
+    # The network is there, the service is not.
+    page.route(re.compile("/livez|/v1/uploads"), answer)
+    choose(page, songs["song.wav"])
+    page.context.set_offline(True)
+    expect(row(page, "song.wav")).to_contain_text("No connection. It goes on by itself")
+    page.context.set_offline(False)
+    expect(page.locator("#offline")).to_be_visible()
+    is_away = False
+    expect(row(page, "song.wav")).to_contain_text("Ready")

@@ -286,7 +286,7 @@ function listen() {
       addAddress(text);
     },
   });
-  addEventListener("online", () => {
+  addEventListener("reconnected", () => {
     for (const one of recordings.filter((other) => other.isOffline)) one.retry();
   });
   addEventListener("beforeunload", (event) => {

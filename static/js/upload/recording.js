@@ -7,6 +7,7 @@
 // Once `order` is there, it is ordered as soon as it is ready: -> ordering -> ordered.
 
 import { call, csrfToken } from "../api.js";
+import { look } from "../connection.js";
 import { durationOf } from "./file_facts.js";
 import { clock, size, words } from "./words.js";
 
@@ -165,7 +166,10 @@ export class Recording extends EventTarget {
       retryDelays: RETRY_DELAYS_MS,
       removeFingerprintOnSuccess: true,
       fingerprint: async () => this.#fingerprint,
-      onShouldRetry: (error) => isPassing(error.originalResponse?.getStatus() ?? 0),
+      onShouldRetry: (error) => {
+        const status = error.originalResponse?.getStatus() ?? 0;
+        return status ? isPassing(status) : navigator.onLine;
+      },
       onUploadUrlAvailable: () => {
         this.uploadUrl = new URL(this.#upload.url).pathname;
         this.#changed();
@@ -264,9 +268,11 @@ export class Recording extends EventTarget {
     this.#to(this.url ? "address" : "ready");
   }
 
-  #offline() {
-    this.isOffline = true;
-    this.#fail(words("offline"));
+  // It goes on by itself if there is no connection now; a short break people see to.
+  async #offline() {
+    const isThere = await look();
+    this.isOffline = !isThere;
+    this.#fail(words(isThere ? "broke" : "offline"));
   }
 
   #fail(text, { isFinal = false } = {}) {
