@@ -44,7 +44,7 @@ bench: ## speed, memory and quality beside the demucs package: make bench [ARGS=
 	$(bootstrap) --weights
 	$(run) -m benchmarks.engine $(ARGS)
 
-screenshots: ## make the pictures of docs/screenshots anew
+screenshots: ## make the pictures of docs/screenshots and static anew
 	$(bootstrap) --weights --static
 	$(run) -m pytest -q tests/browser/screenshots.py
 

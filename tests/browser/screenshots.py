@@ -1,4 +1,4 @@
-"""Makes the pictures of the documentation: `make screenshots`.
+"""Makes the pictures of the documentation, and those that other sites show: `make screenshots`.
 
 No test, though it runs as one: it wants the server, the engine and the browser that tests have. The
 song is the project's own, and taken apart by the real engine.
@@ -39,6 +39,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 _ROOT = Path(configured.BASE_DIR)
 _FOLDER = _ROOT / "docs" / "screenshots"
 _CLIP = _ROOT / "demo" / "clip.flac"
+_STATIC = _ROOT / "static"
 _SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 _STEMS = ("vocals", "drums", "bass", "other")
 
@@ -140,3 +141,23 @@ def _become(page: Page, user: User, live_server: Any) -> None:
     name = configured.SESSION_COOKIE_NAME
     value = enter(user).cookies[name].value
     page.context.add_cookies([{"name": name, "value": value, "url": live_server.url}])
+
+
+def test_what_other_sites_show_of_a_link(page: Page):
+    text = (Path(__file__).parent / "pictures" / "share.html").read_text()
+    page.route("**/picture", lambda route: route.fulfill(body=text, content_type="text/html"))
+    page.set_viewport_size({"width": 1200, "height": 630})
+    page.goto("/picture")
+    page.wait_for_selector("[data-drawn]")
+    page.evaluate("document.fonts.ready")
+    page.screenshot(path=_STATIC / "share.png")
+
+
+@pytest.mark.parametrize("size", [180, 192, 512])
+def test_icons_for_home_screens(page: Page, size: int):
+    """Without round corners: whoever shows them cuts them as all others."""
+    icon = (_STATIC / "icon.svg").read_text().replace(' rx="7"', "")
+    sized = icon.replace("<svg ", f'<svg width="{size}" height="{size}" style="display:block" ')
+    page.set_viewport_size({"width": size, "height": size})
+    page.set_content(f'<body style="margin:0">{sized}</body>')
+    page.screenshot(path=_STATIC / f"icon-{size}.png")

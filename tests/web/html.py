@@ -59,6 +59,7 @@ class Page(HTMLParser):
             and name in {"src", "href", "action"}
             and value
             and not value.startswith(("/", "data:image/svg+xml"))
+            and attrs.get("rel") != "canonical"
         ]
         ids = [attrs["id"] for _, attrs in self.tags if "id" in attrs]
         found += [f"id twice: {name}" for name in set(ids) if ids.count(name) > 1]

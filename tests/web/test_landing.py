@@ -2,9 +2,11 @@
 
 import json
 import re
+import struct
 from pathlib import Path
 from typing import Any
 from unittest import mock
+from urllib.robotparser import RobotFileParser
 from xml.etree import ElementTree
 
 import pytest
@@ -115,7 +117,9 @@ def test_status_says_what_probes_say(client: Client):
 def test_crawlers_find_the_public_pages_only(client: Client, settings: Any):
     settings.SITE_URL = "https://stems.example.org"
     robots = client.get("/robots.txt").content.decode()
-    assert "Disallow: /app/\n" in robots
+    rules = RobotFileParser()
+    rules.parse(robots.splitlines())
+    assert not any(rules.can_fetch("*", path) for path in ("/app/", "/account/signup/", "/v1/jobs"))
     assert "Sitemap: https://stems.example.org/sitemap.xml\n" in robots
     response = client.get("/sitemap.xml")
     assert response["Content-Type"] == "application/xml"
@@ -123,8 +127,47 @@ def test_crawlers_find_the_public_pages_only(client: Client, settings: Any):
     addresses = [address.strip() for address in addresses if address.strip()]
     assert "https://stems.example.org/docs/quickstart" in addresses
     for address in addresses:
-        assert client.get(address.removeprefix("https://stems.example.org")).status_code == 200
+        path = address.removeprefix("https://stems.example.org")
+        assert rules.can_fetch("*", path)
+        response = client.get(path)
+        assert response.status_code == 200
+        assert f'<link rel="canonical" href="{address}">' in response.text
+        assert "noindex" not in response.text
+    for path in ("/status", "/account/login/", "/nowhere"):
+        response = client.get(path)
+        assert '<meta name="robots" content="noindex, nofollow">' in response.text
+        assert "canonical" not in response.text
     assert client.get("/favicon.ico")["Location"] == "/static/icon.svg"
+
+
+def test_a_link_to_a_page_is_shown_with_its_words_and_a_picture(client: Client, settings: Any):
+    settings.SITE_URL = "https://stems.example.org"
+    page = Page(client.get("/pricing").text)
+    said = {one.get("property", one.get("name")): one["content"] for one in page.all("meta")[2:]}
+    assert said["og:title"] == "Pricing"
+    assert said["og:description"] == said["description"]
+    assert said["og:url"] == "https://stems.example.org/pricing"
+    assert said["og:image"].startswith("https://stems.example.org/static/share")
+    assert said["twitter:card"] == "summary_large_image"
+
+
+def test_an_app_on_a_home_screen_has_a_name_and_icons_that_are_there(client: Client):
+    manifest = client.get("/site.webmanifest")
+    assert manifest["Content-Type"] == "application/manifest+json"
+    body = manifest.json()
+    assert (body["name"], body["start_url"], body["lang"]) == ("Stemwright", "/app/", "en")
+    assert [icon["sizes"] for icon in body["icons"]] == ["any", "192x192", "512x512"]
+    for size in (180, 192, 512):
+        assert _size_of(f"icon-{size}.png") == (size, size)
+    assert _size_of("share.png") == (1200, 630)
+
+
+def _size_of(name: str) -> tuple[int, int]:
+    """Of a PNG, by its first chunk."""
+    head = (Path(configured.BASE_DIR) / "static" / name).read_bytes()[:24]
+    assert head[:8] == b"\x89PNG\r\n\x1a\n"
+    width, height = struct.unpack(">II", head[16:24])
+    return width, height
 
 
 def test_the_player_of_the_demo_is_made_of_committed_files():

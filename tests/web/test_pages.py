@@ -49,6 +49,7 @@ NOT_PAGES = {
     "invitation-join",
     "jobs-zip",
     "llms",
+    "manifest",
     "job-mix-file",
     "job-mix-status",
     "job-player",

@@ -12,6 +12,7 @@ urlpatterns = [
     path("status", status.status, name="status"),
     path("robots.txt", robots.robots, name="robots"),
     path("sitemap.xml", robots.sitemap, name="sitemap"),
+    path("site.webmanifest", robots.manifest, name="manifest"),
     path("favicon.ico", robots.favicon, name="favicon"),
     path("", include("web.public.share_urls")),
     path("docs/", docs.index, name="docs"),
