@@ -1,9 +1,25 @@
 """How Unfold's admin looks, under /console/db/."""
 
+from typing import Any
+
+from django.templatetags.static import static
+
+
+def _css(request: Any) -> str:
+    return static("css/database.css")
+
+
+def _script(request: Any) -> str:
+    return static("js/database.js")
+
+
 ADMIN_LOOK = {
     "SITE_TITLE": "Stemwright",
     "SITE_HEADER": "Stemwright",
     "SITE_URL": "/console/",
+    # What it leaves out for those who do not see it, or not all of it at once.
+    "STYLES": [_css],
+    "SCRIPTS": [_script],
     "SHOW_HISTORY": False,
     "SHOW_VIEW_ON_SITE": False,
     # The petrol of static/css/tokens.css.

@@ -10,7 +10,28 @@ function follow() {
 follow();
 system.addEventListener("change", follow);
 
+// There is a main part around it already (ours), and buttons take no links: a click on one opens the
+// operation and writes its address just as well.
+function fit({ React }) {
+  const divided = (element) => {
+    if (!React.isValidElement(element)) return element;
+    const { children, ...rest } = element.props;
+    const inner = React.Children.toArray(children).map(divided);
+    const type = element.type === "main" ? "div" : element.type;
+    return React.createElement(type, { ...rest, key: element.key }, ...inner);
+  };
+  return {
+    wrapComponents: {
+      // All of the page goes through it.
+      VersionPragmaFilter: (Filter) => ({ children, ...rest }) =>
+        React.createElement(Filter, rest, ...React.Children.toArray(children).map(divided)),
+      DeepLink: () => ({ text }) => React.createElement("span", null, text),
+    },
+  };
+}
+
 window.SwaggerUIBundle({
+  plugins: [fit],
   domNode: place,
   url: place.dataset.description,
   deepLinking: true,

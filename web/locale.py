@@ -1,5 +1,6 @@
 """Pages speak the language of their reader; programs are always answered in English."""
 
+import re
 from typing import Final
 
 from django.conf import settings
@@ -9,6 +10,8 @@ from django.utils import translation
 
 # What is no page: also its errors are not (config/handlers.py).
 FOR_PROGRAMS: Final = ("/v1/", "/api/", "/stripe/", "/livez", "/readyz", "/metrics", "/static/")
+# Beside them, to be read: the references of the APIs.
+_REFERENCES: Final = re.compile(r"/v1/docs|/api/docs(/[\w-]+)?")
 
 
 class PageLocaleMiddleware(LocaleMiddleware):
@@ -29,6 +32,6 @@ class PageLocaleMiddleware(LocaleMiddleware):
 
 def _is_for_reader(request: HttpRequest) -> bool:
     """Pages, and what their scripts ask of the native API (api/native/sessions.py) and show."""
-    if not request.path.startswith(FOR_PROGRAMS):
+    if not request.path.startswith(FOR_PROGRAMS) or _REFERENCES.fullmatch(request.path):
         return True
     return request.path.startswith("/v1/") and "X-CSRFToken" in request.headers

@@ -63,6 +63,8 @@ def look(page: Page, scheme: Literal["light", "dark"], size: ViewportSize) -> No
     if page.viewport_size != size:
         page.set_viewport_size(size)
     page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+    # What listens for it has heard of it.
+    page.evaluate("new Promise((done) => { requestAnimationFrame(done); })")
 
 
 def sideways(page: Page) -> list[str]:
