@@ -49,7 +49,18 @@ def quantize(samples: npt.NDArray[np.floating] | IntArray, bits: int) -> tuple[I
 def packed(
     samples: npt.NDArray[np.floating] | IntArray, form: OutputFormat
 ) -> npt.NDArray[np.float32] | npt.NDArray[np.int32] | npt.NDArray[np.int16]:
-    """Return (channels, n) samples in the order and the type in which FFmpeg takes the format's."""
+    """Return samples in the order and the type in which FFmpeg takes them.
+
+    Parameters
+    ----------
+    samples : array (channels, n)
+        Floats of -1..1 where the format holds floats; else integers of its bits, see `quantize`.
+    form : OutputFormat
+
+    Returns
+    -------
+    array (channels, n) of planar formats, (1, n * channels) of all others
+    """
     if form.sample_format == "fltp":
         return np.ascontiguousarray(samples, np.float32)  # (channels, n)
     ordered = np.empty((samples.shape[1], samples.shape[0]), _PACKED[form.sample_format])
@@ -188,6 +199,7 @@ def _mp3_bit_rate(sample_rate: int) -> int:
 
 
 def usable_layout(layout: str, n_channels: int, form: OutputFormat) -> str:
+    """Return FFmpeg's name for the speakers, or the nearest that the format can write down."""
     if form.container == "flac":
         return layout_name("channels", n_channels)  # FLAC knows one layout for each count
     return layout_name(layout, n_channels)

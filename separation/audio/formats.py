@@ -97,7 +97,13 @@ def file_stems(names: Sequence[str], forms: Mapping[str, OutputFormat]) -> list[
 
 
 def concrete(name: str) -> OutputFormat:
-    """Return one of the concrete formats, such as `flac24`, whatever the recording."""
+    """Return one of the concrete formats, such as `flac24`, whatever the recording.
+
+    Raises
+    ------
+    KeyError
+        If it is none of these: names such as `flac` depend on the recording (`resolve`).
+    """
     return _BY_NAME[name]
 
 

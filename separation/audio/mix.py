@@ -34,7 +34,16 @@ _NAMES = {"wav": "wav16", "flac": "flac24"}
 
 @dataclass(frozen=True, slots=True)
 class Voice:
-    """A file, how loud it is, and where it stands, from -1 (left) to 1 (right)."""
+    """A file and how it is heard.
+
+    Attributes
+    ----------
+    path : path
+    gain : float
+        What its samples are multiplied by; 0 is silent.
+    pan : float
+        Where it stands, from -1 (left) to 1 (right); 0 leaves both channels as they are.
+    """
 
     path: Path
     gain: float
@@ -54,6 +63,15 @@ class Mixed:
 
 def mix_format(name: str, info: AudioInfo, *, panned: bool = False) -> OutputFormat:
     """Return how a mix of files like this one is written.
+
+    Parameters
+    ----------
+    name : str
+        One of FORMATS.
+    info : AudioInfo
+        Of the file with the most channels and bits.
+    panned : bool
+        Whether any file stands at a side.
 
     Raises
     ------
@@ -100,14 +118,23 @@ def write_mix(
         Final name, in an existing folder.
     form : OutputFormat
         See `mix_format`.
-    start, end : int
-        The samples to write; a file that is shorter is silent from its end on.
+    start, end : int, samples
+        The stretch to write; a file that is shorter is silent from its end on.
     master : float
-        How loud all of it is.
+        What all of it is multiplied by.
     normalise : bool
         Whether to bring its peak to -1 dBFS, however loud or quiet it is.
     on_progress : callable
         Takes the share that is done, 0..1, about once a second of audio; may raise to stop.
+
+    Raises
+    ------
+    InvalidRequest
+        If the files differ in their rates or channels (mono beside stereo may), or are none.
+    MediaError
+        If one cannot be decoded.
+    DiskFull
+        Nothing is left then of what was written.
     """
     if not normalise:
         return _write(voices, output, form, start, end, master, on_progress)
@@ -187,7 +214,10 @@ def _blocks(
 
 
 def _placed(block: FloatArray, n_channels: int, pan: float) -> FloatArray:
-    """Move it to a side, as the panner of Web Audio does with two channels."""
+    """Move (channels, n) samples to a side, as a browser's panner does with two channels.
+
+    Source: W3C, "Web Audio API", StereoPannerNode, the algorithm for stereo input.
+    """
     if len(block) == 1 and n_channels == 2:
         block = np.repeat(block, 2, axis=0)
     if len(block) != n_channels:

@@ -40,9 +40,15 @@ _PEAK_SCALE = 127
 class Segments:
     """What was written.
 
-    `offsets` says where each segment begins in the file, and where the last one ends. Samples were
-    divided by `gain` where they lie beyond full scale, a power of two, so that they are exact.
-    `counts` holds the number of peaks of each level.
+    Attributes
+    ----------
+    offsets : list of int, bytes
+        Where each segment begins in the file, and where the last one ends.
+    gain : float
+        What all samples were divided by, since some lie beyond full scale; a power of two, so that
+        they are exact. 1 where none does.
+    counts : list of int
+        How many peaks each of LEVELS has.
     """
 
     offsets: list[int]
@@ -65,12 +71,19 @@ def write_segments(
     ----------
     path : path
         Local file.
-    audio, peaks : binary files
-        Open for writing, empty, and seekable.
-    start, end : int
-        The samples to write; past the end of the recording there is silence.
+    audio : binary file
+        For whole FLAC files of SEGMENT_S each, one after the other; seekable, and emptied first.
+    peaks : binary file
+        For the lowest and the highest sample of the channels' mean, as two int8 of -127..127, level
+        after level; seekable, and emptied first.
+    start, end : int, samples
+        The stretch to write; past the end of the recording there is silence.
     guess : str, optional
         See `open_recording`.
+
+    Returns
+    -------
+    Segments
 
     Raises
     ------
@@ -95,7 +108,27 @@ def write_segments(
 
 
 def stretches(reader: AudioReader, start: int, end: int, *, size: int) -> Iterator[FloatArray]:
-    """Yield a stretch as (channels, size) samples, silent past its end; the last may be shorter."""
+    """Yield a stretch in blocks of one length.
+
+    Parameters
+    ----------
+    reader : AudioReader
+        Of which nothing was read.
+    start, end : int, samples
+        The stretch; past the end of the recording there is silence.
+    size : int, samples
+        Of each block but the last, which may be shorter.
+
+    Yields
+    ------
+    array of float32 (channels, size)
+        Full scale at -1..1; each is another array.
+
+    Raises
+    ------
+    MediaError
+        If the recording cannot be decoded.
+    """
     left = end - start
     segment = np.zeros((reader.format.channels, min(size, left)), np.float32)
     filled = 0
@@ -168,12 +201,12 @@ class _Writer:
 
 
 def peaks_size(counts: list[int]) -> int:
-    """Return how long the file of peaks is, in bytes."""
+    """Return how long the file of peaks is, in bytes, from the counts of its levels."""
     return 2 * sum(counts)
 
 
 def peak_counts(n_samples: int, sample_rate: int) -> list[int]:
-    """Return how many peaks each level of a stretch has."""
+    """Return how many peaks each of LEVELS has, for so many samples at a rate in Hz."""
     whole, rest = divmod(n_samples, SEGMENT_S * sample_rate)
     finest = whole * SEGMENT_S * LEVELS[0] + len(_bounds(rest, sample_rate))
     counts = [finest]
