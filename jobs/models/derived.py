@@ -1,6 +1,7 @@
 import uuid
 
 from django.db import models
+from django.db.models import Q
 from django.db.models.functions import Now
 
 from accounts.models import Workspace
@@ -36,6 +37,23 @@ class Derived(models.Model):
 
     class Meta:
         abstract = True
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(state__in=DerivedState.values), name="%(class)s_state_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(state=DerivedState.RUNNING, lease_until__isnull=False)
+                | ~Q(state=DerivedState.RUNNING) & Q(lease_until__isnull=True),
+                name="%(class)s_leased_while_running",
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["state", "created_at"],
+                name="%(class)s_open",
+                condition=Q(state__in=[DerivedState.QUEUED, DerivedState.RUNNING]),
+            ),
+        ]
 
     @property
     def is_ready(self) -> bool:

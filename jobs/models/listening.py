@@ -2,7 +2,7 @@ from django.db import models
 from django.db.models import F, Q
 
 from jobs.models.assets import Asset
-from jobs.models.derived import Derived, DerivedState
+from jobs.models.derived import Derived
 
 
 class Listening(Derived):
@@ -19,29 +19,15 @@ class Listening(Derived):
     gain = models.FloatField(default=1)
     peak_counts = models.JSONField(default=list)
 
-    class Meta:
+    class Meta(Derived.Meta):
         constraints = [
+            *Derived.Meta.constraints,
             models.UniqueConstraint(
                 fields=["asset", "range_start", "range_end"], name="listening_unique"
             ),
             models.CheckConstraint(
-                condition=Q(state__in=DerivedState.values), name="listening_state_known"
-            ),
-            models.CheckConstraint(
                 condition=Q(range_start__gte=0, range_end__gt=F("range_start")),
                 name="listening_not_empty",
-            ),
-            models.CheckConstraint(
-                condition=Q(state=DerivedState.RUNNING, lease_until__isnull=False)
-                | ~Q(state=DerivedState.RUNNING) & Q(lease_until__isnull=True),
-                name="listening_leased_while_running",
-            ),
-        ]
-        indexes = [
-            models.Index(
-                fields=["state", "created_at"],
-                name="listening_open",
-                condition=Q(state__in=[DerivedState.QUEUED, DerivedState.RUNNING]),
             ),
         ]
 

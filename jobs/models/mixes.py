@@ -1,15 +1,14 @@
 from django.db import models
-from django.db.models import Q
 
-from jobs.models.derived import Derived, DerivedState
+from jobs.models.derived import Derived
 from jobs.models.job import Job
 
 
 class Mix(Derived):
     """What a job made, mixed as somebody set it in the player: one file.
 
-    It is no output of the job: no API lists it, and it costs nothing. It is kept as long as the
-    first of the files that it was made of, and goes with the job.
+    It is no output of the job: no API lists it, and it costs nothing. It is kept for a day, if the
+    job is.
     """
 
     job = models.ForeignKey(Job, on_delete=models.PROTECT, related_name="mixes")
@@ -24,23 +23,9 @@ class Mix(Derived):
     clipped_samples = models.BigIntegerField(default=0)
     expires_at = models.DateTimeField()
 
-    class Meta:
-        constraints = [
-            models.CheckConstraint(
-                condition=Q(state__in=DerivedState.values), name="mix_state_known"
-            ),
-            models.CheckConstraint(
-                condition=Q(state=DerivedState.RUNNING, lease_until__isnull=False)
-                | ~Q(state=DerivedState.RUNNING) & Q(lease_until__isnull=True),
-                name="mix_leased_while_running",
-            ),
-        ]
+    class Meta(Derived.Meta):
         indexes = [
-            models.Index(
-                fields=["state", "created_at"],
-                name="mix_open",
-                condition=Q(state__in=[DerivedState.QUEUED, DerivedState.RUNNING]),
-            ),
+            *Derived.Meta.indexes,
             models.Index(fields=["expires_at"], name="mix_to_expire"),
         ]
 
