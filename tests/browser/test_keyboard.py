@@ -1,6 +1,7 @@
 """The whole way by keyboard alone: nothing is clicked, and nothing gets the focus but by Tab."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,13 @@ from django.core import mail
 from django.core.cache import cache
 from playwright.sync_api import Page, expect
 
+from jobs.delivering import messages_deliver
 from jobs.derived_work import run_next_derived
 from jobs.ingesting import run_next_ingest
 from jobs.runner import run_next_job
 from tests.browser.keyboard import Keyboard, is_focused
 from tests.browser.workers import working
+from tests.fakes.receiver import Receiver, receiver
 from tests.makers import PASSWORD, make_prices, make_wav
 
 pytestmark = [
@@ -51,7 +54,13 @@ def song(tmp_path: Path) -> Path:
     return path
 
 
-def test_the_whole_way_by_keyboard(keys: Keyboard, song: Path):
+@pytest.fixture
+def server(settings: Any) -> Iterator[Receiver]:
+    with receiver(settings) as server:
+        yield server
+
+
+def test_the_whole_way_by_keyboard(keys: Keyboard, song: Path, server: Receiver):
     sign_up(keys)
     order(keys, song)
     wait_with_the_focus_on_the_page(keys)
@@ -61,6 +70,7 @@ def test_the_whole_way_by_keyboard(keys: Keyboard, song: Path):
     share(keys)
     open_and_close_menus(keys)
     make_and_revoke_a_key(keys)
+    follow_a_delivery(keys, server)
 
 
 def sign_up(keys: Keyboard) -> None:
@@ -229,3 +239,20 @@ def make_and_revoke_a_key(keys: Keyboard) -> None:
     keys.press("Enter")
     keys.enter(page.get_by_role("dialog").get_by_role("button", name="Revoke the key"))
     expect(page.get_by_text("“CI” was revoked.")).to_be_visible()
+
+
+def follow_a_delivery(keys: Keyboard, server: Receiver) -> None:
+    """What changes by itself leaves the focus where it is."""
+    page = keys.page
+    keys.enter(page.get_by_role("link", name="Webhooks"))
+    keys.enter(page.get_by_role("link", name="Add the first webhook"))
+    keys.write(page.get_by_role("textbox", name="Address"), f"{server.url}/in")
+    keys.press("Enter")
+    keys.enter(page.get_by_role("link", name="I have stored it"))
+    keys.enter(page.get_by_role("button", name="Send a test event"))
+    keys.enter(page.get_by_role("link", name="127.0.0.1"))
+    delivery = page.get_by_role("link", name="webhook.test")
+    keys.tab_to(delivery)
+    messages_deliver()
+    expect(page.get_by_role("row").filter(has_text="webhook.test")).to_contain_text("Delivered")
+    assert is_focused(delivery)

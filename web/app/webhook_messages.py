@@ -114,12 +114,15 @@ def messages_context(request: HttpRequest, rows: QuerySet[WebhookMessage]) -> di
     state = request.GET.get("state", "")
     if state in MessageState.values:
         rows = rows.filter(state=state)
-    page = page_newest_first(rows, request.GET.get("after", ""), size=25)
+    after = request.GET.get("after", "")
+    page = page_newest_first(rows, after, size=25)
+    # What is sent next is seen without a reload, where it would stand.
+    idle = "" if after else "10s"
     return {
         "page": page,
         "state": state,
         "states": [("", _("All")), *((one.value, STATES[one]) for one in MessageState)],
-        "asks_every": _asks_every(page.rows),
+        "asks_every": _asks_every(page.rows) or idle,
         "log_days": settings.WEBHOOK_LOG_DAYS,
     }
 
