@@ -56,6 +56,7 @@ def listening_make(listening: Listening, heartbeat: Heartbeat, folder: Path) -> 
         "offsets": written.offsets,
         "gain": written.gain,
         "peak_counts": written.counts,
+        "size_bytes": audio.stat().st_size + peaks.stat().st_size,
     }
 
 

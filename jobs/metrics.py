@@ -23,6 +23,7 @@ from prometheus_client.registry import Collector
 from billing.limits import PARALLEL_JOBS_SQL
 from billing.selectors import reconciliation_latest, wallets_sum
 from jobs.models import Service
+from jobs.stored import stored_get
 from jobs.tallies import RATIO_BUCKETS, WAIT_BUCKETS_S, Key, key, tallies_get
 
 log = structlog.get_logger(__name__)
@@ -76,9 +77,6 @@ FROM jobs_deletion WHERE verified_at IS NULL
 _OVERDUE = """
 SELECT COUNT(*), EXTRACT(EPOCH FROM STATEMENT_TIMESTAMP() - MIN(expires_at))::float8
 FROM jobs_asset WHERE state = 'ready' AND expires_at < STATEMENT_TIMESTAMP()
-"""
-_STORED = """
-SELECT COUNT(*), COALESCE(SUM(size_bytes), 0)::float8 FROM jobs_asset WHERE state <> 'purged'
 """
 _COUNTING = """
 SELECT EXTRACT(EPOCH FROM STATEMENT_TIMESTAMP() - MIN(counted_until))::float8 FROM jobs_tallymark
@@ -170,12 +168,22 @@ def _others() -> Iterator[Metric]:
     )
     yield from _pile("deletions_open", "deletion", "Deletions not proven yet", _DELETIONS)
     yield from _pile("assets_overdue", "asset_overdue", "Files kept beyond their time", _OVERDUE)
-    ((files, size_bytes),) = _rows(_STORED)
-    yield _gauge("stored_files", "Files in storage, or on their way out of it.", files)
-    yield _gauge("stored_bytes", "Their size.", size_bytes)
+    yield from _stored()
     ((behind_s,),) = _rows(_COUNTING)
     # Without a mark, the janitor has never been at work.
     yield _gauge("counting_behind_seconds", "How far the counters lag.", behind_s or 0)
+
+
+def _stored() -> Iterator[Metric]:
+    stored = stored_get()
+    files = sum(one.files for one in stored.values())
+    yield _gauge("stored_files", "Files in storage, or on their way out of it.", files)
+    size_bytes = sum(one.size_bytes for one in stored.values())
+    yield _gauge("stored_bytes", "Their size.", size_bytes)
+    by_kind = _family("stored_kind_bytes", "Their size, by what they are.", ["kind"])
+    for kind, one in stored.items():
+        by_kind.add_metric([kind], one.size_bytes)
+    yield by_kind
 
 
 def _money() -> Iterator[Metric]:

@@ -18,6 +18,8 @@ class Listening(Derived):
     offsets = models.JSONField(default=list)
     gain = models.FloatField(default=1)
     peak_counts = models.JSONField(default=list)
+    # Of both files.
+    size_bytes = models.BigIntegerField(default=0, db_default=0)
 
     class Meta(Derived.Meta):
         constraints = [

@@ -18,6 +18,7 @@ from accounts.scopes import CREDITS_READ
 from billing.pricing import credits_text, days_left
 from billing.selectors import wallet_get
 from config.errors import ValidationFailed
+from jobs.stored import stored_sum
 from jobs.usage import Usage, UsageReport, usage_get
 from web.app.usage_csv import csv_response
 from web.paging import uuid_of
@@ -89,6 +90,7 @@ def usage(request: HttpRequest, principal: Principal) -> HttpResponse:
         "keys": keys,
         "is_other_key": wish.key is not None and wish.key not in {one.key for one in keys},
         "ranges": _ranges(today),
+        "stored": stored_sum(workspace=workspace),
         **_tiles(workspace, today),
     }
     return render(request, "app/usage.html", context, status=error.status if error else 200)

@@ -18,6 +18,7 @@ from billing.models import AutoTopUp, Lot, Payment
 from billing.selectors import debt_get, ledger_list, prices_list, wallet_get
 from billing.subscriptions import subscription_get
 from jobs.models import Job, WebhookEndpoint
+from jobs.stored import stored_sum
 from web.console.gate import Operator, console_page
 from web.console.lookups import workspace_get
 
@@ -53,6 +54,7 @@ def workspace(request: HttpRequest, operator: Operator, workspace_uuid: UUID) ->
         "pending": adjustment_list(state="pending").filter(workspace=found),
         "notes": operators.note_list(workspace=found),
         "flags": flags,
+        "stored": stored_sum(workspace=found),
         "events": audit_list(workspace=found)[:_ROWS],
     }
     return render(request, "console/workspace.html", context)
