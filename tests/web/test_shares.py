@@ -13,8 +13,15 @@ from django.test import Client
 from accounts.models import Role, User
 from jobs import shares
 from jobs.models import Asset, Job, Share
-from jobs.services import job_delete
-from tests.makers import make_done_job, make_grant, make_member, run_derived
+from jobs.services import asset_delete, job_delete
+from tests.makers import (
+    make_asset,
+    make_done_job,
+    make_grant,
+    make_member,
+    make_spoken_job,
+    run_derived,
+)
 from tests.web.html import Page
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("no_beats", "fake_separation")]
@@ -202,3 +209,18 @@ def test_who_may(job: Job, signed_in: Client, charlie: Any):
     assert stranger.get(path).status_code == stranger.post(path, revoke).status_code == 404
     share.refresh_from_db()
     assert share.revoked_at is None
+
+
+def test_of_a_job_that_found_speakers_alone_the_recording_is_heard(
+    signed_in: Client, client: Client, person: User, tmp_path: Path
+):
+    workspace = person.memberships.get().workspace
+    make_grant(workspace, 500_000)
+    job = make_spoken_job(workspace, make_asset(workspace, tmp_path))
+    Job.objects.filter(pk=job.pk).update(service="speaker_diarization")
+    assert f"/app/jobs/{job.uuid}/shares" in signed_in.get(f"/app/jobs/{job.uuid}").content.decode()
+    link = make_link(signed_in, job)
+    assert client.get(link).status_code == 200
+    assert len(client.get(f"{link}/player").json()["lanes"]) == 1
+    asset_delete(workspace=workspace, asset_uuid=job.recording.uuid)
+    assert client.get(link).status_code == 410

@@ -103,7 +103,6 @@ def job_page_response(
         "player_url": _url("job-player", job_uuid) if is_playable(found) else "",
         # Of what was made: where only the recording is heard, it could be had before.
         "mix_url": _url("job-mix", job_uuid) if has_sound else "",
-        "has_sound": has_sound,
     }
     return render(request, "app/job.html", context, status=status)
 

@@ -24,7 +24,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from accounts.callers import ip_address
 from config.errors import AppError, NotAllowed, NotFound, TooManyAttempts
 from jobs.archives import archive_token
-from jobs.listening import listening_file, listening_get, playing_of
+from jobs.listening import is_playable, listening_file, listening_get, playing_of
 from jobs.models import Asset, Job, Listening, Share
 from jobs.naming import job_title
 from jobs.shares import ShareState, share_get, share_job, share_password_is, share_use
@@ -62,7 +62,8 @@ def share(request: HttpRequest, token: str) -> HttpResponseBase:
         return redirect("share", token=token)
     job = share_job(found)
     outputs: list[Asset] = job.outputs  # type: ignore[attr-defined]
-    if not outputs:
+    # What found who speaks, and made no file, is heard in the recording.
+    if not outputs and not is_playable(job):
         return _closed(request, "gone", 410)
     if request.method == "GET":
         share_use(found)
