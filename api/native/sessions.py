@@ -33,7 +33,7 @@ class PageAuthentication(BaseAuthentication):
         if reason := check.process_view(asked, None, (), {}):  # type: ignore[arg-type]
             raise NotAllowed(
                 filled(
-                    _("The page is too old for this call; load it anew. (%(reason)s)"),
+                    _("The page is too old for this call; reload it. (%(reason)s)"),
                     reason=reason,
                 )
             )

@@ -298,7 +298,7 @@ class TestLedger:
         other = make_workspace("Other", credits=0)
         text = text_of(signed_in_as(other, Role.OWNER))
         assert "7,777" not in text
-        assert "Nothing was booked yet." in text
+        assert "Nothing has been booked yet." in text
         assert "There are no credits left." in text
 
 

@@ -65,7 +65,7 @@ def test_invoices_are_stripes(
 
 
 def test_before_the_first_payment(signed_in: Client, fake_stripe: FakeStripe):
-    assert "Nothing was paid yet." in text_of(signed_in, PATH)
+    assert "No payments yet." in text_of(signed_in, PATH)
     response = signed_in.get(f"{PATH}/stripe", headers=PART)
     assert b"There are no invoices yet." in response.content
 
@@ -125,5 +125,5 @@ def test_strangers_see_their_own(
     settle(fake_stripe, stripe_sender)
     assert client.get(PATH).status_code == 302
     stranger = signed_in_as(make_workspace("Third", credits=0), Role.BILLING)
-    assert "Nothing was paid yet." in text_of(stranger, PATH)
+    assert "No payments yet." in text_of(stranger, PATH)
     assert "There are no invoices yet." in text_of(stranger, f"{PATH}/stripe")

@@ -215,7 +215,7 @@ def test_several_are_done_at_once_and_what_cannot_be_done_is_said(
     assert "Choose jobs first." in body_of(
         client.post("/app/jobs/act", {"action": "cancel"}, follow=True)
     )
-    assert "not something to do" in body_of(
+    assert "cannot be done with" in body_of(
         client.post("/app/jobs/act", {"action": "burn", "job": both}), status=400
     )
     many = [str(uuid4()) for _ in range(101)]

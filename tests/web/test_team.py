@@ -107,7 +107,7 @@ def test_roles_change_and_say_what_they_may_do(signed_in: Client, studio: Worksp
 
 def test_the_owner_stays(signed_in: Client, studio: Workspace, person: User):
     path = f"/app/team/members/{person.uuid}"
-    assert "can neither be removed" in page_of(signed_in, path)
+    assert "can be neither removed" in page_of(signed_in, path)
     for act, body in (("", {"role": "viewer"}), ("/remove", {"sure": "yes"})):
         response = signed_in.post(path + act, body)
         assert response.status_code in (400, 409)

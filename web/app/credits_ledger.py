@@ -57,7 +57,7 @@ def ledger_page(
     entries = ledger_list(workspace=workspace)
     if kind:
         if kind not in FILTERS:
-            raise ValidationFailed(_("There are no such lines in the ledger."))
+            raise ValidationFailed(_("The ledger has no such filter."))
         entries = entries.filter(transaction__kind__in=FILTERS[kind][1])
     page = page_newest_first(_with_causes(entries), after, size=25)
     return page, ledger_lines(page.rows, workspace=workspace, scopes=scopes)

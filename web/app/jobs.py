@@ -86,7 +86,7 @@ def jobs_act(request: HttpRequest, principal: Principal) -> HttpResponseBase:
     """One thing done with each of some jobs; what cannot be done with one does not stop others."""
     act = _ACTS.get(request.POST.get("action", ""))
     if act is None:
-        raise ValidationFailed(_("This is not something to do with jobs."))
+        raise ValidationFailed(_("This cannot be done with jobs."))
     job_uuids = job_uuids_of(request.POST.getlist("job"))
     if act is _delete and job_uuids and "confirmed" not in request.POST:
         # Pages with scripts let it be undone for a while instead.

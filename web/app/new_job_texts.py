@@ -24,7 +24,7 @@ def texts() -> dict[str, str]:
         "too_long": _("This recording is {length} long; at most {limit} are taken."),
         "gone": _("The upload is no longer there; choose the file again."),
         "empty": _("This file is empty."),
-        "bad_address": _("Write a whole address, such as https://example.org/song.wav."),
+        "bad_address": _("Enter a full address, such as https://example.org/song.wav."),
         # Names of buttons, for those who do not see the icons.
         "pause": _("Pause {name}"),
         "resume": _("Go on with {name}"),
@@ -34,7 +34,7 @@ def texts() -> dict[str, str]:
         "open_job": _("Open the job of {name}"),
         # Of all of them.
         "twice": _("{name} is in the list already."),
-        "left_out": _("Left out, being neither audio nor video: {count}"),
+        "left_out": _("Skipped, as neither audio nor video: {count}"),
         "too_many": _("At most {count} recordings are taken at once."),
         "started": _("Ordered: {name}"),
         "to_the_jobs": _("To the jobs"),

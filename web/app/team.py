@@ -110,7 +110,7 @@ def team_invitation_resend(
         invited_by=principal.user,
         actor=principal.actor,
     )
-    sent = _("%(email)s was sent a new link; the former one is good for nothing any more.")
+    sent = _("%(email)s was sent a new link; the former one no longer works.")
     messages.success(request, sent % {"email": invitation.email})
     return redirect("team")
 

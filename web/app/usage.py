@@ -126,7 +126,7 @@ def _wish(values: Mapping[str, str], today: date) -> Wish:
     split = values.get("by", "") or "service"
     key = uuid_of(values["key"]) if values.get("key") else None
     if split not in _SPLITS or (values.get("key") and key is None):
-        raise ValidationFailed(_("There is no such way to show the usage."))
+        raise ValidationFailed(_("The usage cannot be shown this way."))
     return Wish(first, last, split, key)
 
 
@@ -137,9 +137,9 @@ def _day(values: Mapping[str, str], name: str) -> date | None:
     try:
         day = date.fromisoformat(text)
     except ValueError:
-        raise ValidationFailed(_("A day is written like 2026-01-31.")) from None
+        raise ValidationFailed(_("Write a day like 2026-01-31.")) from None
     if not 2000 <= day.year < 2200:
-        raise ValidationFailed(_("Nothing was worked on then."))
+        raise ValidationFailed(_("There is no usage that far away."))
     return day
 
 

@@ -38,7 +38,7 @@ _ERRORS: Final[dict[str, str | Promise]] = {
     "timeout": gettext_lazy("It did not answer in time."),
     "connection_failed": gettext_lazy("There was no connection."),
     "tls_failed": gettext_lazy("Its certificate is not valid."),
-    "bad_answer": gettext_lazy("The answer was no HTTP."),
+    "bad_answer": gettext_lazy("The answer was not valid HTTP."),
     "address_not_allowed": gettext_lazy("The name does not lead to a public address."),
     "secret_not_readable": gettext_lazy("The secret cannot be read any more; roll it."),
     "job_deleted": gettext_lazy("The job was deleted before."),

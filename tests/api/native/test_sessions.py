@@ -48,7 +48,7 @@ def test_without_the_header_nobody_is_there(browser: Client):
 def test_a_wrong_token_is_refused(browser: Client):
     answer = browser.post("/v1/jobs", {}, "application/json", headers={"X-CSRFToken": "x" * 32})
     assert answer.status_code == 403
-    assert "load it anew" in str(answer.json())
+    assert "reload it" in str(answer.json())
 
 
 def test_the_role_in_the_workspace_of_the_session_decides(browser: Client, person: User):
