@@ -110,7 +110,7 @@ def test_the_mail_says_who_where_and_as_what(studio: Workspace, owner: User, set
     assert message.subject == "alice@example.org invites you to “Line feed & <b>” on Stemwright"
     assert f"https://stems.example.org/invitations/{token}/" in message.body
     assert "within 7 days" in message.body
-    assert "as developer" in message.body
+    assert "with the role Developer." in message.body
 
 
 def test_no_token_is_kept(studio: Workspace, owner: User):
