@@ -123,3 +123,5 @@ export function dress(root) {
 dress(document);
 document.addEventListener("htmx:after:swap", (event) => dress(event.target ?? document));
 for (const box of document.querySelectorAll(".toast")) leave(box);
+// Where tabs do not all fit, the one that is open is in sight.
+document.querySelector(".tabs > [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });

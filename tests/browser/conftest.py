@@ -11,19 +11,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from django.conf import settings as configured
 from django.test import Client
 from playwright.sync_api import (
     Browser,
     BrowserContext,
     Page,
-    ViewportSize,
     expect,
     sync_playwright,
 )
 
 from accounts.models import Role, User
+from tests.browser.axe import WIDE as WIDE
+from tests.browser.axe import problems_of
 from tests.makers import make_member, make_workspace
 
 _FETCHED = Path(configured.BASE_DIR) / "var" / "chromium" / "chromium"
@@ -32,12 +32,8 @@ CHROMIUM = (
     or shutil.which("chromium")
     or (str(_FETCHED) if _FETCHED.exists() else None)
 )
-# What WCAG 2.2 AA asks for, and what axe's authors advise besides.
-_RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 # Long, for a machine with much else to do: what passes does not wait for it.
 _PATIENCE_MS = 60_000
-WIDE: ViewportSize = {"width": 1280, "height": 900}
-NARROW: ViewportSize = {"width": 360, "height": 740}
 
 
 # Of a module, not of the session: while Playwright runs, this thread has an event loop, with which
@@ -117,23 +113,9 @@ def signed_in(person: User, page: Page, live_server: Any) -> Page:
 
 @pytest.fixture
 def check_page() -> Callable[[Page], None]:
-    """Light and dark, wide and narrow: axe finds nothing, and nothing sticks out at the side."""
+    """For what only a journey gets to: all others are seen by test_accessibility.py."""
 
     def check(page: Page) -> None:
-        found = []
-        for scheme in ("light", "dark"):
-            for size in (WIDE, NARROW):
-                page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-                page.set_viewport_size(size)
-                where = f"{page.url} {scheme} {size['width']}"
-                options = {"runOnly": {"type": "tag", "values": _RULES}}
-                for one in Axe().run(page, options=options).response["violations"]:
-                    nodes = [node["html"][:200] for node in one["nodes"][:3]]
-                    found.append(f"{where}: {one['id']}: {one['help']}: {nodes}")
-                width = page.evaluate("document.documentElement.scrollWidth")
-                if width > size["width"]:
-                    found.append(f"{where}: {width} px wide")
-        page.set_viewport_size(WIDE)
-        assert found == []
+        assert problems_of(page) == []
 
     return check

@@ -119,7 +119,7 @@ def test_pages_for_all(chromium: Browser, live_server: Any, world: World, client
         for name in FOR_ALL:
             tour.visit(reverse(name))
         tour.visit("/docs/search?q=webhook")
-        for slug in ("quickstart", "errors", "webhooks"):
+        for slug in ("quickstart", "errors"):
             tour.visit(f"/docs/{slug}")
         tour.visit(f"/s/{world.shares['open']}")
         tour.visit(f"/s/{world.shares['locked']}")

@@ -58,7 +58,6 @@ def test_the_chart_says_what_the_table_says(
     areas = [drawn.get(colour, 0) for colour in wanted]
     assert areas == sorted(areas, reverse=True)
     assert areas[-1] > 0
-    check_page(page)
 
     # The same by keyboard, in words.
     chart.focus()
@@ -104,7 +103,6 @@ def test_credits_are_read_counted_and_topped_up(
     expect(page.locator("#arrival")).to_contain_text("10,000 credits have arrived")
     expect(page.get_by_text("10,497.5").first).to_be_visible()
     expect(page.get_by_text("A card is saved")).to_be_visible()
-    check_page(page)
 
     # What something costs is said while it is typed, with the fields that count.
     expect(page.get_by_label("Stems", exact=True)).to_be_hidden()
@@ -135,7 +133,6 @@ def test_credits_are_read_counted_and_topped_up(
     page.get_by_role("table", name="Ledger").get_by_role("link", name="Pack “Starter”").click()
     expect(page.locator(f"#payment-{payment.uuid}")).to_contain_text("paid")
     expect(page.get_by_role("link", name="PDF of invoice")).to_be_visible()
-    check_page(page)
 
 
 def test_everything_is_there_without_javascript(

@@ -113,20 +113,6 @@ def test_without_scripts_everything_can_be_read(chromium: Any, live_server: Any,
     context.close()
 
 
-@pytest.mark.parametrize(
-    "path", ["/", "/pricing", "/docs/", "/docs/quickstart", "/docs/errors", "/status", "/api/docs"]
-)
-def test_public_pages_are_fit_for_everybody(
-    page: Page, prices: None, check_page: Callable[[Page], None], path: str
-):
-    page.goto(path)
-    if path == "/":
-        expect(page.locator("stem-player").get_by_text("Vocals", exact=True)).to_be_visible()
-        for summary in page.locator(".faq summary").all():
-            summary.click()
-    check_page(page)
-
-
 def test_the_menu_of_the_documentation_opens_where_it_is_narrow(page: Page, db: Any):
     page.set_viewport_size({"width": 360, "height": 740})
     page.goto("/docs/jobs")

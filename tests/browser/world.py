@@ -26,7 +26,6 @@ from jobs.shares import share_create
 from tests.fakes.receiver import DOWN, OK, receiver
 from tests.fakes.stripe import FakeStripe, Sender
 from tests.fakes.stripe.steps import buy_pack, settle
-from tests.jobs.test_listening import run_derived
 from tests.jobs.webhook_steps import make_endpoint, write
 from tests.makers import (
     make_asset,
@@ -34,6 +33,7 @@ from tests.makers import (
     make_member,
     make_spoken_job,
     make_user,
+    run_derived,
     run_jobs,
 )
 from tests.web.test_usage import make_used
@@ -92,20 +92,22 @@ def _claimed() -> Job:
 
 def _make_shares(world: World) -> None:
     job = world.jobs["done"]
-    for name, values in {
+    kinds: dict[str, dict[str, Any]] = {
         "open": {"may_download": True},
         "locked": {"password": "spring", "days": 7},
-    }.items():
+    }
+    for name, values in kinds.items():
         _, world.shares[name] = share_create(
             workspace=world.workspace, job_uuid=job.uuid, actor=OPERATOR, **values
         )
 
 
 def _make_keys(world: World) -> None:
-    for name, values in {
+    kinds: dict[str, dict[str, Any]] = {
         "Website": {"monthly_cap_mcr": 500_000},
         "Archive": {"scopes": ["jobs:read", "assets:read"]},
-    }.items():
+    }
+    for name, values in kinds.items():
         key, _ = api_key_create(workspace=world.workspace, name=name, actor=OPERATOR, **values)
         world.ids["key_uuid"] = key.uuid
     old, _ = api_key_create(workspace=world.workspace, name="Old", actor=OPERATOR)
