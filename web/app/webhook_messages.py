@@ -117,7 +117,7 @@ def messages_context(request: HttpRequest, rows: QuerySet[WebhookMessage]) -> di
     after = request.GET.get("after", "")
     page = page_newest_first(rows, after, size=25)
     # What is sent next is seen without a reload, where it would stand.
-    idle = "" if after else "10s"
+    idle = "" if after else "5s"
     return {
         "page": page,
         "state": state,
