@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from accounts.models import Workspace
 from jobs.models import Service
 from jobs.orders import TASKS
 from jobs.separating import DIARIZATION
+from jobs.switches import service_is_off
 from separation import catalog
 from separation.enhance.steps import STEPS
 
@@ -78,12 +80,15 @@ class ServiceOffer:
     available: bool
 
 
-def service_offers() -> list[ServiceOffer]:
-    """What can be ordered, and whether it can be here and now."""
-    return [
-        ServiceOffer(service, title, description, *_makers(service))
-        for service, (title, description) in _SERVICES.items()
-    ]
+def service_offers(*, workspace: Workspace | None = None) -> list[ServiceOffer]:
+    """What can be ordered, and whether it can be here and now; by this workspace, if one asks."""
+    offers = []
+    for service, (title, description) in _SERVICES.items():
+        models, is_able = _makers(service)
+        if workspace is not None and service_is_off(service, workspace=workspace):
+            is_able = False
+        offers.append(ServiceOffer(service, title, description, models, is_able))
+    return offers
 
 
 def _makers(service: Service) -> tuple[list[str], bool]:

@@ -27,6 +27,7 @@ from jobs.queue import wake_cleaning
 from jobs.selectors import asset_get_for_workspace, job_get_for_workspace
 from jobs.separating import recording_probe
 from jobs.storage import sha256_of, storage_save
+from jobs.switches import service_require
 from jobs.waiting import job_wait
 from jobs.webhooks import callback_url_check
 
@@ -214,6 +215,7 @@ def _job_retry(workspace: Workspace, orderer: _Orderer, job: Job, values: dict[s
 def _job_create(
     workspace: Workspace, orderer: _Orderer, order: Order, values: dict[str, Any]
 ) -> Job:
+    service_require(order.service, workspace=workspace)
     if order.callback_url:
         callback_url_check(order.callback_url)
     values |= order_values(order)

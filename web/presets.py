@@ -7,6 +7,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext_lazy
 
+from accounts.models import Workspace
 from jobs.catalog import StemOffer, service_offers, stem_offers, step_offers
 from jobs.models import Service
 
@@ -29,10 +30,10 @@ class Preset:
     is_minor: bool = False
 
 
-def presets() -> list[Preset]:
+def presets(*, workspace: Workspace | None = None) -> list[Preset]:
     """Those that can be ordered here and now; the first is the one that most people want."""
     stems = [stem for stem in stem_offers() if stem.available]
-    able = {offer.name for offer in service_offers() if offer.available}
+    able = {offer.name for offer in service_offers(workspace=workspace) if offer.available}
     found = [*_of_stems(stems), *_of_speech(), *_OF_MUSIC, *_MINOR]
     return [preset for preset in found if preset.service in able]
 

@@ -116,7 +116,7 @@ class CatalogApi(NativeApi):
         workspace = workspace_of(request) if request.auth else None
         prices = prices_list(workspace=workspace)
         body = {
-            "services": service_offers(),
+            "services": service_offers(workspace=workspace),
             "steps": step_offers(),
             "stems": stem_offers(),
             "models": model_offers(),

@@ -41,7 +41,7 @@ _RECORDINGS_AT_MOST: Final = 200
 @csp_update({"media-src": ["blob:"]})
 @app_page(JOBS_WRITE, methods=("GET", "HEAD", "POST"))
 def new_job(request: HttpRequest, principal: Principal) -> HttpResponseBase:
-    offers = presets()
+    offers = presets(workspace=principal.workspace)
     if request.method != "POST":
         return _page(request, principal, offers, _form_of_query(request, offers))
     with body_place(request.META, owner=principal.workspace.pk):

@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 from accounts.flags import flag_delete, flag_get, flag_list, flag_save
 from accounts.models import Workspace
 from config.errors import NotFound, ValidationFailed, filled
+from jobs.switches import switches
 from web.console.gate import Operator, console_page
 from web.console.lookups import reason_of
 from web.paging import uuid_of
@@ -25,7 +26,13 @@ def flags(request: HttpRequest, operator: Operator) -> HttpResponse:
         if not _NAME.fullmatch(name):
             raise ValidationFailed(_("A flag's name is of small letters, digits and hyphens."))
         return redirect("console-flag", name)
-    return render(request, "console/flags.html", {"flags": flag_list()})
+    found = list(flag_list())
+    known = {flag.name for flag in found}
+    context = {
+        "flags": found,
+        "switches": [(name, service) for name, service in switches().items() if name not in known],
+    }
+    return render(request, "console/flags.html", context)
 
 
 @console_page(methods=["GET", "HEAD", "POST"])
@@ -35,7 +42,8 @@ def flag(request: HttpRequest, operator: Operator, name: str) -> HttpResponse:
     except NotFound:
         found = None
     if request.method != "POST":
-        return render(request, "console/flag.html", {"name": name, "flag": found})
+        context = {"name": name, "flag": found, "switched": switches().get(name)}
+        return render(request, "console/flag.html", context)
     reason = reason_of(request.POST.dict())
     if "delete" in request.POST:
         flag_delete(name=name, reason=reason, actor=operator.actor)
