@@ -274,3 +274,31 @@ def _see_reference(tour: Tour, path: str) -> None:
         page.locator(".opblock").first.wait_for()
     tour.look_at()
     tour.look_large()
+
+
+# Of those among which one is chosen: how many looks there are, and how many there should be.
+_LOOKS_OF_CHOICES = """() => [...document.querySelectorAll(
+    ".side ul, .segmented, .chips, .tabs, .sp-both")].map((set) => {
+  const all = [...set.querySelectorAll("a, button")].filter((one) => one.checkVisibility());
+  const chosen = (one) => one.matches("[aria-current], [aria-selected=true], [aria-pressed=true]");
+  const looks = (some) => some.map((one) => getComputedStyle(one).backgroundColor);
+  const others = new Set(looks(all.filter((one) => !chosen(one))));
+  return [set.className, looks(all.filter(chosen)).every((one) => !others.has(one))];
+})"""
+
+
+def test_with_colours_of_the_readers_own(
+    chromium: Browser, live_server: Any, world: World, person: User
+):
+    with tour_of(chromium, live_server.url, client_of(person)) as tour:
+        page, seen = tour.plain, set[str]()
+        page.emulate_media(forced_colors="active", reduced_motion="reduce")
+        for path in ("jobs", f"jobs/{world.jobs['done'].uuid}", "usage", "webhooks/messages"):
+            tour.open(f"/app/{path}")
+            for name, is_told_apart in page.evaluate(_LOOKS_OF_CHOICES):
+                assert is_told_apart, (path, name)
+                seen.add(name)
+            page.keyboard.press("Tab")
+            outline = "getComputedStyle(document.activeElement).outlineStyle"
+            assert page.evaluate(outline) == "solid", path
+        assert {"segmented", "chips", "tabs"} <= {word for name in seen for word in name.split()}
