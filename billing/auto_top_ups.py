@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import UTC
+from typing import Any
 
 from django.db import transaction
 from django.db.models import Q, Sum
@@ -14,6 +15,7 @@ from billing import stripe_client
 from billing.models import (
     AutoTopUp,
     NoticeKind,
+    Pack,
     Payment,
     PaymentKind,
     PaymentState,
@@ -21,7 +23,14 @@ from billing.models import (
 )
 from billing.notices import notices_write
 from billing.shop import pack_get
-from config.errors import NoSavedCard, PaymentsUnavailable, Text, ValidationFailed, filled
+from config.errors import (
+    NoSavedCard,
+    PaymentsUnavailable,
+    Text,
+    ValidationFailed,
+    WrongState,
+    filled,
+)
 
 # Far above any sale.
 _MAX_THRESHOLD_MCR = 10**12
@@ -70,6 +79,7 @@ def auto_top_up_put(*, workspace: Workspace, actor: Actor, wish: TopUpWish) -> A
     if wish.is_enabled and card_of(workspace=workspace) is None:
         raise NoSavedCard
     with transaction.atomic():
+        _require_unchanged(pack)
         AutoTopUp.objects.update_or_create(
             workspace=workspace,
             defaults={
@@ -118,6 +128,17 @@ def card_of(*, workspace: Workspace) -> str | None:
         raise PaymentsUnavailable
     row = StripeCustomer.objects.filter(workspace=workspace).first()
     return stripe_client.customer_card(customer=row.stripe_id) if row else None
+
+
+def _require_unchanged(pack: Pack) -> None:
+    """What was agreed to is what is offered; it cannot change until this transaction ends."""
+    now = Pack.objects.select_for_update(no_key=True).get(pk=pack.pk)
+    if _terms(now) != _terms(pack):
+        raise WrongState(_("The pack has just changed; look at it again."))
+
+
+def _terms(pack: Pack) -> tuple[Any, ...]:
+    return pack.is_active, pack.price_cents, pack.credits_mcr, pack.expires_after_days
 
 
 def _wrong(field: str, problem: Text) -> ValidationFailed:

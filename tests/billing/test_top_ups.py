@@ -1,6 +1,8 @@
 import json
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
+from threading import Event
 from typing import Any
 
 import pytest
@@ -9,17 +11,20 @@ from django.db.models.functions import Now
 
 from accounts.audit import OPERATOR
 from accounts.models import AuditEvent
-from billing import top_ups
+from billing import auto_top_ups, checkout, offers, top_ups
 from billing.auto_top_ups import TopUpWish, auto_top_up_put
 from billing.ledger import credits_hold, hold_capture, lots_expire
 from billing.models import AutoTopUp, Lot, Pack, Payment, Subscription, Transaction
+from billing.offers import pack_set, pack_terms
 from billing.selectors import debt_get, ledger_discrepancies
 from billing.top_ups import has_top_ups_to_run, top_ups_run
+from config.errors import WrongState
 from tests.billing.top_up_steps import charges, enable, later, top_up_states
 from tests.fakes.stripe import FakeStripe, Sender
 from tests.fakes.stripe.endpoints import MONTH_S
 from tests.fakes.stripe.steps import available, settle, subscribe
 from tests.makers import make_shop, make_workspace
+from tests.races import together
 
 pytestmark = pytest.mark.django_db
 
@@ -278,3 +283,58 @@ def test_many_workers_buy_once(fake_stripe: FakeStripe, stripe_sender: Sender):
     assert (available(workspace), top_up_states()) == (20_100, ["paid"])
     assert Transaction.objects.filter(kind="grant", reason__startswith="Payment").count() == 2
     assert ledger_discrepancies() == []
+
+
+def dearer(code: str = "starter") -> None:
+    terms = pack_terms(Pack.objects.get(code=code))
+    changed = replace(terms, price_cents=terms.price_cents + 100)
+    pack_set(code=code, terms=changed, seen=terms, reason="dearer", actor=OPERATOR)
+
+
+def test_a_pack_that_gets_dearer_meanwhile_is_not_agreed_to(
+    alice: Any, fake_stripe: FakeStripe, stripe_sender: Sender, monkeypatch: pytest.MonkeyPatch
+):
+    enable(fake_stripe, stripe_sender, alice)
+
+    def card_of(**_: Any) -> str:
+        # As long as Stripe is asked.
+        dearer()
+        return "pm_1"
+
+    monkeypatch.setattr(auto_top_ups, "card_of", card_of)
+    wish = TopUpWish(
+        is_enabled=True, threshold_mcr=1000, pack="starter", monthly_ceiling_cents=1_500
+    )
+    with pytest.raises(WrongState):
+        auto_top_up_put(workspace=alice, actor=OPERATOR, wish=wish)
+    row = AutoTopUp.objects.get()
+    assert (row.is_enabled, row.threshold_mcr) == (False, 20_000_000)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_top_up_and_a_new_price_do_not_wait_for_each_other(
+    alice: Any, fake_stripe: FakeStripe, stripe_sender: Sender, monkeypatch: pytest.MonkeyPatch
+):
+    """One has the wish and names the pack, the other has the pack and wants the wish."""
+    enable(fake_stripe, stripe_sender, alice)
+    has_wish, has_pack = Event(), Event()
+    create, found = checkout.pack_payment_create, offers.top_ups_of
+
+    def pack_payment_create(**values: Any) -> Payment:
+        has_wish.set()
+        assert has_pack.wait(30)
+        return create(**values)
+
+    def top_ups_of(**values: Any) -> Any:
+        has_pack.set()
+        return found(**values)
+
+    def change() -> None:
+        assert has_wish.wait(30)
+        dearer()
+
+    monkeypatch.setattr(top_ups, "pack_payment_create", pack_payment_create)
+    monkeypatch.setattr(offers, "top_ups_of", top_ups_of)
+    together(2, top_ups_run, change)
+    assert not AutoTopUp.objects.get().is_enabled
+    assert top_up_states() in (["paid"], ["failed"])
