@@ -1,5 +1,7 @@
-"""Finding anything by what a customer may have quoted: an address, a name, an id, a key."""
+"""Finding anything by what a customer may have quoted: an address of ours or of theirs, a name, an
+id or its beginning, a key."""
 
+import re
 from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
@@ -9,13 +11,19 @@ from django.db.models import Q, QuerySet
 from accounts.keys import PREFIX
 from accounts.models import ApiKey, User, Workspace
 from billing.models import Payment, StripeCustomer, Subscription, Transaction
+from config.errors import NotFound
 from jobs.models import Asset, Ingest, Job, WebhookEndpoint, WebhookMessage
+from jobs.shares import share_get
 from web.paging import uuid_of
 
 _AT_MOST = 20
 # What is of no kind of id is looked for in names and addresses; less would find everything.
 _MIN_WORD = 2
 _KEY_ID_LENGTH = 8
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+# Of an id, as pages shorten it; less would find too many.
+_UUID_START = re.compile(r"[0-9a-f]{6,8}(?:-[0-9a-f-]{0,27})?", re.IGNORECASE)
+_SHARE = re.compile(r"/s/([A-Za-z0-9_-]+)")
 
 
 @dataclass(frozen=True)
@@ -36,8 +44,10 @@ class Found:
 def search(text: str) -> Found:
     """What an operator typed or pasted; at most some of each kind."""
     text = text.replace("\x00", "").strip()
-    if uuid := uuid_of(text):
+    if uuid := uuid_of(text) or _uuid_within(text):
         return _by_uuid(uuid)
+    if share := _SHARE.search(text):
+        return _by_share(share[1])
     if text.startswith(PREFIX):
         # Of a whole key, nothing but its public part is looked at.
         key_id = text[len(PREFIX) :][:_KEY_ID_LENGTH].rstrip("…. ")
@@ -45,23 +55,60 @@ def search(text: str) -> Found:
         return Found([], [], [], _some(rows), [])
     if len(text) < _MIN_WORD:
         return Found([], [], [], [], [])
+    started = _by_start(text) if _UUID_START.fullmatch(text) else Found([], [], [], [], [])
     people = User.objects.filter(email__icontains=text).prefetch_related("memberships__workspace")
     payments = _payments(
         Q(checkout_session_id=text) | Q(invoice_id=text) | Q(payment_intent_id=text)
     )
+    workspaces = _some(
+        Workspace.objects.filter(
+            Q(name__icontains=text)
+            | Q(pk__in=StripeCustomer.objects.filter(stripe_id=text).values("workspace"))
+            | Q(pk__in=Subscription.objects.filter(stripe_id=text).values("workspace"))
+        )
+    )
+    by_request = _some(_jobs(Q(request_id=text))) if _may_be_request_id(text) else []
     return Found(
         people=_some(people),
-        workspaces=_some(
-            Workspace.objects.filter(
-                Q(name__icontains=text)
-                | Q(pk__in=StripeCustomer.objects.filter(stripe_id=text).values("workspace"))
-                | Q(pk__in=Subscription.objects.filter(stripe_id=text).values("workspace"))
-            )
-        ),
-        jobs=_some(_jobs(Q(request_id=text))) if _may_be_request_id(text) else [],
-        keys=[],
-        payments=payments,
+        workspaces=_once(started.workspaces + workspaces),
+        jobs=_once(started.jobs + by_request),
+        keys=started.keys,
+        payments=_once(started.payments + payments),
     )
+
+
+def _uuid_within(text: str) -> UUID | None:
+    """Of an address of a page or of the API: the last id is what it is about."""
+    found = _UUID.findall(text) if "/" in text else []
+    return UUID(found[-1]) if found else None
+
+
+def _by_share(token: str) -> Found:
+    """What a link opens; who has the link can listen anyway."""
+    try:
+        share, _ = share_get(token=token)
+    except NotFound:
+        return Found([], [], [], [], [])
+    return Found([], [share.workspace], _some(_jobs(Q(pk=share.job_id))), [], [])
+
+
+def _by_start(text: str) -> Found:
+    """What has an id that begins so: a range of it, along its index."""
+    digits = text.replace("-", "").lower()[:32]
+    span = (UUID(digits.ljust(32, "0")), UUID(digits.ljust(32, "f")))
+    condition = Q(uuid__range=span)
+    keys = Q(key_id__startswith=text) | condition
+    return Found(
+        people=[],
+        workspaces=_some(Workspace.objects.filter(condition)),
+        jobs=_some(_jobs(condition)),
+        keys=_some(ApiKey.objects.filter(keys).select_related("workspace")),
+        payments=_payments(condition),
+    )
+
+
+def _once(rows: list[Any]) -> list[Any]:
+    return list({row.pk: row for row in rows}.values())[:_AT_MOST]
 
 
 def _by_uuid(uuid: UUID) -> Found:
