@@ -49,12 +49,12 @@ def job_rename(*, workspace: Workspace, job_uuid: UUID, name: str) -> Job:
     if job.asset is not None and name == job.asset.filename:
         name = ""
     # Locked: what it makes may appear in this very moment (jobs/leases.py).
-    row = Job.objects.select_for_update().filter(pk=job.pk, deleted_at=None).first()
+    row = Job.objects.select_for_update(no_key=True).filter(pk=job.pk, deleted_at=None).first()
     if row is None:
         raise NotFound(_("There is no such job."))
     job.name = row.name
     files = Asset.objects.filter(job=job, state=AssetState.READY)
-    outputs = list(files.select_for_update().order_by("pk"))
+    outputs = list(files.select_for_update(no_key=True).order_by("pk"))
     outputs_retitle(job, outputs, name=name)
     Asset.objects.bulk_update(outputs, ["filename"])
     Job.objects.filter(pk=job.pk).update(name=name)

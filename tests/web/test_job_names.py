@@ -61,6 +61,8 @@ def test_a_job_says_who_ordered_it_and_is_found_by_that(
     text = body_of(client.get(f"/app/jobs/{by_key.uuid}"))
     assert "<dt>Ordered by</dt>" not in text
     assert f"<dt>Ordered with</dt><dd>{key}</dd>" in text
+    bob.memberships.get().delete()
+    assert "Somebody who has left</option>" in body_of(client.get(f"/app/jobs?by={bob.uuid}"))
     bob.delete()
     bobs.refresh_from_db()
     assert bobs.ordered_by is None

@@ -68,7 +68,7 @@ def jobs(request: HttpRequest, principal: Principal) -> HttpResponse:
         "chips": _chips(counts, values.get("status", "")),
         "services": SERVICES,
         "keys": _keys(principal),
-        "people": _people(principal),
+        "people": _people(principal, search.person),
         "filters": _filters(values),
         "is_searched": bool(search.text or search.states or _filters(values)),
         "has_jobs": bool(page.jobs or counts),
@@ -232,12 +232,15 @@ def _keys(principal: Principal) -> list[tuple[str, str]]:
     return [(str(key.uuid), str(key)) for key in keys]
 
 
-def _people(principal: Principal) -> list[tuple[str, str]]:
-    """The other members, for who may know them."""
+def _people(principal: Principal, asked: UUID | None) -> list[tuple[str, str]]:
+    """The other members, for who may know them, and who is asked for if they have left."""
     if MEMBERS_READ not in principal.scopes or principal.user is None:
         return []
     members = members_list(workspace=principal.workspace).exclude(user=principal.user)
-    return [(str(one.user.uuid), one.user.email) for one in members.order_by("user__email")]
+    people = {one.user.uuid: one.user.email for one in members.order_by("user__email")}
+    if asked is not None and asked != principal.user.uuid:
+        people.setdefault(asked, _("Somebody who has left"))
+    return [(str(uuid), text) for uuid, text in people.items()]
 
 
 def _day(text: str, *, days: int = 0) -> datetime | None:
