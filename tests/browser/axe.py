@@ -55,6 +55,11 @@ def problems_of(page: Page) -> list[str]:
     return found
 
 
+def colour_problems_of(page: Page) -> list[str]:
+    """As it looks now."""
+    return _run(page, _OF_COLOURS)
+
+
 def look(page: Page, scheme: Scheme, size: ViewportSize) -> None:
     if page.viewport_size != size:
         page.set_viewport_size(size)

@@ -19,6 +19,7 @@ from playwright.sync_api import Browser, Page
 
 from accounts.models import Role, User
 from tests.api.routes import Route, routes
+from tests.browser.axe import colour_problems_of
 from tests.browser.tour import Tour, sign_in_as, tour_of
 from tests.browser.world import (
     INVITATION,
@@ -298,6 +299,7 @@ def test_with_colours_of_the_readers_own(
             for name, is_told_apart in page.evaluate(_LOOKS_OF_CHOICES):
                 assert is_told_apart, (path, name)
                 seen.add(name)
+            tour.found += colour_problems_of(page)
             page.keyboard.press("Tab")
             outline = "getComputedStyle(document.activeElement).outlineStyle"
             assert page.evaluate(outline) == "solid", path
