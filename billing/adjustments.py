@@ -213,18 +213,19 @@ def _book(adjustment: Adjustment, *, key: str, actor: Actor) -> Transaction:
 
 def _given_alone_mcr(operator: User) -> int:
     """What the operator gave in a day, but for what a second one agreed to."""
-    # Along the index of actors: newest first.
-    events = AuditEvent.objects.filter(
-        actor_uuid=operator.uuid, action__in=_GIVEN, created_at__gt=Now() - _SPAN
-    )
-    amount = Cast(KT("data__amount_mcr"), BigIntegerField())
-    given: int = events.aggregate(sum=Sum(amount, default=0))["sum"]
+    # First: what a second one agrees to between the two looks then counts too much, not too little.
     agreed = PendingAdjustment.objects.filter(
         requested_by=operator,
         state=AdjustmentState.APPROVED,
         decided_at__gt=Now() - _SPAN,
     ).exclude(kind=AdjustmentKind.TAKE)
-    return given - int(agreed.aggregate(sum=Sum("amount_mcr", default=0))["sum"])
+    agreed_mcr = int(agreed.aggregate(sum=Sum("amount_mcr", default=0))["sum"])
+    # Along the index of actors: newest first.
+    events = AuditEvent.objects.filter(
+        actor_uuid=operator.uuid, action__in=_GIVEN, created_at__gt=Now() - _SPAN
+    )
+    amount = Cast(KT("data__amount_mcr"), BigIntegerField())
+    return int(events.aggregate(sum=Sum(amount, default=0))["sum"]) - agreed_mcr
 
 
 def _record(action: str, pending: PendingAdjustment, *, actor: Actor) -> None:
