@@ -14,7 +14,7 @@ import soundfile
 from django.db.models.functions import Now
 
 from config.errors import NotFound, WrongState
-from jobs import cleaning, leases, ordering
+from jobs import cleaning, leases, ordering, outbox, storage
 from jobs.cleaning import has_files_to_clean, storage_clean
 from jobs.derived_work import derived_run
 from jobs.deriving import derived_claim, derived_reap, has_derived_waiting
@@ -329,7 +329,7 @@ def test_an_order_of_a_recording_and_the_end_of_another_do_not_wait_for_each_oth
     asset = make_asset(alice, tmp_path)
     make_job(alice, asset)
     has_recording, has_wallet = Event(), Event()
-    pay, end = ordering.job_pay, leases.job_ended
+    pay, end = ordering.job_pay, outbox.job_ended
 
     def job_pay(job: Job, **values: Any) -> None:
         has_recording.set()
@@ -366,7 +366,7 @@ def test_what_is_ready_only_while_its_files_are_removed_is_taken_back(
         rows.append(row)
     Mix.objects.update(expires_at=Now())
     asset_delete(workspace=alice, asset_uuid=job.recording.uuid)
-    look = cleaning.storage_has
+    look = storage.storage_has
     late: list[Derived] = []
 
     def storage_has(*, key: str) -> bool:
