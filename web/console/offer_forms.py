@@ -72,6 +72,9 @@ class OfferForm(forms.Form):
         if seen is not None:
             # Both stay as they are.
             del self.fields["code"], self.fields["currency"]
+            self.fields["price_cents"].help_text = _("In %(currency)s.") % {
+                "currency": seen.currency.upper()
+            }
 
     def clean_code(self) -> str:
         code: str = self.cleaned_data["code"]
