@@ -97,6 +97,8 @@ def sign_up(keys: Keyboard) -> None:
 
 def order(keys: Keyboard, song: Path) -> None:
     page = keys.page
+    # So that Chromium knows in time that its own dialog is not wanted: keys are quick.
+    page.on("filechooser", lambda _: None)
     keys.enter(page.get_by_role("link", name="Take the first recording apart"))
     # From one way in to the other and back, and the focus goes along.
     keys.tab_to(page.get_by_role("tab", name="File"))
