@@ -121,7 +121,8 @@ export function dress(root) {
   }
 }
 dress(document);
-document.addEventListener("htmx:after:swap", (event) => dress(event.target ?? document));
+// All of it: what sent the event may be what was replaced.
+document.addEventListener("htmx:after:swap", () => dress(document));
 for (const box of document.querySelectorAll(".toast")) leave(box);
 // Where tabs do not all fit, the one that is open is in sight.
 document.querySelector(".tabs > [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
