@@ -19,7 +19,8 @@ _KEPT = "pristine"
 def keep() -> None:
     """Once, of a database that is fresh from its migrations."""
     with connection.cursor() as cursor:
-        cursor.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(_KEPT)))
+        for statement in ("DROP SCHEMA IF EXISTS {} CASCADE", "CREATE SCHEMA {}"):
+            cursor.execute(sql.SQL(statement).format(sql.Identifier(_KEPT)))
         for table in _with_rows():
             cursor.execute(
                 sql.SQL("CREATE TABLE {} AS TABLE {}").format(
