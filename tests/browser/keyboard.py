@@ -6,8 +6,8 @@ from playwright.sync_api import Locator, Page, expect
 
 _STOPS_AT_MOST = 90
 
-# Where the focus is: what it is called, whether one sees it, and what is wrong with it.
-_LOOK = """() => {
+# Where the focus is, whether one sees it there, and whether that is at the control that is wanted.
+_LOOK = """(wanted) => {
   const one = document.activeElement;
   if (!one || one === document.body) return null;
   const box = one.getBoundingClientRect();
@@ -27,8 +27,8 @@ _LOOK = """() => {
   const isAfter = !before?.isConnected
     || Boolean(before.compareDocumentPosition(one) & Node.DOCUMENT_POSITION_FOLLOWING);
   return {
-    stop: one.dataset.stop, isMarked, isSeen, isAfter, isOrdered: one.tabIndex <= 0,
-    text: one.outerHTML.slice(0, 160),
+    isWanted: one === wanted, isMarked, isSeen, isAfter, isOrdered: one.tabIndex <= 0,
+    stop: one.dataset.stop, text: one.outerHTML.slice(0, 160),
   };
 }"""
 
@@ -51,8 +51,8 @@ class Keyboard:
             return
         for _ in range(_STOPS_AT_MOST):
             self.press("Shift+Tab" if back else "Tab")
-            self.look()
-            if is_focused(control):
+            found = self._checked(control.evaluate(_LOOK))
+            if found and found["isWanted"]:
                 return
         raise AssertionError(f"not reached by {_STOPS_AT_MOST} tabs: {control}")
 
@@ -65,7 +65,9 @@ class Keyboard:
         self.type(text)
 
     def look(self) -> dict[str, Any] | None:
-        found: dict[str, Any] | None = self.page.evaluate(_LOOK)
+        return self._checked(self.page.evaluate(_LOOK))
+
+    def _checked(self, found: dict[str, Any] | None) -> dict[str, Any] | None:
         if found:
             wrong = [name for name in ("isMarked", "isSeen", "isOrdered") if not found[name]]
             assert wrong == [], found["text"]
