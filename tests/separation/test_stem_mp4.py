@@ -65,7 +65,7 @@ def inside(data, *kinds):
 
 def test_five_tracks_line_up(stems, tmp_path):
     path = tmp_path / "song.stem.mp4"
-    shares = []
+    shares: list[float] = []
     mixed = write_stem_mp4(stems, path, n_samples=N, on_progress=shares.append)
     sounds = expected(stems)
     assert shares[-1] == 1

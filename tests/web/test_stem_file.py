@@ -15,7 +15,7 @@ from tests.makers import make_done_job, make_grant, make_member, run_derived
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("no_beats", "fake_separation")]
 
 FOUR = ("vocals", "drums", "bass", "other")
-PART = {"headers": {"HX-Request": "true"}}
+PART = {"HX-Request": "true"}
 
 
 def make(person: User, folder: Path, stems: tuple[str, ...] = FOUR) -> Job:
@@ -35,12 +35,12 @@ def test_it_is_made_once_and_downloaded(
     # Without scripts it leads back to the page.
     response = signed_in.post(url)
     assert (response.status_code, response["Location"]) == (302, f"/app/jobs/{job.uuid}#files")
-    waiting = signed_in.post(url, **PART)
+    waiting = signed_in.post(url, headers=PART)
     assert "<progress" in waiting.content.decode()
     assert "HX-Retarget" not in waiting
     mix = Mix.objects.get()
     assert run_derived() == 1
-    ready = signed_in.get(url, **PART)
+    ready = signed_in.get(url, headers=PART)
     assert ready["HX-Retarget"] == ready["HX-Reselect"] == "#stem-file"
     file = f"/app/jobs/{job.uuid}/mix/{mix.uuid}/file"
     assert f'href="{file}"' in ready.content.decode()
@@ -56,12 +56,12 @@ def test_it_is_made_once_and_downloaded(
     assert names == ["Drums", "Bass", "Other", "Vocals"]
     with av.open(str(path)) as container:
         assert [stream.duration for stream in container.streams] == [2 * 44_100] * 5
-    signed_in.post(url, **PART)
+    signed_in.post(url, headers=PART)
     assert Mix.objects.count() == 1
     Mix.objects.update(state="failed", is_hopeless=True)
-    failed = signed_in.get(url, **PART).content.decode()
+    failed = signed_in.get(url, headers=PART).content.decode()
     assert "could not be made" in failed
-    signed_in.post(url, **PART)
+    signed_in.post(url, headers=PART)
     assert Mix.objects.count() == 2
 
 
@@ -72,8 +72,8 @@ def test_only_four_that_add_up_are_put_together(
     job = make(person, tmp_path, stems)
     url = f"/app/jobs/{job.uuid}/stem-file"
     assert url not in signed_in.get(f"/app/jobs/{job.uuid}").content.decode()
-    assert signed_in.post(url, **PART).status_code == 409
-    assert signed_in.get(url, **PART).status_code == 404
+    assert signed_in.post(url, headers=PART).status_code == 409
+    assert signed_in.get(url, headers=PART).status_code == 404
     assert not Mix.objects.exists()
 
 
@@ -82,13 +82,13 @@ def test_more_than_the_four_do_no_harm_but_rates_may(
 ):
     job = make(person, tmp_path, (*FOUR, "instrumental"))
     url = f"/app/jobs/{job.uuid}/stem-file"
-    assert signed_in.post(url, **PART).status_code == 200
+    assert signed_in.post(url, headers=PART).status_code == 200
     assert len(Mix.objects.get().order["lanes"]) == 4
     Asset.objects.filter(job=job).update(sample_rate=192_000)
-    assert signed_in.get(url, **PART).status_code == 404
+    assert signed_in.get(url, headers=PART).status_code == 404
     Asset.objects.filter(job=job).update(sample_rate=44_100)
     Asset.objects.filter(job=job, stem="bass").update(state="deleted")
-    assert signed_in.get(url, **PART).status_code == 404
+    assert signed_in.get(url, headers=PART).status_code == 404
 
 
 def test_others_get_nothing(client: Client, person: User, tmp_path: Path, charlie: Any):
@@ -98,6 +98,6 @@ def test_others_get_nothing(client: Client, person: User, tmp_path: Path, charli
     stranger.force_login(make_member(charlie, Role.OWNER))
     biller.force_login(make_member(job.workspace, Role.BILLING))
     assert client.post(url).status_code == 302
-    assert stranger.post(url).status_code == stranger.get(url, **PART).status_code == 404
+    assert stranger.post(url).status_code == stranger.get(url, headers=PART).status_code == 404
     assert biller.post(url).status_code == 403
     assert not Mix.objects.exists()
