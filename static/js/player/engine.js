@@ -253,11 +253,10 @@ export class Engine {
     return piece.when + piece.end - piece.start;
   }
 
-  // The segments of the next seconds in the order in which they are needed, and the one before.
+  // The segments of the next seconds in the order in which they are needed.
   #wanted(frame, seconds) {
     const size = this.manifest.segment_samples;
     const numbers = new Set();
-    const first = Math.floor(frame / size);
     for (let left = seconds * this.rate; left > 0 && frame < this.total;) {
       const k = Math.floor(frame / size);
       numbers.add(k);
@@ -265,7 +264,6 @@ export class Engine {
       left -= end - frame;
       frame = this.#after(end);
     }
-    if (this.playing && first > 0) numbers.add(first - 1);
     return [...numbers].flatMap((k) => this.lanes.map((lane) => [lane, k]));
   }
 
