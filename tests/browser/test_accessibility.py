@@ -242,15 +242,12 @@ def test_the_console(chromium: Browser, live_server: Any, world: World, settings
     make_operators_work(world, operator, settings)
     with tour_of(chromium, live_server.url, enter(operator)) as tour:
         for route in OF_THE_CONSOLE:
-            query = _QUERIES.get(route.name, "")
-            tour.visit(route.path(world.ids) + query)
+            query = "?service=separation" if route.name == "console-price-new" else ""
+            code = {"code": "hobby" if route.name == "console-plan" else "starter"}
+            tour.visit(route.path({**world.ids, **code}) + query)
         tour.visit("/console/?q=alice")
         tour.visit("/console/?q=nobody")
         tour.visit(f"/console/workspaces/{world.jobs['done'].uuid}", status=404)
-
-
-# What these pages are about.
-_QUERIES = {"console-price-new": "?service=separation"}
 
 
 def test_the_database(chromium: Browser, live_server: Any, world: World, settings: Any):

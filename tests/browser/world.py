@@ -174,4 +174,4 @@ def make_operators_work(world: World, operator: User, settings: Any) -> None:
         adjustment = Adjustment(world.workspace, kind, amount_mcr, reason)
         adjustment_make(adjustment=adjustment, operator=operator, actor=actor, token=uuid4())
     settings.CONSOLE_GRANT_LIMIT = kept
-    world.ids |= {"workspace_uuid": world.workspace.uuid, "name": "new-player", "code": "starter"}
+    world.ids |= {"workspace_uuid": world.workspace.uuid, "name": "new-player"}
