@@ -1,4 +1,4 @@
-"""What a player needs of a recording: FLAC files of ten seconds each, and peaks to draw it by.
+"""What a player needs of a recording: FLAC files of five seconds each, and peaks to draw it by.
 
 The segments lie one after the other in one file; each can be decoded alone, and where two meet no
 sample is missing or there twice. All is made in one pass over the recording, in the memory of one
@@ -30,7 +30,7 @@ from separation.audio.info import AudioFormat
 FloatArray = npt.NDArray[np.float32]
 ByteArray = npt.NDArray[np.int8]
 
-SEGMENT_S = 10
+SEGMENT_S = 5
 # Peaks a second; each level is made of the one before.
 LEVELS = (100, 10, 1)
 _PEAK_SCALE = 127

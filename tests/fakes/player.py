@@ -23,7 +23,7 @@ Samples = NDArray[np.int16]
 # Of a number of the segment, frames and rate: frames x channels.
 Sound = Callable[[int, int, int], NDArray[np.float64]]
 
-_ROUND = 6  # segments, after which everything comes again
+_ROUND = 12  # segments, after which everything comes again
 
 _PAGE = """{% extends "base.html" %}{% block head_title %}Player{% endblock %}
 {% block main_class %}stack{% endblock %}
@@ -47,7 +47,7 @@ class Song:
     lanes: dict[str, Sound]
     seconds: float
     rate: int = 44_100
-    segment_s: int = 10
+    segment_s: int = 5
     kind: str = "stem"
     original: Sound | None = None
     gain: float = 1.0

@@ -75,14 +75,14 @@ def test_copies_are_made_when_the_job_succeeds_and_hold_every_sample(
     playing = playing_of(job)
     assert (playing.state, playing.progress) == ("ready", 1.0)
     assert (playing.sample_rate, playing.n_samples) == (44_100, 939_330)
-    assert playing.segment_samples == 441_000
+    assert playing.segment_samples == 220_500
     assert [lane.name for lane in playing.lanes] == ["vocals", "drums"]
     assert playing.original is not None
     tone = make_tone(seconds=21.3)
     for lane in (*playing.lanes, playing.original):
         listening = lane.listening
         assert listening is not None
-        assert len(listening.offsets) == 4
+        assert len(listening.offsets) == 6
         stored = Path(settings.MEDIA_ROOT / lane.asset.storage_key)
         source, _ = soundfile.read(stored, dtype="float32")
         assert np.array_equal(samples_of(listening), source)

@@ -5,7 +5,7 @@
 // to hear something.
 import { Segments } from "./segments.js";
 
-const AHEAD_S = 12; // Timers of tabs in the background may be a second late, and fetches more.
+const AHEAD_S = 10; // Timers of tabs in the background may be a second late, and fetches more.
 const LEAD_S = 0.04;
 const FADE_S = 0.008;
 
@@ -336,7 +336,10 @@ export class Engine {
       const offset = start - piece.k * this.manifest.segment_samples;
       const when = piece.when + start - piece.start;
       source.start(when / this.rate, offset / this.rate, (piece.end - start) / this.rate);
-      source.onended = () => source.disconnect();
+      source.onended = () => {
+        source.disconnect();
+        source.buffer = null;
+      };
       piece.sources.set(lane.id, source);
     }
   }

@@ -30,6 +30,7 @@ export class Segments {
     for (const [key, entry] of this.#kept) {
       if (keys.has(key)) continue;
       entry.control.abort();
+      if (entry.buffer) release(entry.buffer);
       this.#kept.delete(key);
     }
     for (const [lane, k] of wanted) {
@@ -37,9 +38,13 @@ export class Segments {
     }
   }
 
-  // Those that failed are tried anew when they are wanted next.
+  // Those that failed, or did so far, are tried anew when they are wanted next: as often as ever.
   forgive() {
-    for (const [key, entry] of this.#kept) if (entry.failed) this.#kept.delete(key);
+    for (const [key, entry] of this.#kept) {
+      if (!entry.failed) continue;
+      entry.control.abort();
+      this.#kept.delete(key);
+    }
   }
 
   async #start(lane, k) {
@@ -47,26 +52,24 @@ export class Segments {
     const entry = { control };
     this.#kept.set(`${lane.id}/${k}`, entry);
     try {
-      entry.buffer = await this.load(lane, k, control.signal);
+      entry.buffer = await this.load(lane, k, control.signal, () => { entry.failed = true; });
+      entry.failed = false;
     } catch (error) {
       if (control.signal.aborted) return;
-      entry.failed = true;
       this.onerror(error);
       return;
     }
     if (!control.signal.aborted) this.onload();
   }
 
-  async load(lane, k, signal) {
+  async load(lane, k, signal, onfault = () => {}) {
     for (let tries = 1; ; tries++) {
       try {
         const { url, offsets } = lane.audio;
         const bytes = await part(url, offsets[k], offsets[k + 1], signal);
-        const buffer = await this.#decoder.decodeAudioData(bytes);
-        // Only what a script has touched counts as its own: then it is collected in time.
-        for (let c = 0; c < buffer.numberOfChannels; c++) buffer.getChannelData(c);
-        return buffer;
+        return await this.#decoder.decodeAudioData(bytes);
       } catch (error) {
+        onfault();
         if (signal?.aborted || tries === TRIES) throw error;
         // Signed addresses end some time; the manifest has new ones.
         if (error.status) await this.renew().catch(() => {});
@@ -74,6 +77,12 @@ export class Segments {
       }
     }
   }
+}
+
+// Left to be collected, segments would come to many times what is kept. A source on the clock has
+// a hold of its own on its samples.
+function release(buffer) {
+  for (let c = 0; c < buffer.numberOfChannels; c++) buffer.getChannelData(c).buffer.transfer?.(0);
 }
 
 function pause(ms, signal) {
