@@ -48,6 +48,7 @@ def test_a_job_is_renamed_by_keyboard(
     page.keyboard.press("Enter")
     expect(name).to_have_value("take 7.wav")
     # What stood there is chosen, and written over.
+    page.wait_for_function("() => String(getSelection()) === 'take 7.wav'")
     page.keyboard.type("Encore")
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", level=1)).to_have_text("Encore")

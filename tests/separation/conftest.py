@@ -18,6 +18,12 @@ GAINS = {"drums": 0.125, "bass": 0.25, "other": 0.25, "vocals": 0.375}
 THREADS = {"reader", "finisher_0", "htdemucs-lane-0", "htdemucs-lane-1"}
 
 
+@pytest.fixture(autouse=True)
+def _nothing_loaded_is_told(monkeypatch):
+    """Models that other tests loaded are in the memory of the one process of all of them."""
+    monkeypatch.setattr("separation.host.loaded_models", lambda: [])
+
+
 class GainEngine:
     """Each stem is the mixture times its own gain; says what it was given."""
 

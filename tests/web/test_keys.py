@@ -141,7 +141,7 @@ def test_a_key_in_use_is_revoked_by_its_name(signed_in: Client, studio: Workspac
     text = make_key(studio)
     row = ApiKey.objects.get()
     path = f"/app/keys/{row.uuid}/revoke"
-    assert "typed" not in signed_in.get(path).content.decode()
+    assert 'name="typed"' not in signed_in.get(path).content.decode()
     assert works(text) == 200
     page = signed_in.get(path).content.decode()
     assert 'name="typed"' in page
