@@ -52,14 +52,15 @@ export class Segments {
     const entry = { control };
     this.#kept.set(`${lane.id}/${k}`, entry);
     try {
-      entry.buffer = await this.load(lane, k, control.signal, () => { entry.failed = true; });
-      entry.failed = false;
+      const buffer = await this.load(lane, k, control.signal, () => { entry.failed = true; });
+      // Decoding is not broken off.
+      if (control.signal.aborted) return release(buffer);
+      Object.assign(entry, { buffer, failed: false });
     } catch (error) {
-      if (control.signal.aborted) return;
-      this.onerror(error);
+      if (!control.signal.aborted) this.onerror(error);
       return;
     }
-    if (!control.signal.aborted) this.onload();
+    this.onload();
   }
 
   async load(lane, k, signal, onfault = () => {}) {
