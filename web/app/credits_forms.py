@@ -1,7 +1,5 @@
 """What a workspace wants of the automatic top-up, as people write it."""
 
-import re
-from decimal import Decimal
 from typing import Any, Final
 
 from django import forms
@@ -10,13 +8,13 @@ from django.utils.translation import gettext_lazy as _
 
 from billing.auto_top_ups import TopUpWish
 from billing.models import AutoTopUp, CreditAlert, Pack
-from billing.pricing import credits_parse, credits_text
+from billing.pricing import credits_text
 from billing.shop import packs_list
-from web.money import decimals_of, money_text
+from web.amounts import CreditsField, cents_read, cents_written, decimal_input
+from web.money import money_text
 
 # Where nothing is sold.
 _PROPOSED_MCR: Final = 100_000
-_AMOUNT: Final = re.compile(r"[0-9]{1,7}([.,][0-9]{1,2})?")
 
 
 class TopUpForm(forms.Form):
@@ -25,17 +23,13 @@ class TopUpForm(forms.Form):
     is_enabled = forms.BooleanField(
         required=False, label=_("Buy a pack automatically when credits run low")
     )
-    threshold_mcr = forms.CharField(
-        max_length=14,
-        label=_("When fewer credits are left than"),
-        widget=forms.TextInput(attrs={"inputmode": "decimal", "autocomplete": "off"}),
-    )
+    threshold_mcr = CreditsField(label=_("When fewer credits are left than"))
     pack = forms.ChoiceField(label=_("Buy"))
     monthly_ceiling_cents = forms.CharField(
         max_length=10,
         label=_("Never spend more in a month than"),
         help_text=_("In the currency of the pack; months are those of UTC."),
-        widget=forms.TextInput(attrs={"inputmode": "decimal", "autocomplete": "off"}),
+        widget=decimal_input(),
     )
 
     def __init__(self, data: QueryDict | None = None, *, row: AutoTopUp | None) -> None:
@@ -49,14 +43,11 @@ class TopUpForm(forms.Form):
             for pack in packs
         ]
 
-    def clean_threshold_mcr(self) -> int:
-        return _mcr(self.cleaned_data["threshold_mcr"])
-
     def clean(self) -> dict[str, Any]:
         values = self.cleaned_data
         pack = self.packs.get(values.get("pack", ""))
         if pack is not None and "monthly_ceiling_cents" in values:
-            cents = _cents(values["monthly_ceiling_cents"], pack.currency)
+            cents = cents_read(values["monthly_ceiling_cents"], pack.currency)
             if cents is None:
                 self.add_error("monthly_ceiling_cents", _("Write an amount like 20 or 19.50."))
             elif cents < pack.price_cents:
@@ -82,11 +73,9 @@ class CreditAlertForm(forms.Form):
     is_enabled = forms.BooleanField(
         required=False, label=_("Mail owners and billing members when credits run low")
     )
-    threshold_mcr = forms.CharField(
-        max_length=14,
+    threshold_mcr = CreditsField(
         label=_("When fewer credits are left than"),
         help_text=_("Once, and again only after there were so many in between."),
-        widget=forms.TextInput(attrs={"inputmode": "decimal", "autocomplete": "off"}),
     )
 
     def __init__(self, data: QueryDict | None = None, *, row: CreditAlert | None) -> None:
@@ -99,20 +88,10 @@ class CreditAlertForm(forms.Form):
         }
         super().__init__(data, initial=initial, auto_id="alert-%s")
 
-    def clean_threshold_mcr(self) -> int:
-        return _mcr(self.cleaned_data["threshold_mcr"])
-
-
-def _mcr(text: str) -> int:
-    try:
-        return credits_parse(text.replace(",", "."))
-    except ValueError:
-        raise forms.ValidationError(_("Write credits like 500 or 12.5.")) from None
-
 
 def _initial(row: AutoTopUp | None, packs: list[Pack]) -> dict[str, Any]:
     if row is not None:
-        ceiling = _plain(row.monthly_ceiling_cents, row.pack.currency)
+        ceiling = cents_written(row.monthly_ceiling_cents, row.pack.currency)
         return {
             "is_enabled": row.is_enabled,
             "threshold_mcr": credits_text(row.threshold_mcr),
@@ -126,17 +105,5 @@ def _initial(row: AutoTopUp | None, packs: list[Pack]) -> dict[str, Any]:
     return {
         "threshold_mcr": credits_text(first.credits_mcr // 10),
         "pack": first.code,
-        "monthly_ceiling_cents": _plain(first.price_cents * 4, first.currency),
+        "monthly_ceiling_cents": cents_written(first.price_cents * 4, first.currency),
     }
-
-
-def _plain(cents: int, currency: str) -> str:
-    """As it is typed: without separators or the currency."""
-    return f"{Decimal(cents).scaleb(-decimals_of(currency)):f}"
-
-
-def _cents(text: str, currency: str) -> int | None:
-    if not _AMOUNT.fullmatch(text.strip()):
-        return None
-    amount = Decimal(text.strip().replace(",", ".")).scaleb(decimals_of(currency))
-    return int(amount) if amount == int(amount) else None

@@ -10,7 +10,6 @@ from uuid import UUID, uuid4
 
 from django.conf import settings
 from django.contrib import messages
-from django.core import signing
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
@@ -28,14 +27,13 @@ from billing.adjustments import (
 )
 from billing.models import AdjustmentKind, AdjustmentState, Hold, PendingAdjustment, Transaction
 from billing.pricing import credits_parse, credits_text
-from config.errors import AppError, ValidationFailed, WrongState, filled
+from config.errors import AppError, ValidationFailed, filled
 from web.console.gate import Operator, console_page
 from web.console.lookups import job_get, reason_of, workspace_get
+from web.console.previews import preview_read, preview_sign
 from web.paging import uuid_of
 
 _SALT: Final = "console.adjustment"
-# So long a preview may be looked at.
-_SHOWN_S: Final = 900
 _MAX_DAYS: Final = 36_500
 
 
@@ -190,8 +188,6 @@ class _Signed:
 
 def _sign(adjustment: Adjustment, operator: Operator) -> str:
     values = {
-        "operator": str(operator.user.uuid),
-        "workspace": str(adjustment.workspace.uuid),
         "kind": adjustment.kind.value,
         "amount_mcr": adjustment.amount_mcr,
         "reason": adjustment.reason,
@@ -199,16 +195,12 @@ def _sign(adjustment: Adjustment, operator: Operator) -> str:
         "expires_at": adjustment.expires_at.isoformat() if adjustment.expires_at else None,
         "token": str(uuid4()),
     }
-    return signing.dumps(values, salt=_SALT)
+    about = str(adjustment.workspace.uuid)
+    return preview_sign(values, operator=operator, about=about, salt=_SALT)
 
 
 def _signed_read(text: str, workspace: Workspace, operator: Operator) -> _Signed:
-    try:
-        values = signing.loads(text, salt=_SALT, max_age=_SHOWN_S)
-    except signing.BadSignature:
-        raise WrongState(_("What you looked at is too old; look at it again.")) from None
-    if (values["operator"], values["workspace"]) != (str(operator.user.uuid), str(workspace.uuid)):
-        raise WrongState(_("This was shown to somebody else, or of another workspace."))
+    values = preview_read(text, operator=operator, about=str(workspace.uuid), salt=_SALT)
     adjustment = Adjustment(
         workspace=workspace,
         kind=AdjustmentKind(values["kind"]),

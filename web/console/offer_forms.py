@@ -1,7 +1,6 @@
 """Packs and plans as operators write them."""
 
 import re
-from decimal import Decimal
 from typing import Any, Final
 
 from django import forms
@@ -10,15 +9,14 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from billing.offers import PackTerms, PlanTerms
-from billing.pricing import credits_parse, credits_text
-from web.money import decimals_of, money_text
+from billing.pricing import credits_text
+from web.amounts import CreditsField, cents_read, cents_written, decimal_input
+from web.money import money_text
 from web.templatetags.stemwright import credits
 
 _CODE: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,49}")
 _CURRENCY: Final = re.compile(r"[a-z]{3}")
-_PRICE: Final = re.compile(r"[0-9]{1,8}([.,][0-9]{1,2})?")
 _WHOLE: Final = forms.TextInput(attrs={"inputmode": "numeric", "autocomplete": "off"})
-_DECIMAL: Final = forms.TextInput(attrs={"inputmode": "decimal", "autocomplete": "off"})
 # What the preview calls each, in its order.
 LABELS: Final = {
     "name": gettext_lazy("Name"),
@@ -32,6 +30,17 @@ LABELS: Final = {
     "is_active": gettext_lazy("On sale"),
     "position": gettext_lazy("Place in the list"),
 }
+
+
+def _days_field(label: Any, help_text: Any) -> forms.IntegerField:
+    return forms.IntegerField(
+        required=False,
+        min_value=1,
+        max_value=36_500,
+        label=label,
+        help_text=help_text,
+        widget=_WHOLE,
+    )
 
 
 class OfferForm(forms.Form):
@@ -50,7 +59,9 @@ class OfferForm(forms.Form):
         label=gettext_lazy("Currency"),
         help_text=gettext_lazy("Three letters, like usd. It never changes."),
     )
-    price_cents = forms.CharField(max_length=11, label=LABELS["price_cents"], widget=_DECIMAL)
+    price_cents = forms.CharField(
+        max_length=11, label=LABELS["price_cents"], widget=decimal_input()
+    )
     position = forms.IntegerField(
         min_value=0,
         max_value=10_000,
@@ -93,7 +104,7 @@ class OfferForm(forms.Form):
         if self.seen is not None:
             values["currency"] = self.seen.currency
         if "price_cents" in values and "currency" in values:
-            cents = _cents(values["price_cents"].strip(), values["currency"])
+            cents = cents_read(values["price_cents"], values["currency"])
             if cents is None:
                 self.add_error("price_cents", _("Write an amount like 20 or 19.50."))
             else:
@@ -103,34 +114,20 @@ class OfferForm(forms.Form):
     def _terms(self, names: Any) -> dict[str, Any]:
         return {name: self.cleaned_data[name] for name in names}
 
-    def _mcr(self, name: str) -> int:
-        try:
-            return credits_parse(self.cleaned_data[name].strip().replace(",", "."))
-        except ValueError:
-            raise forms.ValidationError(_("Write credits like 500 or 12.5.")) from None
-
 
 class PackForm(OfferForm):
-    credits_mcr = forms.CharField(max_length=14, label=LABELS["credits_mcr"], widget=_DECIMAL)
-    expires_after_days = forms.IntegerField(
-        required=False,
-        min_value=1,
-        max_value=36_500,
-        label=gettext_lazy("Credits expire after (days)"),
-        help_text=gettext_lazy("Empty: never."),
-        widget=_WHOLE,
+    credits_mcr = CreditsField(label=LABELS["credits_mcr"])
+    expires_after_days = _days_field(
+        gettext_lazy("Credits expire after (days)"), gettext_lazy("Empty: never.")
     )
     field_order = ("code", "name", "credits_mcr", "currency", "price_cents", "expires_after_days")
-
-    def clean_credits_mcr(self) -> int:
-        return self._mcr("credits_mcr")
 
     def terms(self) -> PackTerms:
         return PackTerms(**self._terms(PackTerms.__dataclass_fields__))
 
 
 class PlanForm(OfferForm):
-    monthly_mcr = forms.CharField(max_length=14, label=LABELS["monthly_mcr"], widget=_DECIMAL)
+    monthly_mcr = CreditsField(label=LABELS["monthly_mcr"])
     parallel_jobs = forms.IntegerField(
         required=False,
         min_value=1,
@@ -139,21 +136,11 @@ class PlanForm(OfferForm):
         help_text=gettext_lazy("Empty: any number."),
         widget=_WHOLE,
     )
-    results_days = forms.IntegerField(
-        required=False,
-        min_value=1,
-        max_value=36_500,
-        label=gettext_lazy("Results are kept for (days)"),
-        help_text=gettext_lazy("Empty: as without a plan."),
-        widget=_WHOLE,
+    results_days = _days_field(
+        gettext_lazy("Results are kept for (days)"), gettext_lazy("Empty: as without a plan.")
     )
-    uploads_days = forms.IntegerField(
-        required=False,
-        min_value=1,
-        max_value=36_500,
-        label=gettext_lazy("Uploads are kept for (days)"),
-        help_text=gettext_lazy("Empty: as without a plan."),
-        widget=_WHOLE,
+    uploads_days = _days_field(
+        gettext_lazy("Uploads are kept for (days)"), gettext_lazy("Empty: as without a plan.")
     )
     field_order = (
         "code",
@@ -165,9 +152,6 @@ class PlanForm(OfferForm):
         "results_days",
         "uploads_days",
     )
-
-    def clean_monthly_mcr(self) -> int:
-        return self._mcr("monthly_mcr")
 
     def terms(self) -> PlanTerms:
         return PlanTerms(**self._terms(PlanTerms.__dataclass_fields__))
@@ -202,12 +186,4 @@ def _initial(seen: PackTerms | PlanTerms | None) -> dict[str, Any]:
     for name in ("credits_mcr", "monthly_mcr"):
         if name in values:
             values[name] = credits_text(values[name])
-    price = Decimal(seen.price_cents).scaleb(-decimals_of(seen.currency))
-    return {**values, "price_cents": f"{price:f}"}
-
-
-def _cents(text: str, currency: str) -> int | None:
-    if not _PRICE.fullmatch(text):
-        return None
-    amount = Decimal(text.replace(",", ".")).scaleb(decimals_of(currency))
-    return int(amount) if amount == int(amount) else None
+    return {**values, "price_cents": cents_written(seen.price_cents, seen.currency)}

@@ -1,13 +1,9 @@
-"""Packs and plans, made and changed: a form, what would change and whom it touches, the deed.
-
-As with adjustments, what was shown is signed and sent back, so that exactly that is done.
-"""
+"""Packs and plans, made and changed: a form, what would change and whom it touches, the deed."""
 
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from django.contrib import messages
-from django.core import signing
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
@@ -26,14 +22,13 @@ from billing.offers import (
     terms_check,
     top_ups_of,
 )
-from config.errors import AppError, NotFound, ValidationFailed, WrongState
+from config.errors import AppError, NotFound, ValidationFailed
 from web.console.gate import Operator, console_page
 from web.console.lookups import reason_of
 from web.console.offer_forms import LABELS, OfferForm, PackForm, PlanForm, shown
+from web.console.previews import preview_read, preview_sign
 
 _SALT: Final = "console.offer"
-# So long a preview may be looked at.
-_SHOWN_S: Final = 900
 _NEW: Final = "new"
 _ROWS: Final = 20
 # Of what a credit costs: more than this factor is worth a second look.
@@ -47,6 +42,10 @@ class Offer:
     kind: str
     code: str
     seen: PackTerms | PlanTerms | None
+
+    @property
+    def about(self) -> str:
+        return f"{self.kind}/{self.code}"
 
     def form(self, data: Any = None) -> OfferForm:
         kind = PackForm if self.kind == "packs" else PlanForm
@@ -77,15 +76,15 @@ def offer(request: HttpRequest, operator: Operator, kind: str, code: str) -> Htt
         "reason": reason,
         "changes": _changes(found.seen, terms),
         **_touched(found, terms),
-        "signed": signing.dumps(
+        "signed": preview_sign(
             {
-                "operator": str(operator.user.uuid),
-                "kind": kind,
                 "code": code,
                 "seen": asdict(found.seen) if found.seen else None,
                 "terms": asdict(terms),
                 "reason": reason,
             },
+            operator=operator,
+            about=found.about,
             salt=_SALT,
         ),
     }
@@ -93,13 +92,7 @@ def offer(request: HttpRequest, operator: Operator, kind: str, code: str) -> Htt
 
 
 def _set(request: HttpRequest, operator: Operator, found: Offer) -> HttpResponse:
-    try:
-        values = signing.loads(request.POST["signed"], salt=_SALT, max_age=_SHOWN_S)
-    except signing.BadSignature:
-        raise WrongState(_("What you looked at is too old; look at it again.")) from None
-    is_this = found.code in (_NEW, values["code"]) and values["kind"] == found.kind
-    if not is_this or values["operator"] != str(operator.user.uuid):
-        raise WrongState(_("This was shown to somebody else, or of something else."))
+    values = preview_read(request.POST["signed"], operator=operator, about=found.about, salt=_SALT)
     terms, seen = values["terms"], values["seen"]
     done = {"code": values["code"], "reason": values["reason"], "actor": operator.actor}
     if found.kind == "packs":
