@@ -15,8 +15,8 @@ import numpy as np
 from benchmarks.songs import FloatArray
 from benchmarks.speakers.data import sets
 from benchmarks.speakers.data.sets import Recording
-from benchmarks.speakers.scoring import si_sdr_db
 from benchmarks.speakers.tracks import first_channel
+from separation.quality import si_sdr_db
 from separation.speakers import Timeline, Turn
 from separation.speakers.extract import extract_speakers
 from separation.speakers.statistics import overlaps

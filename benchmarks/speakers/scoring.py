@@ -6,16 +6,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from pyannote.core import Annotation, Segment, Timeline
 from pyannote.metrics.diarization import DiarizationErrorRate, JaccardErrorRate
 
-from benchmarks.songs import FloatArray
 from benchmarks.speakers.contestant import Turns
 
 # pyannote.metrics takes the whole width that is left out around a boundary.
 COLLAR_S = 0.5
-_EPSILON = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,22 +84,3 @@ def matched(reference: Turns, found: Turns) -> dict[str, str]:
     """Return for each true speaker the found one who fits best, none of them twice."""
     mapping = DiarizationErrorRate().optimal_mapping(annotation(reference), annotation(found))
     return {str(true): str(name) for name, true in mapping.items()}
-
-
-def si_sdr_db(reference: FloatArray, estimate: FloatArray) -> float:
-    """Return the scale-invariant signal-to-distortion ratio of an estimate, in dB.
-
-    Parameters
-    ----------
-    reference, estimate : (samples,) float32
-
-    References
-    ----------
-    Le Roux et al., "SDR - half-baked or well done?", https://arxiv.org/abs/1811.02508
-    """
-    true = reference.astype(np.float64) - reference.mean(dtype=np.float64)
-    other = estimate.astype(np.float64) - estimate.mean(dtype=np.float64)
-    target = true * (np.vdot(other, true) / (np.vdot(true, true) + _EPSILON))
-    error = other - target
-    ratio = (np.vdot(target, target) + _EPSILON) / (np.vdot(error, error) + _EPSILON)
-    return float(10 * np.log10(ratio))

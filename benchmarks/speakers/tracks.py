@@ -11,7 +11,8 @@ from benchmarks import songs
 from benchmarks.songs import FloatArray, mean
 from benchmarks.speakers.contestant import Turns
 from benchmarks.speakers.data.sets import Recording
-from benchmarks.speakers.scoring import matched, si_sdr_db
+from benchmarks.speakers.scoring import matched
+from separation.quality import si_sdr_db
 
 RECORDING, TRUE_TURNS = "the recording itself", "true turns"
 

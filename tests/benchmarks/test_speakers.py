@@ -18,7 +18,8 @@ from benchmarks.speakers.data.labels import joined, overlap_share, speech_spans
 from benchmarks.speakers.data.mixing import Recipe
 from benchmarks.speakers.data.voices import RATE, Piece
 from benchmarks.speakers.runs import Contestant
-from benchmarks.speakers.scoring import Case, matched, score, si_sdr_db
+from benchmarks.speakers.scoring import Case, matched, score
+from separation.quality import si_sdr_db
 
 TRUE: Turns = [(0.0, 4.0, "ann"), (3.0, 8.0, "bob")]
 
