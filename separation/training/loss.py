@@ -1,0 +1,62 @@
+"""How far masks are from the best ones, in dB of each stem."""
+
+from __future__ import annotations
+
+import torch
+
+# A stem at this level below the mixture, or lower, is not there.
+_ABSENT = 1e-4
+# More than 30 dB of SDR are not asked for.
+_FLOOR = 1e-3
+# What a stem that is not there counts, beside one that is.
+_WEIGHT_ABSENT = 0.2
+# What a group counts, beside a class.
+_WEIGHT_GROUP = 0.5
+
+
+def errors(
+    masks: torch.Tensor,
+    features: torch.Tensor,
+    best: torch.Tensor,
+    left: torch.Tensor,
+    groups: tuple[tuple[int, ...], ...],
+) -> torch.Tensor:
+    """Return the energy of each class's and then each group's error, (batch, classes + groups).
+
+    Parameters
+    ----------
+    masks, best : (batch, classes, 2, bands, frames)
+    features : (batch, 3, bands, frames)
+    left : (batch, classes + groups)
+    groups : indices of classes
+    """
+    power = torch.pow(10, features[:, None, :2])
+    away = masks - best
+    parts = [away, *(away[:, list(group)].sum(dim=1, keepdim=True) for group in groups)]
+    return torch.cat([(power * part.square()).sum(dim=(2, 3, 4)) for part in parts], dim=1) + left
+
+
+def loss_db(
+    error: torch.Tensor, energy: torch.Tensor, total: torch.Tensor, n_classes: int
+) -> torch.Tensor:
+    """Return one number to be made small: negative SDR where a stem is, leakage where it is not.
+
+    Parameters
+    ----------
+    error, energy : (batch, classes + groups)
+    total : (batch, 1)
+        Energy of the mixtures.
+    n_classes : int
+
+    References
+    ----------
+    Wisdom et al.: What's All the FUSS About Free Universal Sound Separation Data?, ICASSP 2021,
+    https://arxiv.org/abs/2011.00803 (thresholded SNR, and its form for silent references)
+    """
+    is_there = energy > _ABSENT * total
+    present = 10 * torch.log10((error + _FLOOR * energy) / energy.clamp(min=1e-12))
+    absent = 10 * torch.log10(error / total + _FLOOR)
+    weight = torch.where(is_there, 1.0, _WEIGHT_ABSENT)
+    weight[:, n_classes:] *= _WEIGHT_GROUP
+    values = torch.where(is_there, present, absent)
+    return (weight * values).sum() / weight.sum()
