@@ -45,7 +45,7 @@ def job_title(job: Job) -> str:
 def job_rename(*, workspace: Workspace, job_uuid: UUID, name: str) -> Job:
     """Call a job otherwise, and the files that it made; without a name, as its recording again."""
     job = job_get_for_workspace(workspace=workspace, job_uuid=job_uuid)
-    name = _clean(name)
+    name = name_clean(name, most=NAME_CHARS_MAX, field="name")
     if job.asset is not None and name == job.asset.filename:
         name = ""
     # Locked: what it makes may appear in this very moment (jobs/leases.py).
@@ -81,12 +81,10 @@ def filename_retitled(filename: str, *, old: str, new: str) -> str:
     return new[: _TITLE_CHARS[-1]] + end
 
 
-def _clean(name: str) -> str:
-    """In one way of writing it; spaces of any kind are single ones."""
+def name_clean(name: str, *, most: int, field: str) -> str:
+    """The name in one way of writing it; spaces of any kind are single ones."""
     name = " ".join(unicodedata.normalize("NFC", name).split())
-    if len(name) > NAME_CHARS_MAX or not name.isprintable():
-        problem = filled(
-            _("A name is at most %(most)s characters that can be shown."), most=NAME_CHARS_MAX
-        )
-        raise ValidationFailed(fields={"name": [problem]})
+    if len(name) > most or not name.isprintable():
+        problem = filled(_("A name is at most %(most)s characters that can be shown."), most=most)
+        raise ValidationFailed(fields={field: [problem]})
     return name

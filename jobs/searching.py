@@ -9,6 +9,7 @@ from uuid import UUID
 from django.db.models import Count, Q, QuerySet
 
 from accounts.models import Workspace
+from jobs.id_ranges import ids_from
 from jobs.models import Asset, AssetState, Job
 from jobs.models.trigrams import has_part
 from jobs.selectors import job_list
@@ -126,21 +127,14 @@ def _with_text(text: str, workspace: Workspace) -> QuerySet[Job, int]:
         .union(
             jobs.filter(asset__in=recordings),
             jobs.filter(coming, asset=None),
-            jobs.filter(uuid__range=span) if (span := _ids_from(text.lower())) else jobs.none(),
+            jobs.filter(uuid__range=span) if (span := _ids(text)) else jobs.none(),
         )
     )
 
 
-def _ids_from(start: str) -> tuple[UUID, UUID] | None:
-    """The first and the last id that begin so."""
-    digits = start.replace("-", "")
-    if len(digits) < _ID_DIGITS_AT_LEAST or not set(digits) <= set("0123456789abcdef"):
-        return None
-    try:
-        first, last = UUID(digits.ljust(32, "0")), UUID(digits.ljust(32, "f"))
-    except ValueError:
-        return None
-    return (first, last) if str(first).startswith(start) else None
+def _ids(start: str) -> tuple[UUID, UUID] | None:
+    is_enough = len(start.replace("-", "")) >= _ID_DIGITS_AT_LEAST
+    return ids_from(start) if is_enough else None
 
 
 def _pk(workspace: Workspace, job_uuid: UUID) -> int | None:

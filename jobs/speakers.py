@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -32,6 +31,7 @@ from jobs.models import (
     OutputKind,
     Service,
 )
+from jobs.naming import name_clean
 from jobs.ordering import job_once, job_queue
 from jobs.selectors import job_get_for_workspace
 from jobs.separating import translated_errors
@@ -102,7 +102,10 @@ def speakers_rename(*, workspace: Workspace, job_uuid: UUID, names: Mapping[str,
         raise NotFound(_("There is no such job."))
     before = Speakers(speakers.job, row).titles
     _check_labels(names, known=before)
-    given = {label: _name_clean(name, label=label) for label, name in names.items()}
+    given = {
+        label: name_clean(name, most=MAX_NAME_CHARACTERS, field=f"names.{label}")
+        for label, name in names.items()
+    }
     titles = {**before, **{label: name or label for label, name in given.items()}}
     _check_unique(titles, changed=given)
     row.names = {label: title for label, title in titles.items() if title != label}
@@ -227,17 +230,6 @@ def _check_labels(names: Mapping[str, str], *, known: Mapping[str, str]) -> None
     unknown = {f"names.{label}": [_("There is no such speaker.")] for label in names.keys() - known}
     if unknown:
         raise ValidationFailed(fields=unknown)
-
-
-def _name_clean(name: str, *, label: str) -> str:
-    """The name in one way of writing it; spaces of any kind are single ones."""
-    name = " ".join(unicodedata.normalize("NFC", name).split())
-    if len(name) > MAX_NAME_CHARACTERS or not name.isprintable():
-        problem = filled(
-            _("A name is at most %(most)s characters that can be shown."), most=MAX_NAME_CHARACTERS
-        )
-        raise ValidationFailed(fields={f"names.{label}": [problem]})
-    return name
 
 
 def _check_unique(titles: Mapping[str, str], *, changed: Mapping[str, str]) -> None:

@@ -39,7 +39,7 @@ async function copy(button) {
   const text = what.startsWith("#") ? document.querySelector(what).textContent.trim() : what;
   try {
     await navigator.clipboard.writeText(text);
-    toast(button.dataset.copied || "Copied");
+    toast(button.dataset.copied);
   } catch {
     // Not over plain HTTP: what would be copied is selected instead.
     if (what.startsWith("#")) getSelection().selectAllChildren(document.querySelector(what));

@@ -12,6 +12,7 @@ from accounts.keys import PREFIX
 from accounts.models import ApiKey, User, Workspace
 from billing.models import Payment, StripeCustomer, Subscription, Transaction
 from config.errors import NotFound
+from jobs.id_ranges import ids_from
 from jobs.models import Asset, Ingest, Job, WebhookEndpoint, WebhookMessage
 from jobs.shares import share_get
 from web.paging import uuid_of
@@ -94,9 +95,8 @@ def _by_share(token: str) -> Found:
 
 def _by_start(text: str) -> Found:
     """What has an id that begins so: a range of it, along its index."""
-    digits = text.replace("-", "").lower()[:32]
-    span = (UUID(digits.ljust(32, "0")), UUID(digits.ljust(32, "f")))
-    condition = Q(uuid__range=span)
+    span = ids_from(text)
+    condition = Q(uuid__range=span) if span else Q(pk=None)
     keys = Q(key_id__startswith=text) | condition
     return Found(
         people=[],
