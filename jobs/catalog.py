@@ -10,6 +10,7 @@ from jobs.separating import DIARIZATION
 from jobs.switches import service_is_off
 from separation import catalog
 from separation.enhance.steps import STEPS
+from separation.planning import can_be_made, possible
 
 _SERVICES = {
     Service.SEPARATION: ("Separation", "A recording into stems."),
@@ -132,20 +133,27 @@ def model_offers() -> list[ModelOffer]:
 
 def stem_offers() -> list[StemOffer]:
     models = catalog.models()
-    installed = {model.name for model in models if catalog.availability(model).is_installed}
-    offers = []
-    for stem in catalog.stems():
-        makers = [model.name for model in models if model.makes(stem)]
-        offers.append(
-            StemOffer(
-                name=stem.name,
-                title=stem.title,
-                description=stem.description,
-                models=makers,
-                available=bool(installed & set(makers)),
-            )
+    able = can_be_made()
+    return [
+        StemOffer(
+            name=stem.name,
+            title=stem.title,
+            description=stem.description,
+            models=[model.name for model in models if model.makes(stem)],
+            available=stem.name in able,
         )
-    return offers
+        for stem in catalog.stems()
+    ]
+
+
+def set_stems(name: str) -> tuple[str, ...]:
+    """The stems of one of the catalogue's sets, whether or not they can be made here."""
+    return catalog.stem_set(name).stems
+
+
+def stems_possible(names: Sequence[str]) -> tuple[str, ...]:
+    """As much of a set of stems as can be made here: parents in the place of their parts."""
+    return possible(names)
 
 
 def _tool_offer(tool: catalog.Tool) -> ToolOffer:
@@ -159,7 +167,7 @@ def _tool_offer(tool: catalog.Tool) -> ToolOffer:
         licence=tool.licence.id,
         licence_summary=tool.licence.summary,
         commercial_use=tool.licence.commercial_use,
-        source=tool.sources[0].label,
+        source=tool.source_label,
     )
 
 
@@ -174,7 +182,7 @@ def _model_offer(model: catalog.Model) -> ModelOffer:
         licence=model.licence.id,
         licence_summary=model.licence.summary,
         commercial_use=model.licence.commercial_use,
-        source=model.sources[0].label,
+        source=model.source_label,
         sdr_db=dict(model.quality.sdr_db),
         measured_on=model.quality.measured_on,
     )

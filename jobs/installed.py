@@ -58,7 +58,7 @@ def packages_installed() -> list[Installed]:
 
 def _installed(package: catalog.Package, speed: float | None, n_jobs: int) -> Installed:
     availability = catalog.availability(package)
-    source = package.sources[0]
+    files = package.sources[0].files if package.sources else ()
     return Installed(
         name=package.name,
         title=package.title,
@@ -68,9 +68,9 @@ def _installed(package: catalog.Package, speed: float | None, n_jobs: int) -> In
         licence=package.licence.id,
         licence_summary=package.licence.summary,
         commercial_use=package.licence.commercial_use,
-        source=source.label,
+        source=package.source_label,
         # Where none is known beforehand, the hub's own is trusted at the download.
-        files=[File(file.name, file.sha256) for file in source.files if file.sha256],
+        files=[File(file.name, file.sha256) for file in files if file.sha256],
         speed=speed,
         n_jobs=n_jobs,
     )

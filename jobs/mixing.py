@@ -115,8 +115,8 @@ def stem_mix_assets(job: Job) -> list[Asset]:
     """The stems of a job, read with its outputs, that add up to its recording and are of the kinds
     that such a file holds; none if it did not make exactly these."""
     found = {one.stem: one for one in playing_assets(job) if one.kind == OutputKind.STEM}
-    derived = {stem.name for stem in catalog.stems() if stem.minus}
-    if found.keys() - derived != set(STEMS):
+    whole = {stem.name for stem in catalog.stems() if not stem.parent and not stem.is_derived}
+    if found.keys() & whole != set(STEMS):
         return []
     stems = [found[name] for name in STEMS]
     try:

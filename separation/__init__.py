@@ -1,6 +1,6 @@
 """Takes recordings apart into stems, as a plain library.
 
-`plan` says which model makes the stems asked for, `probe` what a recording is, `separate` does
+`plan` says which models make the stems asked for, `probe` what a recording is, `separate` does
 the work in constant memory. `catalog` holds what stems and models there are; every failure is
 one of `errors`.
 """

@@ -20,7 +20,7 @@ from separation.audio.tags import Tags
 from separation.encoders import MakeWriter, Writer
 from separation.engines import FloatArray
 from separation.errors import MediaError
-from separation.planning import Plan
+from separation.plans import Plan
 from separation.progress import OnProgress
 from separation.stem_files import StemFiles, WriterKey
 
@@ -75,7 +75,7 @@ class PartFolder:
         self._n_samples = info.n_samples
         self._part_samples = max(1, round(part_seconds * info.sample_rate))
         self._request = {
-            "model": plan.model.name,
+            "models": [model.name for model in plan.models],
             "stems": list(plan.stems),
             "grid": asdict(grid),
             "residual": plan.residual,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,10 +15,12 @@ from separation.audio.info import AudioInfo, AudioLimits
 from separation.audio.tags import read_tags
 from separation.batching import queue_of
 from separation.encoders import MAX_ENCODERS, MakeWriter, default_encoders, encoder_pool
+from separation.engines import Engine
 from separation.engines.backends import resolve_device
 from separation.errors import InvalidRequest
 from separation.parts import PartedFiles, PartFolder
 from separation.planning import plan
+from separation.plans import Plan
 from separation.progress import OnProgress, ignore_progress
 from separation.residual import Residual
 from separation.resources import check_output, named_resource_errors, probed
@@ -30,8 +33,9 @@ class SeparationResult:
     """The files made, and how.
 
     `stems` maps a stem's name to its file, in the order asked for; `more_stems` does so for each
-    further format, by the name that it was asked for. `seconds` is the wall time that it took;
-    `clipped_samples` counts, for each stem, samples beyond full scale of an integer format.
+    further format, by the name that it was asked for. `model` is the one that took the recording
+    apart, `models` are all that had a part in it, in order. `seconds` is the wall time that it
+    took; `clipped_samples` counts, for each stem, samples beyond full scale of an integer format.
     """
 
     stems: Mapping[str, Path]
@@ -42,6 +46,7 @@ class SeparationResult:
     seconds: float
     clipped_samples: Mapping[str, int]
     more_stems: Mapping[str, Mapping[str, Path]] = field(default_factory=dict)
+    models: Sequence[str] = ()
 
     @property
     def duration_s(self) -> float:
@@ -85,7 +90,8 @@ def separate(
     stems : sequence of str, optional
         Names from the catalogue; all native stems of the model when left out.
     model : str, optional
-        Name from the catalogue; the first that covers the stems when left out.
+        Name from the catalogue, of the one that takes the recording; others may take its stems
+        apart after it. The first that leads to the stems when left out.
     output_format : str
         `wav` (the source's own depth), `wav16`, `wav24`, `wav32f`, `flac`, `flac16`, `flac24`
         or `mp3` (320 kbit/s).
@@ -102,11 +108,12 @@ def separate(
         one separation.
     residual : str
         Who takes what the model's stems leave of the recording: `spread` (each of them by its
-        level), `rest` (the model's rest stem) or `keep` (nobody: they do not add up).
+        level), `rest` (the model's rest stem) or `keep` (nobody: they do not add up). The same
+        holds for stems that are taken apart again, and their parts.
     device : str
         Torch device; `auto` is the best that there is.
     backend : str, optional
-        What runs the model; the best one for the device when left out.
+        What runs that model; the best one for the device when left out, as for all others.
     encoders : int, optional
         How many processes encode the stems, at least, shared by all calls; 0 is this thread. As
         many as a fast device needs, and none beside a CPU, when left out.
@@ -160,12 +167,14 @@ def separate(
             files = PartedFiles(folder, chosen, forms, known, parts, on_progress, tags, make_writer)
         with files:
             if not files.is_complete:
-                is_prepared = engines.is_prepared(chosen.model, device, backend)
-                on_progress(step="load" if is_prepared else "prepare", completed=0, total=None)
-                engine = engines.load_engine(chosen.model, device, backend)
+                loaded = _loaded(chosen, device, backend, on_progress)
                 on_progress(step="separate", completed=0, total=known.n_samples)
-                with queue_of(engine).recording(turn=turn, urgent=urgent) as recording:
-                    Stream(recording, chosen, known, files, grid, on_progress).run(path)
+                with ExitStack() as stack:
+                    recordings = [
+                        stack.enter_context(queue_of(engine).recording(turn=turn, urgent=urgent))
+                        for engine in loaded
+                    ]
+                    Stream(recordings, chosen, known, files, grid, on_progress).run(path)
             files.commit()
     return SeparationResult(
         stems=files.paths(output_format),
@@ -176,7 +185,18 @@ def separate(
         seconds=time.monotonic() - started,
         clipped_samples=files.clipped_samples,
         more_stems={name: files.paths(name) for name in more_formats},
+        models=[model.name for model in chosen.models],
     )
+
+
+def _loaded(
+    chosen: Plan, device: str, backend: str | None, on_progress: OnProgress
+) -> list[Engine]:
+    """Return the engines of all models of a plan; the backend is that of the root model."""
+    wanted = [(model, backend if index == 0 else None) for index, model in enumerate(chosen.models)]
+    are_prepared = all(engines.is_prepared(model, device, name) for model, name in wanted)
+    on_progress(step="load" if are_prepared else "prepare", completed=0, total=None)
+    return [engines.load_engine(model, device, name) for model, name in wanted]
 
 
 def _make_writer(device: str, n_encoders: int | None) -> MakeWriter:

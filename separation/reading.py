@@ -121,8 +121,8 @@ class Reader:
                 return
             yield item
 
-    def results(self, sent: Sent) -> list[FloatArray]:
-        """Wait, in any thread, for what the engine makes of a segment.
+    def results(self, ticket: Ticket) -> list[FloatArray]:
+        """Wait, in any thread, for what an engine makes of segments.
 
         Raises
         ------
@@ -131,9 +131,9 @@ class Reader:
         Exception
             What ended the reader, or what the engine met.
         """
-        while not sent.ticket.wait(TICK_S):
+        while not ticket.wait(TICK_S):
             self.check()
-        return sent.ticket.results()
+        return ticket.results()
 
     def check(self) -> None:
         """Raise what ended the reader, if it failed or was stopped."""

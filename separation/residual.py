@@ -164,6 +164,44 @@ def whole_steps(
     return integers, whole, n_clipped.tolist()
 
 
+def part_steps(
+    stems: FloatArray, whole: IntArray, bits: int, rest: int | None
+) -> tuple[IntArray, list[int]]:
+    """Round what a stem was taken apart into to integers that add up to that stem's own.
+
+    Unlike those of a recording, whose sums with others are files seldom, any of these may be
+    added up into a file: where that would pass full scale, all of them give way.
+
+    Parameters
+    ----------
+    stems : (stems, channels, samples) float32
+    whole : (channels, samples) int32, within full scale
+        The stem that they are parts of.
+    bits : int
+        16 or 24.
+    rest : int, optional
+        As of `whole_steps`.
+
+    Returns
+    -------
+    integers : (stems, channels, samples) int32
+        Within full scale; with a rest, the sum of any of them is too.
+    n_clipped : list of int
+        For each stem, how many of its samples were beyond full scale.
+    """
+    integers = np.empty(stems.shape, np.int32)
+    n_clipped = np.zeros(len(stems), np.int64)
+    for start in range(0, whole.shape[-1], _CHUNK):
+        at = np.s_[..., start : start + _CHUNK]
+        steps = _rounded(stems[at], bits, _BEYOND)
+        n_clipped += _n_outside(steps, bits)
+        _fit(steps, whole[at], bits, rest)
+        if rest is not None:
+            _fit_sums(steps, whole[at], bits, rest)
+        integers[at] = steps
+    return integers, n_clipped.tolist()
+
+
 def _rounded(samples: FloatArray, bits: int, beyond: int) -> IntArray:
     """Round floats to steps of full scale, up to `beyond` times full scale."""
     full = 2 ** (bits - 1)
@@ -206,3 +244,32 @@ def _fit(steps: IntArray, whole: IntArray, bits: int, rest: int | None) -> None:
         steps[index] = taken
         if not left.any():
             return
+
+
+def _fit_sums(steps: IntArray, whole: IntArray, bits: int, rest: int) -> None:
+    """Change steps in place, as little as may be, so that the sum of any of them is in range.
+
+    Where those above zero, or those below, pass full scale together, all move towards shares of
+    the whole by their magnitude: these have its sign, and no sum of them is beyond it. The steps
+    of one sample must add up to the whole, and they still do.
+    """
+    full = 2 ** (bits - 1)
+    if np.abs(steps).sum(axis=0).max(initial=0) < full:
+        return
+    above, below = np.maximum(steps, 0).sum(axis=0), np.minimum(steps, 0).sum(axis=0)
+    is_loud = (above > full - 1) | (below < -full)  # (channels, n)
+    if not is_loud.any():
+        return
+    loud, parent = steps[:, is_loud].astype(np.float64), whole[is_loud].astype(np.float64)
+    magnitude = np.abs(loud)
+    shares = parent * magnitude / magnitude.sum(axis=0)  # (stems, k)
+    # Rounding may add one step a stem.
+    room = full - 1 - len(steps)
+    kept = np.ones(len(parent))
+    for side, limit in ((above, np.maximum(parent, 0)), (-below, np.maximum(-parent, 0))):
+        beyond = side[is_loud] - limit
+        share = np.clip((room - limit) / np.maximum(beyond, 1), 0, 1)
+        kept = np.where(beyond > 0, np.minimum(kept, share), kept)
+    moved = np.trunc(shares + kept * (loud - shares)).astype(np.int32)
+    moved[rest] += whole[is_loud] - moved.sum(axis=0, dtype=np.int32)
+    steps[:, is_loud] = moved

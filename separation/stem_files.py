@@ -11,7 +11,6 @@ from types import TracebackType
 from typing import Self
 
 import numpy as np
-import numpy.typing as npt
 
 from separation import catalog
 from separation.audio.buffer import SampleBuffer
@@ -22,23 +21,22 @@ from separation.audio.tags import Tags
 from separation.encoders import MakeWriter, Writer
 from separation.engines import FloatArray
 from separation.errors import BrokenMedia
+from separation.fitting import fitted
 from separation.output_folder import OutputFolder
-from separation.planning import Plan
-from separation.residual import exact_floats, whole_steps
+from separation.plans import Plan
 
 # A stem and the name of a format.
 WriterKey = tuple[str, str]
-Samples = npt.NDArray[np.floating] | npt.NDArray[np.int32]
 
 
 class StemFiles:
     """Writes stems as they come and derives others from the recording itself.
 
-    Unless the plan keeps the residual out, the model's rest stem takes what the others leave,
-    their rounding too, so that a reader of all files sees the recording: to the last bit where
-    they are integers of its depth, else within the rounding of the format. A derived stem is the
-    recording minus native stems as a reader of their files sees them. Leaving the context
-    without `commit` removes everything.
+    Unless the plan keeps the residual out, the rest stem of each pass takes what the others leave,
+    their rounding too, so that a reader of all files sees the recording, or the stem that was
+    taken apart: to the last bit where they are integers of its depth, else within the rounding of
+    the format. A derived stem is a sum or a difference of stems as a reader of their files sees
+    them. Leaving the context without `commit` removes everything.
 
     Parameters
     ----------
@@ -167,32 +165,13 @@ class StemFiles:
         self, stems: FloatArray, mixture: FloatArray, bits: int | None, forms: Sequence[str]
     ) -> None:
         """Write the stems into all files whose samples have so many bits."""
-        native, whole, n_clipped = self._fitted(stems, mixture, bits)
-        as_read = dict(zip(self._plan.native, native, strict=True))
-        beyond = dict(zip(self._plan.native, n_clipped, strict=True))
-        derived = {
-            stem.name: whole - sum(as_read[name] for name in stem.minus)
-            for stem in self._plan.derived
-        }
-        written = as_read | derived
+        found = fitted(self._plan, stems, mixture, bits)
         for name in self._plan.stems:
+            samples = self._plan.value(name, found.values)
             for form in forms:
                 writer = self._writers[name, form]
-                writer.n_clipped += beyond.get(name, 0)
-                writer.write(written[name])
-
-    def _fitted(
-        self, stems: FloatArray, mixture: FloatArray, bits: int | None
-    ) -> tuple[Samples, Samples, Sequence[int]]:
-        """Return all native stems and the recording as readers of the files will see them.
-
-        Stems that are not written are fitted too: each is the same whatever else is asked for.
-        """
-        rest = self._plan.rest
-        if bits is None:
-            exact = stems if rest is None else exact_floats(stems, mixture, rest)
-            return exact, mixture.astype(np.float64), [0] * len(stems)
-        return whole_steps(stems, mixture, bits, rest)
+                writer.n_clipped += found.n_clipped.get(name, 0)
+                writer.write(samples)
 
     def _path(self, name: str, form: str) -> Path:
         return self._folder / f"{name}{self._suffixes[form]}"

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
 import numpy as np
 
-from separation.apart import Apart
 from separation.audio.info import AudioInfo
 from separation.audio.overlap import Crossfade, Grid, Segmenter
 from separation.audio.resample import Resampler
 from separation.batching import Recording
+from separation.cascade import Cascade
 from separation.engines import FloatArray
-from separation.planning import Plan
+from separation.plans import Plan
 from separation.progress import OnProgress
 from separation.reading import TICK_S, Reader, Sent
 from separation.stem_files import StemFiles
@@ -31,15 +32,15 @@ class Stream:
     """Joins what the engine makes of a recording's segments, converts it back and writes it.
 
     A reader goes ahead in a thread of its own as far as the engine's queue has room; the engine
-    works in its own threads, and a finisher makes stems of what it gives. Here, in the caller's
-    thread, the segments come together in order. Some
+    works in its own threads, and a finisher makes stems of what it gives, and takes these apart
+    where the plan says so. Here, in the caller's thread, the segments come together in order. Some
     segments are in memory, however long the recording is. What `files` has already is decoded and
-    passed over: the model does not see it.
+    passed over: no model sees it.
 
     Parameters
     ----------
-    recording : Recording
-        An open place in the queue of an engine.
+    recordings : sequence of Recording
+        Open places in the queues of the engines of the plan's models, in their order.
     plan : Plan
     info : AudioInfo
         What probing the recording said.
@@ -53,14 +54,14 @@ class Stream:
 
     def __init__(
         self,
-        recording: Recording,
+        recordings: Sequence[Recording],
         plan: Plan,
         info: AudioInfo,
         files: StemFiles,
         grid: Grid,
         on_progress: OnProgress,
     ) -> None:
-        self._recording = recording
+        self._recording = recordings[0]
         self._model = plan.model
         self._info = info
         self._files = files
@@ -70,8 +71,8 @@ class Stream:
         self._n_written = 0
         # Beside a device that takes many segments at once, one is made whole while another is
         # written; elsewhere that would only keep it in memory for longer.
-        self._n_ahead = 1 if recording.is_deep else 0
-        self._apart = Apart(plan.model, plan.native, plan.residual)
+        self._n_ahead = 1 if self._recording.is_deep else 0
+        self._cascade = Cascade(plan, recordings)
         self._crossfade = Crossfade(grid)
         self._is_same_rate = plan.model.sample_rate == info.sample_rate
         self._to_input = Resampler(
@@ -108,7 +109,7 @@ class Stream:
             info,
             model_rate=model_rate,
             segmenter=Segmenter(self._grid, n_channels=info.channels),
-            apart=self._apart,
+            apart=self._cascade.root,
             recording=self._recording,
             needed_from=_needed_from(self._files.n_done, info.sample_rate, model_rate),
         )
@@ -126,11 +127,11 @@ class Stream:
 
     def _stems(self, sent: Sent, reader: Reader) -> FloatArray:
         """Return what became of a segment; runs in the finisher's thread."""
-        estimates = reader.results(sent)
+        estimates = reader.results(sent.ticket)
         mixture = sent.segment.samples
         if sent.is_skipped:
             return np.zeros((self._shape[0], *mixture.shape), np.float32)
-        return self._apart.stems(mixture, sent.pairs, estimates)
+        return self._cascade.stems(mixture, sent.pairs, estimates, reader.results)
 
     def _write(self, stems: FloatArray) -> None:
         if self._is_same_rate:

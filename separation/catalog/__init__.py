@@ -1,6 +1,7 @@
 """Which stems exist and which models make them.
 
-The entries are data (`stems.toml`, `models.toml`, `tools.toml`); all else reads them from here.
+The entries are data (`stems.toml`, `sets.toml`, `models.toml`, `tools.toml`); all else reads them
+from here.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from separation.catalog.entries import (
     Source,
     SourceFile,
     Stem,
+    StemSet,
     Tool,
 )
 from separation.errors import InvalidRequest, SeparationError, UnknownModel, UnknownStem
@@ -37,19 +39,23 @@ __all__ = [
     "Source",
     "SourceFile",
     "Stem",
+    "StemSet",
     "Tool",
     "availability",
     "model",
     "models",
     "package",
     "packages",
+    "preferred_models",
+    "sets",
     "stem",
+    "stem_set",
     "stems",
     "tool",
     "tools",
 ]
 
-AnyEntry = TypeVar("AnyEntry", Stem, Model, Tool, Package)
+AnyEntry = TypeVar("AnyEntry", Stem, StemSet, Model, Tool, Package)
 
 
 def _read(name: str) -> dict[str, Any]:
@@ -60,14 +66,32 @@ def _read(name: str) -> dict[str, Any]:
 @functools.cache
 def stems() -> tuple[Stem, ...]:
     """Return every stem, native and derived, in the order in which they are shown."""
-    entries = _read("stems.toml")["stem"]
-    return tuple(Stem(**{**entry, "minus": tuple(entry.get("minus", ()))}) for entry in entries)
+    return tuple(Stem.from_toml(entry) for entry in _read("stems.toml")["stem"])
+
+
+@functools.cache
+def sets() -> tuple[StemSet, ...]:
+    """Return every set of stems that has a name."""
+    entries = _read("sets.toml")["set"]
+    return tuple(StemSet(**{**entry, "stems": tuple(entry["stems"])}) for entry in entries)
 
 
 @functools.cache
 def models() -> tuple[Model, ...]:
     """Return every model in order of preference."""
     return tuple(Model.from_toml(entry) for entry in _read("models.toml")["model"])
+
+
+def preferred_models() -> frozenset[str]:
+    """Return the names of the models that the operator prefers (STEMWRIGHT_PREFERRED_MODELS).
+
+    Raises
+    ------
+    UnknownModel
+        If there is none of one of these names.
+    """
+    listed = os.environ.get("STEMWRIGHT_PREFERRED_MODELS", "").split(",")
+    return frozenset(model(name.strip()).name for name in listed if name.strip())
 
 
 @functools.cache
@@ -85,6 +109,17 @@ def stem(name: str) -> Stem:
         If no stem has this name.
     """
     return _named(name, stems(), kind="stem", error=UnknownStem)
+
+
+def stem_set(name: str) -> StemSet:
+    """Return one set of stems.
+
+    Raises
+    ------
+    UnknownStem
+        If no set has this name.
+    """
+    return _named(name, sets(), kind="set of stems", error=UnknownStem)
 
 
 def packages() -> tuple[Package, ...]:
@@ -154,8 +189,19 @@ def availability(model: Package) -> Availability:
         reason = f"The policy asks for commercial use. {model.licence.summary}"
         return Availability(AvailabilityStatus.FORBIDDEN, reason)
     if weights.is_installed(model):
-        return Availability(AvailabilityStatus.INSTALLED, "Its weights are on this machine.")
+        return Availability(AvailabilityStatus.INSTALLED, _where(model))
+    if model.own_file is not None:
+        reason = f"The file {model.own_file.name} is missing from this software."
+        return Availability(AvailabilityStatus.MISSING, reason)
     reason = f"Not installed; `python -m separation models install {model.name}` fetches it."
     if model.is_gated:
         reason += " Its terms must be accepted on the hub first, and HF_TOKEN be set."
     return Availability(AvailabilityStatus.FETCHABLE, reason)
+
+
+def _where(model: Package) -> str:
+    if not model.has_weights:
+        return "It has no weights."
+    if model.own_file is not None:
+        return "Its weights come with this software."
+    return "Its weights are on this machine."

@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from separation import catalog, weights
 from separation.cli.terminal import PREPARE, echo
 from separation.engines import backends
 from separation.enhance.steps import STEPS
+from separation.planning import can_be_made
 
 
 def add_catalog_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,7 +23,9 @@ def add_catalog_arguments(parser: argparse.ArgumentParser) -> None:
 def add_models_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(required=True, metavar="ACTION")
     install = actions.add_parser("install", help="fetch and verify weights")
-    install.add_argument("names", nargs="*", metavar="NAME", help="all when left out")
+    install.add_argument(
+        "names", nargs="*", metavar="NAME", help="all but optional ones when left out"
+    )
     install.set_defaults(command=_install)
 
 
@@ -32,7 +36,7 @@ def _install(options: argparse.Namespace) -> None:
         is_forbidden = state.status is catalog.AvailabilityStatus.FORBIDDEN
         if state.is_installed:
             echo(f"{package.name}: {state.reason}")
-        elif not options.names and (is_forbidden or package.is_gated):
+        elif not options.names and (is_forbidden or package.is_gated or package.is_optional):
             echo(f"{package.name}: {state.reason}")
             continue
         else:
@@ -56,6 +60,7 @@ def _catalog(options: argparse.Namespace) -> None:
     if options.json:
         parts = {
             "stems": _stems_json(),
+            "sets": _sets_json(),
             "models": _models_json(),
             "tools": _tools_json(),
             "steps": _steps_json(),
@@ -71,6 +76,7 @@ def _catalog(options: argparse.Namespace) -> None:
         echo(f"{step['name']:<16} {step['description']} [{tools}]")
     for model in _models_json():
         echo(f"\n{model['name']}: {model['title']} ({model['status']})")
+        echo(f"  takes    {model['input'] or 'the recording'}")
         echo(f"  stems    {', '.join(model['stems'])}")
         echo(f"  licence  {model['licence']['id']}: {model['licence']['summary']}")
         echo(f"  source   {'; '.join(model['sources'])}")
@@ -91,26 +97,33 @@ def _quality_line(quality: Mapping[str, Any]) -> str:
 
 def _stems_json() -> list[dict[str, Any]]:
     rows = []
+    able = can_be_made()
     for stem in catalog.stems():
-        makers = [model for model in catalog.models() if model.makes(stem)]
-        installed = [m.name for m in makers if catalog.availability(m).is_installed]
         rows.append(
             {
                 "name": stem.name,
                 "title": stem.title,
                 "description": stem.description,
+                "group": stem.group,
+                "parent": stem.parent,
+                "plus": list(stem.plus),
                 "minus": list(stem.minus),
-                "models": [model.name for model in makers],
-                "is_available": bool(installed),
+                "models": [model.name for model in catalog.models() if model.makes(stem)],
+                "is_available": stem.name in able,
             }
         )
     return rows
+
+
+def _sets_json() -> list[dict[str, Any]]:
+    return [{**asdict(one), "stems": list(one.stems)} for one in catalog.sets()]
 
 
 def _models_json() -> list[dict[str, Any]]:
     return [
         {
             **_package_json(model),
+            "input": model.input,
             "stems": list(model.stems),
             "sample_rate": model.sample_rate,
             "segment_s": model.segment_s,
@@ -157,5 +170,5 @@ def _package_json(package: catalog.Package) -> dict[str, Any]:
             "commercial_use": package.licence.commercial_use,
             "declared_in": package.licence.declared_in,
         },
-        "sources": [source.label for source in package.sources],
+        "sources": [source.label for source in package.sources] or [package.source_label],
     }

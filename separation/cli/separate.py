@@ -20,7 +20,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--stems", type=_names, help="names separated by commas; all of the model when left out"
     )
-    parser.add_argument("--model", help="name from the catalogue; the best one when left out")
+    parser.add_argument(
+        "--model", help="of the one that takes the recording apart; the best one when left out"
+    )
     parser.add_argument(
         "--format",
         default="wav",
@@ -87,6 +89,7 @@ def _as_json(result: SeparationResult) -> Mapping[str, Any]:
         "n_samples": result.n_samples,
         "channels": result.channels,
         "model": result.model,
+        "models": list(result.models),
         "seconds": round(result.seconds, 3),
         "clipped_samples": dict(result.clipped_samples),
     }

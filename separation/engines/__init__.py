@@ -47,11 +47,12 @@ class Engine(Protocol):
         Parameters
         ----------
         mixtures : (batch, 2, segment_samples) float32, -1..1, at the model's own sample rate
-            Contiguous; `batch` is one of `batch_sizes`. Left as it is.
+            Contiguous; `batch` is one of `batch_sizes`. Left as it is. A model with an `input`
+            takes segments of any length: they are as long as those of the root model.
 
         Returns
         -------
-        (batch, n_stems, 2, segment_samples) float32, stems in the model's order
+        (batch, n_stems, 2, as many samples) float32, stems in the model's order
             An array that the engine does not touch again.
 
         Raises
@@ -94,7 +95,8 @@ def load_engine(model: Model, device: str = "cpu", backend: str | None = None) -
         return resident
     with _loading:
         if key not in _resident:
-            weights.install(model)
+            if model.has_weights:
+                weights.install(model)
             _resident[key] = backends.load_best(model, key[1], backend)
         return _resident[key]
 

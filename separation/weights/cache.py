@@ -39,8 +39,19 @@ def installed_path(model: Package) -> Path:
     return cache_dir() / "models" / _converted_name(model)
 
 
+def own_dir() -> Path:
+    """Return the folder of the weights that come with this software."""
+    return Path(__file__).with_name("own")
+
+
 def find_installed(model: Package) -> Path | None:
-    """Return the converted weights, from the operator's folder or the cache; no hashing."""
+    """Return the converted weights, from the operator's folder or the cache; no hashing.
+
+    Those that come with this software are taken from there only.
+    """
+    if model.own_file is not None:
+        path = own_dir() / model.own_file.name
+        return path if path.is_file() else None
     local = local_dir()
     candidates = [installed_path(model)]
     if local is not None:
@@ -52,17 +63,51 @@ def find_installed(model: Package) -> Path | None:
 
 
 def is_installed(model: Package) -> bool:
-    """Say whether converted weights and their checksum are there; no hashing."""
-    return find_installed(model) is not None
+    """Say whether converted weights and their checksum are there, if it has any; no hashing."""
+    return not model.has_weights or find_installed(model) is not None
 
 
 def derived_dir(model: Package) -> Path:
-    """Return the folder for what is computed from the installed weights, and only from them."""
-    installed = find_installed(model)
-    if installed is None:
+    """Return the folder for what is computed from the installed weights, and only from them.
+
+    Raises
+    ------
+    ModelUnavailable
+        If they are not installed.
+    """
+    key = f"v{model.converter_version}"
+    if model.has_weights:
+        key = _sha256(model, _found(model))[:16]
+    return cache_dir() / "derived" / f"{model.name}-{key}"
+
+
+def verified(model: Package) -> Path:
+    """Return the installed weights, once they are known to be what they were, or are to be.
+
+    Raises
+    ------
+    ModelUnavailable
+        If they are not installed.
+    WeightsMismatch
+        If the file was changed since.
+    """
+    path = _found(model)
+    verify(path, path.name, _sha256(model, path))
+    return path
+
+
+def _found(model: Package) -> Path:
+    path = find_installed(model)
+    if path is None:
         raise ModelUnavailable(f"The weights of '{model.name}' are not installed.")
-    digest = checksum_path(installed).read_text().split()[0]
-    return cache_dir() / "derived" / f"{model.name}-{digest[:16]}"
+    return path
+
+
+def _sha256(model: Package, path: Path) -> str:
+    """Return what the installed file's hash must be: the pinned one, or that of its conversion."""
+    if model.own_file is not None:
+        return model.own_file.sha256
+    return checksum_path(path).read_text().split()[0]
 
 
 def checksum_path(weights: Path) -> Path:

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from separation.errors import ModelUnavailable
-from separation.weights.cache import checksum_path, find_installed, verify
+from separation.weights.cache import verified
 
 if TYPE_CHECKING:
     import torch
@@ -55,8 +54,4 @@ def load_arrays(package: Package) -> dict[str, npt.NDArray[np.float32]]:
     """
     from safetensors.numpy import load_file
 
-    path = find_installed(package)
-    if path is None:
-        raise ModelUnavailable(f"The weights of '{package.name}' are not installed.")
-    verify(path, path.name, checksum_path(path).read_text().split()[0])
-    return load_file(path)
+    return load_file(verified(package))

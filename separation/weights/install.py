@@ -23,7 +23,7 @@ from separation.weights.cache import (
     install_lock,
     installed_path,
     local_dir,
-    verify,
+    verified,
     verify_source,
 )
 
@@ -71,6 +71,8 @@ def install(model: Package, *, report: Report = _log) -> Path:
     found = find_installed(model)
     if found is not None:
         return found
+    if model.own_file is not None or not model.has_weights:
+        raise _nowhere(model)
     try:
         with install_lock(model):
             found = find_installed(model)
@@ -93,11 +95,7 @@ def load_state(model: Package) -> dict[str, torch.Tensor]:
     """
     from safetensors.torch import load_file
 
-    path = find_installed(model)
-    if path is None:
-        raise ModelUnavailable(f"The weights of '{model.name}' are not installed.")
-    verify(path, path.name, checksum_path(path).read_text().split()[0])
-    return load_file(path)
+    return load_file(verified(model))
 
 
 def source_files(model: Package, into: Path) -> Mapping[str, Path]:
