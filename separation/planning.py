@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from separation import catalog
@@ -80,14 +80,11 @@ def plan(
 def can_be_made() -> frozenset[str]:
     """Return the names of all stems that can be made by what is installed here, each alone."""
     shelf = _Shelf.now().installed()
-    names = (stem.name for stem in catalog.stems())
-    return frozenset(
-        name for name in names if any(shelf.way(root, [name]) is not None for root in shelf.roots)
-    )
+    return frozenset(name for root in shelf.roots for name in shelf.stems_of(root))
 
 
 def possible(stems: Sequence[str]) -> tuple[str, ...]:
-    """Return a set of stems as far as it can be made by what is installed here.
+    """Return a set of stems as far as one order can make it by what is installed here.
 
     Where a stem cannot be made, its parent takes its place, and with it that of all others that
     were cut from that parent: a set that adds up to the recording still does. What has no parent
@@ -98,16 +95,10 @@ def possible(stems: Sequence[str]) -> tuple[str, ...]:
     UnknownStem
         If a stem does not exist.
     """
-    able, shelf = can_be_made(), _Shelf.now()
-    found = list(dict.fromkeys(stems))
-    while missing := [name for name in found if name not in able]:
-        parent = catalog.stem(missing[0]).parent
-        within = [name for name in found if parent and parent in shelf.above(name)]
-        place = found.index((within or missing)[0])
-        found = [name for name in found if name not in (*within, missing[0], parent)]
-        if parent:
-            found.insert(place, parent)
-    return tuple(found)
+    shelf = _Shelf.now().installed()
+    wanted = tuple(stem.name for stem in _checked(stems))
+    found = (shelf.as_far_as(wanted, shelf.stems_of(root)) for root in shelf.roots)
+    return max(found, key=len, default=())
 
 
 def _checked(stems: Sequence[str]) -> tuple[Stem, ...]:
@@ -221,6 +212,22 @@ class _Shelf:
         root = way[0]
         is_whole = not any(model.input in self.above(name) for name in root.stems)
         return bool(model.input) and is_whole and model.sample_rate == root.sample_rate
+
+    def stems_of(self, root: Model) -> frozenset[str]:
+        """Return the names of all stems that a root model leads to, each alone."""
+        return frozenset(name for name in self.stems if self.way(root, [name]) is not None)
+
+    def as_far_as(self, names: tuple[str, ...], able: Collection[str]) -> tuple[str, ...]:
+        """Return the stems, with parents in the place of what is not among those able."""
+        found = list(names)
+        while missing := [name for name in found if name not in able]:
+            parent = self.stems[missing[0]].parent
+            gone = {missing[0], *(name for name in found if parent in self.above(name)), parent}
+            place = min(found.index(name) for name in gone if name in found)
+            found = [name for name in found if name not in gone]
+            if parent:
+                found.insert(place, parent)
+        return tuple(found)
 
     def above(self, name: str) -> Iterator[str]:
         """Yield the stems that a stem is a part of."""

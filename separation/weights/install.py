@@ -149,13 +149,17 @@ def _nowhere(model: Package) -> ModelUnavailable:
 def _tensors(
     model: Package, source: Source, folder: Path
 ) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
-    if not source.files:
-        return hub.state_dict(source, folder), {"source": source.label}
-    files = _verified_files(model, source, folder)
     converter = importlib.import_module(model.converter)
     metadata = {"source": source.label}
-    metadata.update({f"sha256:{name}": file_sha256(path) for name, path in files.items()})
-    return converter.convert(files), metadata
+    if source.files:
+        files = _verified_files(model, source, folder)
+        metadata.update({f"sha256:{name}": file_sha256(path) for name, path in files.items()})
+        tensors = converter.convert(files)
+    else:
+        tensors = hub.state_dict(source, folder)
+    # One that is for many models also knows what each of them needs.
+    fitted = getattr(converter, "fitted", None)
+    return (tensors if fitted is None else fitted(model, tensors)), metadata
 
 
 def _verified_files(model: Package, source: Source, into: Path) -> Mapping[str, Path]:
