@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import av
 import numpy as np
-from scipy import fft, signal
+from scipy import fft, signal  # type: ignore[import-untyped]
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -244,7 +244,15 @@ def wah(rng: np.random.Generator, sound: Sound, beat_s: float | None = None) -> 
         turns = np.arange(frames) * _HOP / RATE / period + rng.random()
         opened = 0.5 - 0.5 * np.cos(2 * np.pi * turns)
     low, high = rng.uniform(300, 550), rng.uniform(1500, 2800)
-    return _resonate(sound, low * (high / low) ** opened, float(rng.uniform(3, 9)))
+    centres = low * (high / low) ** opened
+    return _moving_filter(sound, _resonances(centres, float(rng.uniform(3, 9))))
+
+
+def sweep_low_pass(sound: Sound, hertz: NDArray[np.floating], sharpness: float) -> Sound:
+    """Filter with a resonant low-pass whose corner moves; one frequency for each sample, (n,)."""
+    square = np.square(_ratios(hertz[::_HOP]))
+    gains = 1 / np.sqrt(np.square(1 - square) + square / np.float32(sharpness) ** 2)
+    return _moving_filter(sound, gains)
 
 
 def mp3(rng: np.random.Generator, sound: Sound) -> Sound:
@@ -331,20 +339,30 @@ def _swaying(rng: np.random.Generator, side: Sound) -> Sound:
     return np.asarray(mixed, np.float32)
 
 
-def _resonate(sound: Sound, centres: NDArray[np.floating], sharpness: float) -> Sound:
-    """Filter with a band-pass whose centre (Hz) moves from block to block."""
+def _moving_filter(sound: Sound, gains: Sound) -> Sound:
+    """Filter with gains (frames, bins) that move from block to block."""
     size, n = 4 * _HOP, sound.shape[1]
     window = signal.windows.hann(size, sym=False).astype(np.float32)
     padded = np.pad(sound, ((0, 0), (size, 2 * size)))
     views = np.lib.stride_tricks.sliding_window_view(padded, size, axis=1)[:, ::_HOP]
-    bins = np.maximum(fft.rfftfreq(size, 1 / RATE), 1.0).astype(np.float32)
-    of_frame = np.clip(np.arange(views.shape[1]) - 2, 0, centres.size - 1)
-    ratio = bins / centres[of_frame, np.newaxis].astype(np.float32)
-    # The magnitude of a resonant second-order band-pass, with some of the dry sound beside it.
-    gain = 0.08 + 1 / np.sqrt(1 + np.square(np.float32(sharpness) * (ratio - 1 / ratio)))
-    blocks = fft.irfft(fft.rfft(views * window) * gain, size) * window
+    # A view begins `size` before the sound, so its middle lies two blocks on.
+    of_frame = np.clip(np.arange(views.shape[1]) - 2, 0, gains.shape[0] - 1)
+    blocks = fft.irfft(fft.rfft(views * window) * gains[of_frame], size) * window
     out = np.zeros((sound.shape[0], padded.shape[1] + size), np.float32)
     for part in range(4):
         line = blocks[:, part::4].reshape(sound.shape[0], -1)
         out[:, part * _HOP : part * _HOP + line.shape[1]] += line
     return np.asarray(out[:, size : size + n] / 1.5, np.float32)
+
+
+def _ratios(centres: NDArray[np.floating]) -> Sound:
+    """Return the frequency of each bin in proportion to the centre of each frame."""
+    bins = np.maximum(fft.rfftfreq(4 * _HOP, 1 / RATE), 1.0).astype(np.float32)
+    return np.asarray(bins / centres[:, np.newaxis].astype(np.float32), np.float32)
+
+
+def _resonances(centres: NDArray[np.floating], sharpness: float) -> Sound:
+    """Return the gains of a resonant second-order band-pass, with some of the dry sound."""
+    ratio = _ratios(centres)
+    apart = np.square(np.float32(sharpness) * (ratio - 1 / ratio))
+    return np.asarray(0.08 + 1 / np.sqrt(1 + apart), np.float32)

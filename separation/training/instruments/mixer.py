@@ -12,13 +12,14 @@ from separation.training.instruments import tracks
 from separation.training.instruments.build import open_bank
 from separation.training.instruments.noises import NOISES
 from separation.training.instruments.programs import CLASSES
+from separation.training.instruments.roster import Roster
 from separation.training.instruments.song import draw_song
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from separation.training.effects import Sound
-    from separation.training.instruments.bank import Bank, Patch
+    from separation.training.instruments.bank import Bank
     from separation.training.instruments.song import Note, Song
     from separation.training.sources import Role
 
@@ -43,10 +44,7 @@ class InstrumentMixer:
     def __init__(self, split: Role, bank: Bank | None = None) -> None:
         """Open the bank of the split; it is built first if it is not in the cache."""
         self._bank = bank or open_bank(split)
-        self._families: dict[str, dict[str, list[Patch]]] = {}
-        for patch in self._bank.patches:
-            families = self._families.setdefault(patch.kind.stem, {})
-            families.setdefault(patch.kind.family, []).append(patch)
+        self._roster = Roster(self._bank)
 
     def example(self, rng: np.random.Generator, n_samples: int) -> NDArray[np.float32]:
         """Draw an example, (classes, 2, n_samples) at 44.1 kHz; the stems add up to it.
@@ -58,7 +56,7 @@ class InstrumentMixer:
         shared: list[Note] = []
         for stem in self._drawn_stems(rng):
             for _ in range(2 if rng.random() < 0.12 else 1):
-                patches = self._drawn_patches(rng, stem)
+                patches = self._roster.draw(rng, stem)
                 notes = shared if shared and rng.random() < 0.12 else []
                 if notes:
                     notes = tracks.into_range(notes, patches[0])
@@ -71,10 +69,10 @@ class InstrumentMixer:
         alone = not out.any()
         if alone or rng.random() < 0.55:
             out[CLASSES.index("fx")] += self._rest(rng, song, n_samples, alone=alone)
-        return _at_peak(rng, out)
+        return at_peak(rng, out)
 
     def _drawn_stems(self, rng: np.random.Generator) -> list[str]:
-        known = [stem in self._families for stem in CLASSES[:-1]]
+        known = [self._roster.has(stem) for stem in CLASSES[:-1]]
         chances = _CHANCES * known
         count = min(int(rng.choice(_N_STEMS[0], p=_N_STEMS[1])), sum(known))
         if count == 0 or rng.random() < 0.02:
@@ -82,29 +80,15 @@ class InstrumentMixer:
         drawn = rng.choice(len(chances), count, replace=False, p=chances / chances.sum())
         return [CLASSES[int(place)] for place in drawn]
 
-    def _drawn_patches(
-        self, rng: np.random.Generator, stem: str, family: str | None = None
-    ) -> list[Patch]:
-        """Return some patches of one family: who plays, and who joins in a section."""
-        families = self._families[stem]
-        if family is None:
-            family = str(rng.choice(sorted(families)))
-        found = families[family]
-        drawn = rng.permutation(len(found))[: int(rng.integers(1, 4))]
-        return [found[int(place)] for place in drawn]
-
     def _rest(self, rng: np.random.Generator, song: Song, n_samples: int, *, alone: bool) -> Sound:
         """Draw what belongs to no instrument: mallets, voices, hits, noise, faint leakage."""
         out = np.zeros((2, n_samples), np.float32)
-        families = sorted(self._families.get("fx", {}))
         for _ in range(int(rng.choice([1, 2, 3], p=[0.6, 0.3, 0.1]))):
-            leaked = 0.0
-            if families and rng.random() < 0.6:
-                family = str(rng.choice(families))
-                patches = self._drawn_patches(rng, "fx", family)
+            if self._roster.has("fx") and rng.random() < 0.6:
+                patches = self._roster.draw(rng, "fx")
                 notes = tracks.draw_notes(rng, song, patches[0])
                 sound = tracks.record(rng, self._bank, patches, notes, song, n_samples)
-                leaked = 14.0 if family in ("bass", "voice") else 0.0
+                leaked = 14.0 if patches[0].kind.family in ("bass", "voice") else 0.0
             else:
                 noise = NOISES[int(rng.integers(len(NOISES)))]
                 sound = effects.place(rng, noise(rng, song, n_samples))
@@ -115,7 +99,7 @@ class InstrumentMixer:
         return out
 
 
-def _at_peak(rng: np.random.Generator, stems: Sound) -> Sound:
+def at_peak(rng: np.random.Generator, stems: Sound) -> Sound:
     """Scale all stems alike, so that the mixture peaks where a master or a quiet part does."""
     peak = float(np.abs(stems.sum(axis=0)).max())
     if peak == 0.0:

@@ -27,7 +27,7 @@ def drum_bleed(rng: np.random.Generator, song: Song, n_samples: int) -> Sound:
         chance, late = rng.uniform(*shares), float(rng.choice([0.0, 1.0])) if step == 2 else 0.0
         for beat in np.arange(song.first + late, song.last, step):
             start = int(song.seconds_at(float(beat)) * RATE)
-            if start >= 0 and rng.random() < chance:
+            if 0 <= start < n_samples and rng.random() < chance:
                 end = min(start + shot.size, n_samples)
                 out[start:end] += shot[: end - start] * np.float32(rng.uniform(0.5, 1.0))
     return out[np.newaxis]
@@ -79,7 +79,7 @@ def blips(rng: np.random.Generator, song: Song, n_samples: int) -> Sound:
     times = np.arange(length, dtype=np.float32) / RATE
     for beat in np.arange(song.first, song.last, 0.5):
         start = int(song.seconds_at(float(beat)) * RATE)
-        if start < 0 or rng.random() < 0.75:
+        if not 0 <= start < n_samples or rng.random() < 0.75:
             continue
         hertz = rng.uniform(200, 4000) * np.exp(rng.uniform(-12, 6) * times)
         chirp = np.sin(2 * np.pi * np.cumsum(hertz) / RATE) * np.exp(-times * 5 * RATE / length)

@@ -194,6 +194,8 @@ def runs(rng: np.random.Generator, song: Song, low: float, high: float) -> list[
         keys = scale[begin : begin + count][:: int(rng.choice([1, -1]))]
         from_beat = beat + float(rng.integers(0, 2 * song.bar)) / 2
         for place, key in enumerate(keys):
+            if from_beat + place * 0.25 >= song.last:
+                break
             at = song.seconds_at(from_beat + place * 0.25) + _late(rng, song)
             notes.append(Note(at, song.beat_s * 0.3, key, _hit(rng, 0.7)))
     return notes
@@ -251,6 +253,8 @@ def _line(
     legato = rng.uniform(0.6, 1.05)
     while beat < song.last:
         for beats in rng.choice(values, int(rng.integers(3, 12))).tolist():
+            if beat >= song.last:
+                break
             step = int(rng.choice([-3, -2, -1, 1, 2, 3], p=[0.07, 0.13, 0.3, 0.3, 0.13, 0.07]))
             place = int(np.clip(place + step, 0, len(scale) - 1))
             long = song.beat_s * beats * legato

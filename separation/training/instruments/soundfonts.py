@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import av
 import numpy as np
-from tinysoundfont import _tinysoundfont as tsf
 
 from separation.training.effects import RATE
 from separation.training.instruments.programs import Kind, kind_of
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 
 # A note in the bank lasts this long, where the instrument lets it.
 NOTE_S = 2.5
-KEY_STEP = 3
+KEY_STEP = 4
 VELOCITIES = (0.45, 0.95)
 _FADE_S = 0.03
 _PITCHES = {name: pitch for pitch, name in enumerate("C Cs D Ds E F Fs G Gs A As B".split())}
@@ -29,14 +28,17 @@ Note = tuple[float, float, "NDArray[np.float32]"]
 
 def presets(path: Path) -> Iterator[tuple[str, Kind, Iterator[Note]]]:
     """Render the useful presets of a soundfont: name, kind, its notes."""
-    font = tsf.SoundFont(str(path))
-    font.set_output(tsf.OutputMode.StereoInterleaved, RATE, 0.0)
+    # Only whoever builds the bank needs it.
+    import tinysoundfont
+
+    synth: Any = tinysoundfont.Synth(samplerate=RATE)
+    font = synth.sfload(str(path))
     for bank in range(128):
         for program in range(128):
-            index = font.get_preset_index(bank, program)
-            kind = kind_of(bank, program) if index >= 0 else None
-            if kind is not None:
-                yield f"{bank}-{program}", kind, _rendered(font, index, kind)
+            kind = kind_of(bank, program)
+            if kind is not None and synth.sfpreset_name(font, bank, program) is not None:
+                synth.program_select(0, font, bank, program)
+                yield f"{bank}-{program}", kind, _rendered(synth, kind)
 
 
 def pack(folder: Path, kind: Kind) -> Iterator[Note]:
@@ -63,16 +65,16 @@ def trimmed(samples: NDArray[np.float32]) -> NDArray[np.float32]:
     return note
 
 
-def _rendered(font: tsf.SoundFont, index: int, kind: Kind) -> Iterator[Note]:
+def _rendered(synth: Any, kind: Kind) -> Iterator[Note]:
     seconds = NOTE_S if kind.family != "noise" else 2 * NOTE_S
     for key in range(kind.low, kind.high + 1, KEY_STEP):
         for velocity in VELOCITIES:
-            font.reset()
-            font.set_output(tsf.OutputMode.StereoInterleaved, RATE, 0.0)
-            font.note_on(index, key, velocity)
-            buffer = np.zeros((int(seconds * RATE), 2), np.float32)
-            font.render(buffer)
-            yield float(key), velocity, trimmed(buffer.mean(axis=1))
+            synth.sounds_off(0)
+            # What still rang fades within some milliseconds.
+            synth.generate(1024)
+            synth.noteon(0, key, round(127 * velocity))
+            heard = np.frombuffer(bytes(synth.generate(int(seconds * RATE))), np.float32)
+            yield float(key), velocity, trimmed(heard.reshape(-1, 2).mean(axis=1))
 
 
 def _read(path: Path) -> NDArray[np.float32]:

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from separation.training.instruments.bank import Bank, Patch
     from separation.training.instruments.song import Note, Song
 
+# Parts to choose from, and how often each is chosen.
+Choice = Sequence[tuple[parts.Part, int]]
+
 _PICKED = ((parts.strummed, 4), (parts.arpeggios, 4), (parts.melody, 1), (parts.riff, 1))
 _KEYS = (
     (parts.held_chords, 2),
@@ -29,7 +32,7 @@ _KEYS = (
 _WIND = ((parts.melody, 4), (parts.solo, 2), (parts.stabs, 3), (parts.riff, 2), (parts.runs, 1))
 _TUNES = ((parts.melody, 2), (parts.arpeggios, 2), (parts.riff, 2), (parts.solo, 1))
 # What each family plays, and how often.
-_PARTS: dict[str, Sequence[tuple[parts.Part, int]]] = {
+_PARTS: dict[str, Choice] = {
     "acoustic": (*_PICKED, (parts.sixteenths, 1), (parts.solo, 1)),
     "small": (*_PICKED, (parts.repeated, 1)),
     "clean": (
@@ -81,11 +84,13 @@ _PARTS: dict[str, Sequence[tuple[parts.Part, int]]] = {
 _SECTIONS = frozenset({"trumpet", "trombone", "horn", "sax", "flute", "reed", "solo", "section"})
 
 
-def draw_notes(rng: np.random.Generator, song: Song, patch: Patch) -> list[Note]:
-    """Compose a part for a patch, with its rests."""
-    found, weights = zip(*_PARTS[patch.kind.family], strict=True)
+def draw_notes(
+    rng: np.random.Generator, song: Song, patch: Patch, choice: Choice | None = None
+) -> list[Note]:
+    """Compose a part for a patch, with its rests: one of `choice`, or what its family plays."""
+    found, weights = zip(*(choice or _PARTS[patch.kind.family]), strict=True)
     chances = np.array(weights, np.float64)
-    part = found[int(rng.choice(len(found), p=chances / chances.sum()))]
+    part: parts.Part = found[int(rng.choice(len(found), p=chances / chances.sum()))]
     notes = part(rng, song, patch.kind.low, patch.kind.high)
     return parts.with_rests(rng, song, notes)
 
