@@ -6,7 +6,7 @@ import argparse
 import logging
 from typing import get_args
 
-from separation.training.voices.bank import N_STACKS, Split, bank_dir, render
+from separation.training.voices.bank import N_SCORES, Split, bank_dir, render
 
 
 def main() -> None:
@@ -17,7 +17,7 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     first, step = map(int, arguments.share.split("/"))
     for split in arguments.split or get_args(Split):
-        render(split, range(first, N_STACKS[split], step), bank_dir(split))
+        render(split, range(first, N_SCORES[split], step), bank_dir(split))
 
 
 if __name__ == "__main__":

