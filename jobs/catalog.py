@@ -1,7 +1,8 @@
 """What can be ordered here, as values for the APIs and pages."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from statistics import median
 
 from accounts.models import Workspace
 from jobs.models import Service
@@ -27,27 +28,67 @@ _SERVICES = {
 
 
 @dataclass(frozen=True)
+class QualityOffer:
+    """What was measured of one stem of one model on one set of songs; ratios in dB."""
+
+    stem: str
+    model: str
+    measured_on: str
+    about: str
+    # `real` recordings, or `synthetic` ones that were made for it.
+    kind: str
+    # What was given: the `recording`, or the true `parent`.
+    start: str
+    songs: int
+    sdr_db: float
+    si_sdr_db: float
+    wrong_share: float
+    parent_db: float
+    static_eq_db: float
+    oracle_mask_db: float
+    peer: str | None
+    peer_db: float | None
+    seconds: float
+    date: str
+    commit: str
+
+
+@dataclass(frozen=True)
 class StemOffer:
+    """A stem; figures are those of the first of its models that is installed, or of all."""
+
     name: str
     title: str
     description: str
+    group: str
+    parent: str
     models: list[str]
     available: bool
+    # Whether it was not shown to be better than its parent at the best level by 2 dB.
+    experimental: bool
+    sdr_db: float | None
+    margin_db: float | None
+    quality: list[QualityOffer]
 
 
 @dataclass(frozen=True)
 class ModelOffer:
     name: str
     title: str
+    # What it takes apart: a stem; empty for a recording.
+    input: str
     stems: list[str]
+    # `network`, or `signal processing`: nothing that was learned.
+    method: str
     available: bool
     availability: str
     licence: str
     licence_summary: str
     commercial_use: bool
     source: str
-    sdr_db: dict[str, float]
-    measured_on: str
+    # Of work on the machine that measured, for each second of audio; None if it was not measured.
+    seconds: float | None
+    quality: list[QualityOffer]
 
 
 @dataclass(frozen=True)
@@ -134,15 +175,9 @@ def model_offers() -> list[ModelOffer]:
 def stem_offers() -> list[StemOffer]:
     models = catalog.models()
     able = can_be_made()
+    installed = {model.name for model in models if catalog.availability(model).is_installed}
     return [
-        StemOffer(
-            name=stem.name,
-            title=stem.title,
-            description=stem.description,
-            models=[model.name for model in models if model.makes(stem)],
-            available=stem.name in able,
-        )
-        for stem in catalog.stems()
+        _stem_offer(stem, models, installed, is_able=stem.name in able) for stem in catalog.stems()
     ]
 
 
@@ -154,6 +189,57 @@ def set_stems(name: str) -> tuple[str, ...]:
 def stems_possible(names: Sequence[str]) -> tuple[str, ...]:
     """As much of a set of stems as can be made here: parents in the place of their parts."""
     return possible(names)
+
+
+def _stem_offer(
+    stem: catalog.Stem,
+    models: Sequence[catalog.Model],
+    installed: Collection[str],
+    *,
+    is_able: bool,
+) -> StemOffer:
+    makers = [model.name for model in models if model.makes(stem)]
+    taken = next((name for name in makers if name in installed), makers[0] if makers else "")
+    quality = catalog.quality_of(stem.name, taken)
+    return StemOffer(
+        name=stem.name,
+        title=stem.title,
+        description=stem.description,
+        group=stem.group,
+        parent=stem.parent,
+        models=makers,
+        available=is_able,
+        experimental=quality.is_experimental,
+        sdr_db=quality.sdr_db,
+        margin_db=quality.margin_db,
+        quality=[offer for name in makers for offer in _quality_offers(stem.name, name)],
+    )
+
+
+def _quality_offers(stem: str, model: str) -> list[QualityOffer]:
+    return [
+        QualityOffer(
+            stem=one.stem,
+            model=one.model,
+            measured_on=one.set.name,
+            about=one.set.about,
+            kind=one.set.kind,
+            start=one.start,
+            songs=one.n,
+            sdr_db=one.sdr_db,
+            si_sdr_db=one.si_sdr_db,
+            wrong_share=one.wrong_share,
+            parent_db=one.parent_db,
+            static_eq_db=one.static_eq_db,
+            oracle_mask_db=one.oracle_mask_db,
+            peer=one.peer,
+            peer_db=one.peer_db,
+            seconds=one.seconds,
+            date=one.date,
+            commit=one.commit,
+        )
+        for one in catalog.quality_of(stem, model).measurements
+    ]
 
 
 def _tool_offer(tool: catalog.Tool) -> ToolOffer:
@@ -173,16 +259,23 @@ def _tool_offer(tool: catalog.Tool) -> ToolOffer:
 
 def _model_offer(model: catalog.Model) -> ModelOffer:
     availability = catalog.availability(model)
+    made = [stem.name for stem in catalog.stems() if model.makes(stem)]
+    quality = [offer for name in made for offer in _quality_offers(name, model.name)]
+    # Of a child alone, where the true parent was given.
+    start = "parent" if model.input else "recording"
+    seconds = [one.seconds for one in quality if one.start == start]
     return ModelOffer(
         name=model.name,
         title=model.title,
+        input=model.input,
         stems=list(model.stems),
+        method="network" if model.has_weights else "signal processing",
         available=availability.is_installed,
         availability=availability.reason,
         licence=model.licence.id,
         licence_summary=model.licence.summary,
         commercial_use=model.licence.commercial_use,
         source=model.source_label,
-        sdr_db=dict(model.quality.sdr_db),
-        measured_on=model.quality.measured_on,
+        seconds=round(median(seconds), 3) if seconds else None,
+        quality=quality,
     )

@@ -12,6 +12,7 @@ from billing.models import Price
 from billing.selectors import prices_list
 from jobs.catalog import (
     ModelOffer,
+    QualityOffer,
     ServiceOffer,
     StemOffer,
     StepOffer,
@@ -24,26 +25,77 @@ from jobs.catalog import (
 )
 
 
+class QualitySerializer(serializers.Serializer[QualityOffer]):
+    """What was measured of one stem of one model; each figure is the mean of one ratio a song."""
+
+    stem = serializers.CharField()
+    model = serializers.CharField()
+    measured_on = serializers.CharField(help_text="Name of the songs.")
+    about = serializers.CharField(help_text="What they are.")
+    kind = serializers.CharField(help_text="`real` recordings, or `synthetic` ones.")
+    start = serializers.CharField(
+        help_text="What was given: the `recording`, or the true `parent` of the stem."
+    )
+    songs = serializers.IntegerField(help_text="How many of them hold the stem.")
+    sdr_db = serializers.FloatField(help_text="Signal-to-distortion ratio; higher is better.")
+    si_sdr_db = serializers.FloatField(help_text="The same, whatever the level of the stem.")
+    wrong_share = serializers.FloatField(
+        help_text="Share of the stem's energy that belongs to others, 0 to 1."
+    )
+    parent_db = serializers.FloatField(help_text="SDR of the parent at its best level.")
+    static_eq_db = serializers.FloatField(
+        help_text="SDR of the parent through its best constant equalizer."
+    )
+    oracle_mask_db = serializers.FloatField(
+        help_text="SDR of the best mask, which knows the result."
+    )
+    peer = serializers.CharField(allow_null=True, help_text="The best other way in the same run.")
+    peer_db = serializers.FloatField(allow_null=True, help_text="Its SDR.")
+    seconds = serializers.FloatField(help_text="Of work for each second of audio.")
+    date = serializers.CharField()
+    commit = serializers.CharField(help_text="The version of this software.")
+
+
 class StemSerializer(serializers.Serializer[StemOffer]):
     name = serializers.CharField()
     title = serializers.CharField()
     description = serializers.CharField()
+    group = serializers.CharField()
+    parent = serializers.CharField(
+        allow_blank=True, help_text="The stem that it is a part of; empty for the recording."
+    )
     models = serializers.ListField(child=serializers.CharField())
     available = serializers.BooleanField()
+    experimental = serializers.BooleanField(
+        help_text="Whether it was not shown to be better than its parent at the best level by 2 dB."
+    )
+    sdr_db = serializers.FloatField(
+        allow_null=True, help_text="Mean over the songs that decide; real ones where there are any."
+    )
+    margin_db = serializers.FloatField(
+        allow_null=True, help_text="By how much that is more than of its parent at the best level."
+    )
+    quality = QualitySerializer(many=True)
 
 
 class ModelSerializer(serializers.Serializer[ModelOffer]):
     name = serializers.CharField()
     title = serializers.CharField()
+    input = serializers.CharField(
+        allow_blank=True, help_text="The stem that it takes apart; empty for the recording."
+    )
     stems = serializers.ListField(child=serializers.CharField())
+    method = serializers.CharField(help_text="`network`, or `signal processing`.")
     available = serializers.BooleanField()
     availability = serializers.CharField(help_text="Why it is available, or why not.")
     licence = serializers.CharField(help_text="Of the weights.")
     licence_summary = serializers.CharField()
     commercial_use = serializers.BooleanField()
     source = serializers.CharField()  # type: ignore[assignment]
-    sdr_db = serializers.DictField(child=serializers.FloatField())
-    measured_on = serializers.CharField()
+    seconds = serializers.FloatField(
+        allow_null=True, help_text="Of work for each second of audio, as measured once."
+    )
+    quality = QualitySerializer(many=True)
 
 
 class ToolSerializer(serializers.Serializer[ToolOffer]):

@@ -1,7 +1,7 @@
 """Which stems exist and which models make them.
 
-The entries are data (`stems.toml`, `sets.toml`, `models.toml`, `public_models.toml`, `tools.toml`);
-all else reads them from here.
+The entries are data (`stems.toml`, `sets.toml`, `models.toml`, `public_models.toml`, `tools.toml`),
+and so is how good they are (`measured.json`); all else reads them from here.
 """
 
 from __future__ import annotations
@@ -20,25 +20,26 @@ from separation.catalog.entries import (
     Licence,
     Model,
     Package,
-    Quality,
     Source,
     SourceFile,
     Stem,
     StemSet,
     Tool,
 )
+from separation.catalog.measured import Measurement, StemQuality, quality_of
 from separation.errors import InvalidRequest, SeparationError, UnknownModel, UnknownStem
 
 __all__ = [
     "Availability",
     "AvailabilityStatus",
     "Licence",
+    "Measurement",
     "Model",
     "Package",
-    "Quality",
     "Source",
     "SourceFile",
     "Stem",
+    "StemQuality",
     "StemSet",
     "Tool",
     "availability",
@@ -46,6 +47,7 @@ __all__ = [
     "models",
     "package",
     "packages",
+    "quality_of",
     "preferred_models",
     "sets",
     "stem",

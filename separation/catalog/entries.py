@@ -61,18 +61,6 @@ class Licence:
 
 
 @dataclass(frozen=True, slots=True)
-class Quality:
-    """SDR in dB for each stem, as measured on a named recording; empty until measured."""
-
-    measured_on: str
-    sdr_db: Mapping[str, float]
-
-    @property
-    def is_measured(self) -> bool:
-        return bool(self.sdr_db)
-
-
-@dataclass(frozen=True, slots=True)
 class SourceFile:
     """One file of a package, pinned by its hash; where none is known beforehand, it is empty."""
 
@@ -190,7 +178,6 @@ class Model(Package):
     segment_samples: int
     overlap: float
     min_memory_mb: int
-    quality: Quality
     input: str = ""
     network: Mapping[str, Any] = field(default_factory=dict)
 
@@ -212,10 +199,9 @@ class Model(Package):
         """Build one model from its table; unknown keys are an error."""
         values = dict(entry)
         licence = Licence(**values.pop("licence"))
-        quality = Quality(**values.pop("quality"))
         sources = tuple(_source(table) for table in values.pop("sources", ()))
         stems = tuple(values.pop("stems"))
-        return cls(**values, stems=stems, licence=licence, quality=quality, sources=sources)
+        return cls(**values, stems=stems, licence=licence, sources=sources)
 
 
 def _source(table: dict[str, Any]) -> Source:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -88,11 +88,13 @@ def _catalog(options: argparse.Namespace) -> None:
         echo(f"  source   {'; '.join(tool['sources'])}")
 
 
-def _quality_line(quality: Mapping[str, Any]) -> str:
-    if not quality["sdr_db"]:
-        return "not measured yet"
-    table = ", ".join(f"{stem} {value:.1f} dB" for stem, value in quality["sdr_db"].items())
-    return f"{table} SDR on {quality['measured_on']}"
+def _quality_line(quality: Sequence[Mapping[str, Any]]) -> str:
+    """Return the quality of each stem that was measured, those of this model alone."""
+    listed = [
+        f"{one['stem']} {one['sdr_db']:.1f} dB" + (" (experimental)" * one["is_experimental"])
+        for one in quality
+    ]
+    return f"SDR {', '.join(listed)}" if listed else "not measured yet"
 
 
 def _stems_json() -> list[dict[str, Any]]:
@@ -128,12 +130,28 @@ def _models_json() -> list[dict[str, Any]]:
             "sample_rate": model.sample_rate,
             "segment_s": model.segment_s,
             "min_memory_mb": model.min_memory_mb,
-            "quality": {
-                "measured_on": model.quality.measured_on,
-                "sdr_db": dict(model.quality.sdr_db),
-            },
+            "quality": _quality_json(model),
         }
         for model in catalog.models()
+    ]
+
+
+def _quality_json(model: catalog.Model) -> list[dict[str, Any]]:
+    found = {
+        stem.name: catalog.quality_of(stem.name, model.name)
+        for stem in catalog.stems()
+        if model.makes(stem)
+    }
+    return [
+        {
+            "stem": name,
+            "sdr_db": quality.sdr_db,
+            "margin_db": quality.margin_db,
+            "is_experimental": quality.is_experimental,
+            "measurements": [asdict(one) for one in quality.measurements],
+        }
+        for name, quality in found.items()
+        if quality.measurements
     ]
 
 

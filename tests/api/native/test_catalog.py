@@ -42,3 +42,21 @@ def test_steps_say_what_does_them(client: Client):
     assert steps["denoise"]["tools"] == ["deepfilternet3"]
     assert steps["denoise"]["title"]
     assert (steps["deecho"]["tools"], steps["deecho"]["available"]) == ([], False)
+
+
+def test_stems_say_how_good_they_are(client: Client):
+    body = client.get("/v1/catalog").json()
+    stems = {one["name"]: one for one in body["stems"]}
+    models = {one["name"]: one for one in body["models"]}
+    vocals = stems["vocals"]
+    assert (vocals["parent"], vocals["experimental"]) == ("", False)
+    assert vocals["margin_db"] > 2
+    assert (stems["kick"]["parent"], stems["kick"]["group"]) == ("drums", "drums")
+    for one in vocals["quality"]:
+        assert one["stem"] == "vocals"
+        assert one in models[one["model"]]["quality"]
+        assert one["kind"] in {"real", "synthetic"}
+        assert 0 <= one["wrong_share"] <= 1
+        assert one["sdr_db"] < 100
+    assert models["htdemucs"]["method"] == "network"
+    assert models["htdemucs"]["seconds"] > 0

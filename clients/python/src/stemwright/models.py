@@ -292,12 +292,44 @@ class UsageReport(Told):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Quality(Told):
+    """What was measured of one stem of one model on some songs; ratios in dB."""
+
+    stem: str
+    model: str
+    measured_on: str
+    about: str
+    kind: str
+    start: str
+    songs: int
+    sdr_db: float
+    si_sdr_db: float
+    wrong_share: float
+    parent_db: float
+    static_eq_db: float
+    oracle_mask_db: float
+    peer: str | None
+    peer_db: float | None
+    seconds: float
+    date: str
+    commit: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class StemOffer(Told):
+    """`experimental` is what was not shown to be better than its parent at the best level."""
+
     name: str
     title: str
     description: str
+    group: str
+    parent: str
     models: list[str]
     available: bool
+    experimental: bool
+    sdr_db: float | None
+    margin_db: float | None
+    quality: list[Quality]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -319,15 +351,17 @@ class ToolOffer(Told):
 class ModelOffer(Told):
     name: str
     title: str
+    input: str
     stems: list[str]
+    method: str
     available: bool
     availability: str
     licence: str
     licence_summary: str
     commercial_use: bool
     source: str
-    sdr_db: dict[str, float]
-    measured_on: str
+    seconds: float | None
+    quality: list[Quality]
 
 
 @dataclass(frozen=True, kw_only=True)
