@@ -17,7 +17,7 @@ from separation.training.drums.recorded import RATE, FloatArray, RawSound, recor
 from separation.training.drums.synthesis import synthesized
 from separation.training.sources import Role, private_folder, put_in_place, training_dir
 
-VERSION = 1
+VERSION = 2
 # Seconds that are kept of a sound; the end of a longer one is faded out.
 _LENGTHS_S = {"kick": 1.5, "snare": 1.3, "toms": 2.2, "hihat": 2.2, "ride": 3.5, "crash": 4.0}
 _OTHERS_S = 1.5
@@ -60,7 +60,7 @@ class Bank:
         """Return one layer as (2, n), no longer than `longest` samples."""
         start, length = sound.layers[index]
         stop = start + (length if longest is None else min(length, longest))
-        return self._samples[start:stop].T.astype(np.float32) / _FULL
+        return self._samples[start:stop].T.astype(np.float32) / np.float32(_FULL)
 
     @classmethod
     def from_folder(cls, folder: Path) -> Bank:

@@ -6,16 +6,21 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import fft, signal
+from scipy import fft, signal  # type: ignore[import-untyped]
 
 from separation.training.drums.recorded import RATE, FloatArray
 
 ComplexArray = NDArray[np.complex64]
 
+_GRID_HZ = np.concatenate([[0.0], np.geomspace(8, RATE / 2, 300)]).astype(np.float32)
+
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """An equalizer of second-order filters: each (kind, Hz, dB, sharpness), as analogue ones."""
+    """An equalizer of second-order filters: each (kind, Hz, dB, sharpness), as analogue ones.
+
+    Kinds: `low` and `high` shelves, `bell`, and `cut`, a low-pass.
+    """
 
     filters: tuple[tuple[str, float, float, float], ...]
 
@@ -42,6 +47,9 @@ class Curve:
             if kind == "bell":
                 total *= (square + root * width * s + 1) / (square + width / root * s + 1)
                 continue
+            if kind == "cut":
+                total /= square + width * s + 1
+                continue
             damped = np.float32(np.sqrt(root)) * width * s
             if kind == "low":
                 total *= root * (square + damped + root) / (root * square + damped + 1)
@@ -49,12 +57,25 @@ class Curve:
                 total *= root * (root * square + damped + 1) / (square + damped + root)
         return total
 
+    def smooth_response(self, hertz: FloatArray) -> ComplexArray:
+        """Return `response`, computed where it matters and interpolated between."""
+        exact = self.response(_GRID_HZ)
+        real, imaginary = (np.interp(hertz, _GRID_HZ, part) for part in (exact.real, exact.imag))
+        return np.asarray(real + 1j * imaginary, np.complex64)
 
-@dataclass(frozen=True, slots=True)
+
 class Room:
-    """What the room and the overheads add to each stroke: a short stereo response."""
+    """What the room and the overheads add to each stroke: a short stereo response, (2, n)."""
 
-    response: FloatArray
+    def __init__(self, response: FloatArray) -> None:
+        self.response = response
+        self._spectra: dict[int, ComplexArray] = {}
+
+    def spectrum(self, size: int) -> ComplexArray:
+        """Return the response's Fourier transform of that size."""
+        if size not in self._spectra:
+            self._spectra[size] = fft.rfft(self.response, size)
+        return self._spectra[size]
 
     @classmethod
     def drawn(cls, rng: np.random.Generator) -> Room:
@@ -87,12 +108,14 @@ def shaped(
     shorter than the first, which moves the pitch without aliasing.
     """
     n_tail = room.response.shape[1] if room else 1024
-    size = fft.next_fast_len(take.shape[1] + n_tail, real=True)
+    # Few sizes, so that a room's spectrum of that size is often there already.
+    steps = np.ceil(4 * np.log2(take.shape[1] + n_tail)) / 4
+    size = fft.next_fast_len(int(2**steps), real=True)
     spectrum = fft.rfft(take, size)
     hertz = np.arange(spectrum.shape[1], dtype=np.float32) * np.float32(RATE / size)
-    spectrum *= curve.response(hertz)
+    spectrum *= curve.smooth_response(hertz)
     if room:
-        spectrum += fft.rfft(room.response, size) * spectrum.mean(axis=0) * np.float32(wet)
+        spectrum += room.spectrum(size) * ((spectrum[0] + spectrum[1]) * np.float32(0.5 * wet))
     moved = fft.next_fast_len(round(size * 2 ** (-semitones / 12)), real=True)
     n_bins = moved // 2 + 1
     if n_bins < spectrum.shape[1]:

@@ -82,6 +82,10 @@ class Kit:
         self._room = colour.Room.drawn(rng) if rng.random() < 0.75 else None
         self._wet = float(np.exp(rng.uniform(*np.log((0.03, 0.7)))))
         self._bus = colour.Curve.drawn(rng, 2.0 * variety)
+        if rng.random() < 0.25 * variety:
+            # An old tape, a small microphone, a strongly compressed file.
+            cut = ("cut", float(rng.uniform(7000, 18_000)), 0.0, 0.7)
+            self._bus = colour.Curve((*self._bus.filters, cut))
         spread = np.sqrt(variety)
         self._gains_db = {
             stem: mean + spread * rng.normal(0, width) for stem, (mean, width) in _LEVELS_DB.items()
@@ -135,8 +139,9 @@ class Kit:
                 take = colour.struck(take, attack, float(rng.uniform(0.003, 0.03)))
             if drive:
                 take = colour.driven(take, drive)
-            middle = take.mean(axis=0, keepdims=True)
-            changed.append(middle + (take - middle) * np.float32(width))
+            side = (take[:1] - take[1:]) * np.float32(0.5 * width)
+            middle = (take[:1] + take[1:]) * np.float32(0.5)
+            changed.append(np.concatenate([middle + side, middle - side]))
         return changed
 
     def _layered(self, take: FloatArray, stem: str) -> FloatArray:

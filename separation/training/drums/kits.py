@@ -52,6 +52,11 @@ class SoundfontKits:
     presets: tuple[int, ...]
     voices: Mapping[int, str]
 
+    def name_of(self, preset: int) -> str:
+        """Return what a kit of this soundfont is called."""
+        is_held = self.package.role == "held"
+        return self.package.name if is_held else f"{self.package.name}-{preset}"
+
 
 @dataclass(frozen=True, slots=True)
 class SampledKit:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 
 import numpy as np
-from scipy import signal
+from scipy import signal  # type: ignore[import-untyped]
 
 from separation.training.drums.bank import Bank, open_bank
 from separation.training.drums.drawing import CHOKED, Kit, Voice
@@ -49,9 +49,11 @@ class DrumMixer:
         if rng.random() < 0.4:
             stems[CLASSES.index("percussion")] += _leakage(rng, stems.sum(axis=0))
         if rng.random() < 0.5:
-            _compress(rng, stems)
+            compress(rng, stems)
         if rng.random() < 0.2:
             _clip(rng, stems)
+        if rng.random() < 0.1:
+            stems[:] = stems.mean(axis=1, keepdims=True)
         peak = float(np.abs(stems.sum(axis=0)).max(initial=1e-9))
         stems *= np.float32(rng.uniform(0.25, 0.95) / max(peak, 1e-6))
         return stems
@@ -60,7 +62,7 @@ class DrumMixer:
         stems = np.zeros((len(CLASSES), 2, n_samples), np.float32)
         kit = self._draw_kit(rng)
         voices = {name: kit.voice(name) for name in sorted({hit.voice for hit in hits})}
-        ends = _choked_at(hits)
+        ends = choked_at(hits)
         for hit, end in zip(hits, ends, strict=True):
             voice = voices[hit.voice]
             if voice is not None:
@@ -82,7 +84,7 @@ def _some_stems(rng: np.random.Generator, hits: list[Hit]) -> list[Hit]:
     return kept or hits
 
 
-def _choked_at(hits: list[Hit]) -> list[float]:
+def choked_at(hits: list[Hit]) -> list[float]:
     """Return when each hit is ended by the next one of its group (s), or infinity."""
     ends = [float("inf")] * len(hits)
     last: deque[int] = deque(maxlen=1)
@@ -110,13 +112,13 @@ def _add(stem: FloatArray, voice: Voice, hit: Hit, end_s: float) -> None:
     stem[:, first:last] += heard
 
 
-def _compress(rng: np.random.Generator, stems: FloatArray) -> None:
+def compress(rng: np.random.Generator, stems: FloatArray) -> None:
     """Even out the level of the mixture; the gain is the same for all stems."""
     mixture = stems.sum(axis=0)
     n_blocks = -(-mixture.shape[1] // _HOP)
     power = np.zeros((n_blocks * _HOP,), np.float32)
-    power[: mixture.shape[1]] = np.square(mixture).mean(axis=0)
-    loud = np.sqrt(power.reshape(n_blocks, _HOP).mean(axis=1))
+    power[: mixture.shape[1]] = np.square(mixture[0]) + np.square(mixture[1])
+    loud = np.sqrt(power.reshape(n_blocks, _HOP).mean(axis=1) / 2)
     release = float(rng.uniform(0.03, 0.3)) * RATE / _HOP
     # The envelope falls slowly: the largest of what came before, each fading.
     envelope, now, fall = np.empty(n_blocks), 0.0, float(np.exp(-1 / release))
@@ -148,23 +150,25 @@ def _leakage(rng: np.random.Generator, mixture: FloatArray) -> FloatArray:
     out = np.zeros((2, n), np.float32)
     level = float(np.sqrt(np.square(mixture).mean())) + 1e-6
     if rng.random() < 0.7:
-        out += _bass(rng, n)
-    if rng.random() < 0.5:
+        out += _notes(rng, n, (38, 90))
+    if rng.random() < 0.4:
+        out += _notes(rng, n, (120, 900)) * rng.uniform(0.3, 1, (2, 1)).astype(np.float32)
+    if rng.random() < 0.4:
         noise = rng.standard_normal((2, n), dtype=np.float32)
         pole = float(rng.uniform(0.0, 0.98))
         noise = signal.lfilter([1 - pole], np.array([1, -pole], np.float32), noise)
         sway = np.interp(np.arange(n), np.linspace(0, n, 12), rng.uniform(0, 1, 12) ** 2)
         out += (noise / (np.sqrt(np.square(noise).mean()) + 1e-9) * sway).astype(np.float32)
     now = float(np.sqrt(np.square(out).mean()))
-    gain = level * 10 ** (rng.uniform(-36, -14) / 20) / now if now else 0.0
+    gain = level * 10 ** (rng.uniform(-38, -14) / 20) / now if now else 0.0
     return out * np.float32(gain)
 
 
-def _bass(rng: np.random.Generator, n: int) -> FloatArray:
-    """Return a line of low notes, in the middle."""
+def _notes(rng: np.random.Generator, n: int, lowest_hz: tuple[float, float]) -> FloatArray:
+    """Return a line of plucked notes, as loud on both sides."""
     line = np.zeros(n, np.float32)
     step = int(rng.uniform(0.12, 0.5) * RATE)
-    root = float(rng.uniform(38, 90))
+    root, bright = float(rng.uniform(*lowest_hz)), float(rng.uniform(0.2, 0.8))
     for start in range(0, n, step):
         if rng.random() < 0.3:
             continue
@@ -172,7 +176,11 @@ def _bass(rng: np.random.Generator, n: int) -> FloatArray:
         times = np.arange(length, dtype=np.float32) / RATE
         hertz = root * 2 ** (float(rng.choice([0, 0, 3, 5, 7, 10, 12])) / 12)
         phase = np.float32(2 * np.pi * hertz) * times
-        note = np.sin(phase) + np.float32(rng.uniform(0, 0.8)) * np.sin(2 * phase)
-        note += np.float32(rng.uniform(0, 0.5)) * np.sin(3 * phase)
-        line[start : start + length] += note * np.exp(-times * np.float32(rng.uniform(1, 8)))
+        note = np.sin(phase)
+        for partial in (2, 3, 5):
+            note += np.float32(bright**partial) * np.sin(partial * phase)
+        note *= np.exp(-times * np.float32(rng.uniform(1, 8)))
+        fade = min(200, length)
+        note[length - fade :] *= np.linspace(1, 0, fade, dtype=np.float32)
+        line[start : start + length] += note
     return np.stack([line, line])

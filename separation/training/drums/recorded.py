@@ -48,7 +48,8 @@ def read(path: Path) -> FloatArray:
         for frame in file.decode(audio=0):
             blocks += [block.to_ndarray() for block in resampler.resample(frame)]
         blocks += [block.to_ndarray() for block in resampler.resample(None)]
-    return np.concatenate(blocks, axis=1)[:, : int(_LONGEST_S * RATE)]
+    whole = np.concatenate(blocks, axis=1)[:, : int(_LONGEST_S * RATE)]
+    return whole.astype(np.float32, copy=False)
 
 
 def _of_files(kit: SampledKit) -> Iterator[RawSound]:
@@ -69,7 +70,7 @@ def _of_files(kit: SampledKit) -> Iterator[RawSound]:
 
 def _of_soundfont(fonts: SoundfontKits) -> Iterator[RawSound]:
     # Only whoever builds the bank needs it.
-    import tinysoundfont
+    import tinysoundfont  # type: ignore[import-untyped]
 
     folder = fetch(fonts.package)
     path = next(file for file in folder.rglob("*") if file.suffix in (".sf2", ".sf3"))
@@ -80,9 +81,8 @@ def _of_soundfont(fonts: SoundfontKits) -> Iterator[RawSound]:
         for key, voice in fonts.voices.items():
             takes = [_note(synth, key, strength) for strength in _STRENGTHS]
             heard = tuple(take for take in takes if np.abs(take).max() > 1e-3)
-            name = f"{fonts.package.name}-{preset}" if len(fonts.presets) > 1 else ""
             if heard:
-                yield RawSound(name or fonts.package.name, voice, heard)
+                yield RawSound(fonts.name_of(preset), voice, heard)
 
 
 def _note(synth: Any, key: int, strength: int) -> FloatArray:
