@@ -159,7 +159,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--without-tracks", action="store_true", help="only who speaks when")
     parser.add_argument("--json", action="store_true", help="print all as JSON")
     parser.add_argument(
-        "--write-docs", action="store_true", help="instead: the last results into docs/quality.md"
+        "--write-docs",
+        action="store_true",
+        help="instead: last results into docs/speaker-quality.md",
     )
     options = parser.parse_args()
     if options.sets is None:

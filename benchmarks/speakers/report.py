@@ -1,4 +1,4 @@
-"""Results as tables: on the terminal, and in docs/quality.md."""
+"""Results as tables: on the terminal, and in docs/speaker-quality.md."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from benchmarks.engine.report import Columns, replaced, table
 from benchmarks.songs import ROOT
 
-DOCS = ROOT / "docs" / "quality.md"
+DOCS = ROOT / "docs" / "speaker-quality.md"
 
 Row = dict[str, Any]
 

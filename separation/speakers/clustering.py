@@ -29,7 +29,7 @@ BoolArray = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class Tuning:
-    """What was tuned (docs/quality.md says on what).
+    """What was tuned (docs/speaker-quality.md says on what).
 
     Parameters
     ----------

@@ -288,7 +288,7 @@ class TestTracks:
 
 class TestReport:
     def test_tables_go_between_their_marks_and_say_what_is_missing(self, tmp_path):
-        document, result = tmp_path / "quality.md", tmp_path / "speakers.json"
+        document, result = tmp_path / "speaker-quality.md", tmp_path / "speakers.json"
         marks = "".join(
             f"<!-- {name}: begin -->\nold\n<!-- {name}: end -->\n"
             for name in ("speakers", "speakers each")
@@ -304,7 +304,7 @@ class TestReport:
         assert written.endswith("after\n")
 
     def test_a_trial_is_not_written(self, tmp_path):
-        document, result = tmp_path / "quality.md", tmp_path / "speakers.json"
+        document, result = tmp_path / "speaker-quality.md", tmp_path / "speakers.json"
         document.write_text("as it was")
         result.write_text(json.dumps(result_of(is_trial=True)))
         with pytest.raises(SystemExit):

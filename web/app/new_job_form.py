@@ -14,7 +14,7 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
 from config.errors import AppError
-from jobs.catalog import model_offers, stem_offers, step_offers
+from jobs.catalog import StemOffer, model_offers, stem_offers, step_offers
 from jobs.models import OF_SPEAKERS, Service
 from jobs.services import Order
 from jobs.speaker_options import MAX_LUFS, MAX_SPEAKERS, MIN_LUFS, SpeakerOptions
@@ -110,7 +110,7 @@ class NewJobForm(forms.Form):
         self._presets = {preset.code: preset for preset in presets}
         choices: dict[str, list[tuple[str, Any]]] = {
             "preset": [(preset.code, preset.title) for preset in presets],
-            "stems": [(stem.name, stem.title) for stem in stem_offers() if stem.available],
+            "stems": [(stem.name, _stem_label(stem)) for stem in stem_offers() if stem.available],
             "model": [("", _("The best for what you want")), *_models()],
             "steps": [(step.name, step.title) for step in step_offers() if step.available],
         }
@@ -170,6 +170,12 @@ class NewJobForm(forms.Form):
             self.add_error(field if field in self.fields else None, problems)
         if not error.fields:
             self.add_error(None, error.text)
+
+
+def _stem_label(stem: StemOffer) -> str:
+    if not stem.experimental:
+        return stem.title
+    return _("%(stem)s (experimental)") % {"stem": stem.title}
 
 
 def _models() -> list[tuple[str, str]]:

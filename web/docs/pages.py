@@ -53,7 +53,7 @@ SECTIONS = (
             "migrating/sunoapi",
         ),
     ),
-    Section(_("Measured"), ("performance", "quality")),
+    Section(_("Measured"), ("quality", "speaker-quality", "performance")),
     Section(_("Running it yourself"), ("operating", "storage"), rest="."),
     Section(_("Design decisions"), (), rest="adr"),
 )

@@ -33,7 +33,7 @@ _LABELS: dict[str, str | Promise] = {
 @require_safe
 def home(request: HttpRequest) -> HttpResponse:
     context = {
-        **_minute(),
+        **minute(),
         "stems": [stem for stem in stem_offers() if stem.available],
         "models": [model for model in model_offers() if model.available],
         "demo": {"model": _demo()["model"], "sdr_db": _measured()},
@@ -62,7 +62,7 @@ def demo_player(request: HttpRequest) -> JsonResponse:
     )
 
 
-def _minute() -> dict[str, Any]:
+def minute() -> dict[str, Any]:
     """What a minute of stems costs, in credits and in money with credits of the first pack."""
     offer = next((one for one in offers_list(workspace=None) if one.service == "separation"), None)
     pack = packs_list().first()

@@ -14,7 +14,7 @@ from accounts.mail import site_url
 from web.docs.pages import pages_list
 
 # The pages that search engines are asked to list; those of the documentation one by one.
-INDEXED: Final = ("home", "pricing", "docs", "references", "docs-page")
+INDEXED: Final = ("home", "pricing", "stems", "docs", "references", "docs-page")
 
 
 @require_safe

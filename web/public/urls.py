@@ -3,12 +3,13 @@
 from django.urls import include, path
 
 from web import calculator
-from web.public import docs, landing, preferences, pricing, robots, status
+from web.public import docs, landing, preferences, pricing, robots, status, stems
 
 urlpatterns = [
     path("", landing.home, name="home"),
     path("demo/player.json", landing.demo_player, name="demo-player"),
     path("pricing", pricing.pricing, name="pricing"),
+    path("stems", stems.stems, name="stems"),
     path("status", status.status, name="status"),
     path("robots.txt", robots.robots, name="robots"),
     path("sitemap.xml", robots.sitemap, name="sitemap"),

@@ -1,1 +1,1 @@
-"""What is tested and tuned on, made from packages of public registries (docs/quality.md)."""
+"""What is tested and tuned on, of packages of public registries (docs/speaker-quality.md)."""
