@@ -31,7 +31,7 @@ class Work:
 
     `backend` may be PEER; None is what the engine would choose by itself. Recordings are taken
     apart all at once, each into a folder of its own in `output`. `seed` is that of the peer's
-    random shift.
+    random shift. `stems` are what ours makes; all of the model when empty.
     """
 
     model: str
@@ -42,11 +42,12 @@ class Work:
     residual: str = "spread"
     device: str = "cpu"
     seed: int = 0
+    stems: tuple[str, ...] = ()
 
     @classmethod
     def from_json(cls, text: str) -> Work:
         values = json.loads(text)
-        return cls(**{**values, "inputs": tuple(values["inputs"])})
+        return cls(**{**values, **{key: tuple(values[key]) for key in ("inputs", "stems")}})
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))
@@ -73,10 +74,13 @@ class Ours:
         self._engine: Any = None
 
     def load(self) -> str:
+        import separation
         from separation import catalog, engines
 
         model = catalog.model(self._work.model)
         self._engine = engines.load_engine(model, self._work.device, self._work.backend)
+        for child in separation.plan(self._work.stems or None, model.name).models[1:]:
+            engines.load_engine(child, self._work.device)
         return str(self._engine.backend)
 
     def warm_up(self) -> None:
@@ -94,6 +98,7 @@ class Ours:
         separation.separate(
             recording,
             folder,
+            stems=work.stems or None,
             model=work.model,
             output_format="wav32f",
             preset=work.preset,

@@ -39,6 +39,15 @@ _PROCESSES = {
     "CPU s/s": lambda row: f"{row['cpu_s_per_s']:.3f}",
     "peak MB, all together": lambda row: f"{row['peak_mb']}",
 }
+_CASCADE = {
+    "stems": lambda row: row["name"],
+    "files": lambda row: f"{row['files']}",
+    "passes": lambda row: ", ".join(row["models"]),
+    "wall s/s": lambda row: f"{row['wall_s_per_s']:.3f}",
+    "as long as four": lambda row: _with_range(row, "wall_ratio", "wall_ratio_range", 2),
+    "CPU s/s": lambda row: f"{row['cpu_s_per_s']:.3f}",
+    "peak MB": lambda row: f"{row['peak_mb']}",
+}
 _GPU_BATCHES = {
     "batch": lambda row: f"{row['batch']}",
     "ms a segment": lambda row: f"{row['ms_per_segment']:.2f}",
@@ -118,6 +127,11 @@ def _growth(result: Mapping[str, Any]) -> list[str]:
     return [table(_MEMORY, result["memory"]), table(_PROCESSES, result["processes"])]
 
 
+def _cascade(result: Mapping[str, Any]) -> list[str]:
+    audio = f"A song of {result['audio_s']:g} s, {result['rounds']} rounds."
+    return [table(_CASCADE, result["rows"]), audio]
+
+
 def _presets(result: Mapping[str, Any]) -> list[str]:
     names = result["songs"]
 
@@ -148,6 +162,7 @@ _SECTIONS: dict[str, Callable[[Mapping[str, Any]], list[str]]] = {
     "engine": _engine,
     "presets": _presets,
     "growth": _growth,
+    "cascade": _cascade,
     "gpu": _gpu,
 }
 

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.engine import contestant, floor, report
+from benchmarks.engine import cascade, contestant, floor, report
 from benchmarks.engine.contestant import Work
 from benchmarks.engine.figures import ratios, row
 from benchmarks.engine.floor import Operations, Peaks
 from benchmarks.engine.runs import Contestant, ContestantFailed, Run, run
 from benchmarks.songs import read
+from separation import catalog
 from separation.audio.overlap import Grid, Segmenter
 from tests.separation.media import noise, write_media
 
@@ -169,8 +170,34 @@ def test_a_document_without_marks_is_refused():
 
 
 def test_work_survives_the_way_to_its_process():
-    work = Work("some", None, ("a.wav", "b.wav"), "out", "fast", "keep", "cpu", 3)
+    work = Work("some", None, ("a.wav", "b.wav"), "out", "fast", "keep", "cpu", 3, ("a", "b"))
     assert Work.from_json(work.to_json()) == work
+
+
+def test_many_stems_are_compared_with_four_of_the_same_round():
+    runs = {
+        "four": [make_run(10.0), make_run(20.0), make_run(12.0)],
+        "twelve": [make_run(25.0, 6.0, 30), make_run(40.0, 8.0, 20), make_run(36.0, 7.0, 10)],
+    }
+    passes = {"four": ["one"], "twelve": ["one", "two"]}
+    sets = {"four": ("a",) * 4, "twelve": ("a",) * 12}
+    four, twelve = cascade.rows(runs, passes, sets, audio_s=100.0)
+    assert (four["wall_ratio"], four["wall_ratio_range"]) == (1, [1, 1])
+    assert (twelve["wall_ratio"], twelve["wall_ratio_range"]) == (2.5, [2, 3])
+    assert (twelve["files"], twelve["models"], twelve["peak_mb"]) == (12, ["one", "two"], 30)
+    assert (twelve["wall_s_per_s"], twelve["cpu_s_per_s"]) == (0.36, 0.07)
+    result = make_result(rows=[four, twelve], audio_s=100.0, rounds=3)
+    assert "2.50 (2.00–3.00)" in report.text("cascade", result)
+
+
+def test_a_set_that_cannot_be_made_is_not_measured(monkeypatch):
+    monkeypatch.setattr("separation.catalog.models", lambda: ())
+    with pytest.raises(SystemExit):
+        cascade.models_of(["vocals"])
+
+
+def test_the_models_of_a_set_are_those_of_its_plan():
+    assert cascade.models_of(catalog.stem_set("four-stems").stems) == ["htdemucs"]
 
 
 def test_memory_and_time_count_processes_that_were_started():
@@ -191,6 +218,8 @@ def test_a_contestant_takes_recordings_apart_and_says_what_that_took(tmp_path):
     recording = write_media(tmp_path / "in.wav", 0.1 * noise(44100), 44100, codec="pcm_s16le")
     inputs = (str(recording), str(recording))
     done = run(Work("spleeter-2stems", None, inputs, str(tmp_path / "out")))
+    only = run(Work("spleeter-2stems", None, inputs[:1], str(tmp_path / "one"), stems=("vocals",)))
+    assert set(only.stems) == {"vocals"}
     assert set(done.stems) == {"vocals", "accompaniment"}
     assert {path.parent.name for path in (tmp_path / "out").glob("*/*.wav")} == {"0", "1"}
     assert read(done.stems["vocals"]).shape == (2, 44100)
