@@ -7,10 +7,11 @@ the example of the package `stempeg`, and on folders of real multitracks that `-
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -37,33 +38,35 @@ def main() -> None:
         return
     os.environ.update(environment(os.environ))
     _FOLDER.mkdir(parents=True, exist_ok=True)
+    found: list[Measurement] = []
     with TemporaryDirectory(dir=_FOLDER) as scratch:
         facts = machine.describe()
         say(f"{facts['machine']}; load average {facts['load_average_before']}")
-        found = list(_measured(options, facts, Path(scratch)))
+        for one in _sets(options, Path(scratch)):
+            measured = _measured(one, options, facts)
+            if options.write:
+                report.write(measured)
+            found += measured
     sys.stdout.write(report.rows_table(found) + "\n")
     path = _FOLDER / "quality.json"
     rows = [asdict(one) for one in found]
     path.write_text(json.dumps({**facts, "is_trial": options.quick, "rows": rows}, indent=1) + "\n")
-    if options.write:
-        report.write(found)
     sys.stdout.write(f"{path.relative_to(songs.ROOT)}\n")
 
 
 def _measured(
-    options: argparse.Namespace, facts: dict[str, Any], scratch: Path
-) -> Iterator[Measurement]:
-    for one in _sets(options, scratch):
-        tally = Tally()
-        try:
-            for number, case in enumerate(one.cases()):
-                say(f"{one.name}  {case.name}: {', '.join(case.pieces)}")
-                score_case(tally, case, options.stems, with_peer=options.peer)
-                if options.quick and number == 0:
-                    break
-        except Unavailable as error:
-            say(f"{one.name}: cannot be had: {error}")
-        yield from tally.measurements(one, date=facts["date"], commit=facts["commit"] or "unknown")
+    one: SongSet, options: argparse.Namespace, facts: Mapping[str, Any]
+) -> list[Measurement]:
+    tally = Tally()
+    try:
+        for case in itertools.islice(one.cases(), 1 if options.quick else None):
+            say(f"{one.name}  {case.name}: {', '.join(case.pieces)}")
+            score_case(tally, case, options.stems, with_peer=options.peer)
+    except Unavailable as error:
+        # What was measured of it before would not be the set that others are compared on.
+        say(f"{one.name}: cannot be had: {error}")
+        return []
+    return list(tally.measurements(one, date=facts["date"], commit=facts["commit"] or "unknown"))
 
 
 def _sets(options: argparse.Namespace, scratch: Path) -> list[SongSet]:

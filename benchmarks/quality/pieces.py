@@ -7,7 +7,7 @@ pieces that belong to it, if each piece is known to belong to it as a whole or n
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -67,11 +67,11 @@ class Case:
     @property
     def mixture(self) -> FloatArray:
         """The sum of all pieces, (2, n)."""
-        return np.sum(list(self.pieces.values()), axis=0, dtype=np.float32)
+        return _sum(self.pieces.values())
 
     @property
     def n_samples(self) -> int:
-        return next(iter(self.pieces.values())).shape[1]
+        return int(next(iter(self.pieces.values())).shape[1])
 
 
 def belonging(pieces: Sequence[str], stem: str) -> frozenset[str] | None:
@@ -94,9 +94,13 @@ def true_stem(case: Case, stem: str) -> FloatArray | None:
     names = belonging(list(case.pieces), stem)
     if not names:
         return None
-    total = np.sum([case.pieces[name] for name in sorted(names)], axis=0, dtype=np.float32)
+    total = _sum(case.pieces[name] for name in sorted(names))
     is_heard = _energy(total) > _HEARD * _energy(case.mixture)
     return total if is_heard else None
+
+
+def _sum(parts: Iterable[FloatArray]) -> FloatArray:
+    return np.asarray(np.sum(list(parts), axis=0), np.float32)
 
 
 def _energy(samples: FloatArray) -> float:

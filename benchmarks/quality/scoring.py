@@ -104,7 +104,9 @@ def score_case(tally: Tally, case: Case, wanted: Collection[str], *, with_peer: 
     if not case.whole:
         chains = {root.name: _chain(case, root, true) for root in runs.roots()}
         found += [one for listed in chains.values() for one in listed]
-        ways = {name: {one.stem: one.samples for one in listed} for name, listed in chains.items()}
+        ways: dict[str, Mapping[str, FloatArray]] = {
+            name: {one.stem: one.samples for one in listed} for name, listed in chains.items()
+        }
         if with_peer:
             ways[PEER_NAME] = runs.by_peer(case.mixture).stems
         _add_peers(tally, ways, true)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,9 +25,9 @@ RATE = 44_100
 
 # What the held-back makers of examples are, and the parent whose children they make.
 _MIXERS = {
-    "instruments": ("separation.training.instruments:InstrumentMixer", "other"),
-    "guitar-roles": ("separation.training.instruments:GuitarRolesMixer", "guitar"),
-    "voices": ("separation.training.voices:VoiceMixer", "vocals"),
+    "instruments": ("separation.training.instruments.mixer:InstrumentMixer", "other"),
+    "guitar-roles": ("separation.training.instruments.roles:GuitarRolesMixer", "guitar"),
+    "voices": ("separation.training.voices.mixer:VoiceMixer", "vocals"),
 }
 _DRUMS = "separation.training.drums"
 _CLIP_S = 10.0
@@ -109,13 +110,18 @@ def multitrack_set(folder: Path, mapping: Mapping[str, str]) -> SongSet:
 def held_sets(*, n_clips: int) -> list[SongSet]:
     """Return the sets that the project makes itself, of sources that no network learned from."""
     return [
-        _set("kits", "drum kits that no network has heard", "synthetic", lambda: _kits(n_clips)),
+        _set(
+            "kits",
+            "drum kits that no network has heard",
+            "synthetic",
+            functools.partial(_kits, n_clips),
+        ),
         *(
             _set(
                 name,
                 f"{name.replace('-', ' ')} that no network has heard",
                 "synthetic",
-                lambda name=name: _clips(name, n_clips),  # type: ignore[misc]
+                functools.partial(_clips, name, n_clips),
             )
             for name in _MIXERS
         ),
@@ -123,7 +129,7 @@ def held_sets(*, n_clips: int) -> list[SongSet]:
             "songs",
             "whole songs of the drums, instruments and voices of the other sets",
             "synthetic",
-            lambda: _whole_songs(n_clips),
+            functools.partial(_whole_songs, n_clips),
         ),
     ]
 
@@ -133,7 +139,7 @@ def _kits(n_clips: int) -> Iterator[Case]:
     drums = _module(_DRUMS)
     for number, kit in enumerate(drums.held_kits()):
         rng = np.random.default_rng([1, number])
-        mixer = _opened(lambda kit=kit: drums.DrumMixer("held", kit=kit))
+        mixer = _opened(functools.partial(drums.DrumMixer, "held", kit=kit))
         clips = [_pieces(mixer, rng) for _ in range(max(n_clips // 3, 1))]
         yield Case(kit, _joined(clips), "drums")
 
@@ -171,7 +177,7 @@ def _joined(clips: Sequence[Mapping[str, FloatArray]]) -> dict[str, FloatArray]:
 def _mixer(path: str) -> Any:
     module, _, name = path.partition(":")
     maker = getattr(_module(module), name)
-    return _opened(lambda: maker("held"))
+    return _opened(functools.partial(maker, "held"))
 
 
 def _module(name: str) -> Any:

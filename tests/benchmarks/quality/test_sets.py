@@ -79,18 +79,22 @@ class FakeMixer:
 def made(monkeypatch):
     """Made-up makers in the place of those that need sources."""
     modules = {
-        "drums": SimpleNamespace(DrumMixer=FakeMixer, held_kits=lambda: ("one", "two")),
-        "instruments": SimpleNamespace(
+        "separation.training.drums": SimpleNamespace(
+            DrumMixer=FakeMixer, held_kits=lambda: ("one", "two")
+        ),
+        "separation.training.instruments.mixer": SimpleNamespace(
             InstrumentMixer=lambda split: FakeMixer(split, classes=("piano", "brass")),
+        ),
+        "separation.training.instruments.roles": SimpleNamespace(
             GuitarRolesMixer=lambda split: FakeMixer(
                 split, classes=("rhythm_guitar", "lead_guitar")
             ),
         ),
-        "voices": SimpleNamespace(
+        "separation.training.voices.mixer": SimpleNamespace(
             VoiceMixer=lambda split: FakeMixer(split, classes=("lead_male", "lead_female"))
         ),
     }
-    monkeypatch.setattr(sets, "_module", lambda name: modules[name.rpartition(".")[2]])
+    monkeypatch.setattr(sets, "_module", modules.__getitem__)
     monkeypatch.setattr(sets, "_CLIP_S", 0.1)
     return {one.name: one for one in sets.held_sets(n_clips=3)}
 
