@@ -61,7 +61,10 @@ NAMES = tuple(step.name for step in STEPS)
 
 # The class of each tool, imported when it is wanted. It takes the rate (Hz), the number of
 # channels and, by name, the device.
-_CLASSES = {"deepfilternet3": "separation.enhance.denoise:Denoiser"}
+_CLASSES = {
+    "deepfilternet3": "separation.enhance.denoise:Denoiser",
+    "echo-prediction": "separation.enhance.deecho:Deechoer",
+}
 
 
 def check_steps(names: Sequence[str]) -> None:
