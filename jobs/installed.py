@@ -29,6 +29,15 @@ class File:
 
 
 @dataclass(frozen=True)
+class Recovered:
+    """A stem as one model makes it: its mean SDR in dB over the songs that decide."""
+
+    stem: str
+    sdr_db: float
+    experimental: bool
+
+
+@dataclass(frozen=True)
 class Installed:
     """A model or tool of the catalogue, as this machine has it."""
 
@@ -42,6 +51,8 @@ class Installed:
     commercial_use: bool
     source: str
     files: list[File]
+    # Of the stems that were measured.
+    quality: list[Recovered]
     # Seconds of audio for each second of work, of so many jobs; None before the first.
     speed: float | None = None
     n_jobs: int = 0
@@ -71,6 +82,16 @@ def _installed(package: catalog.Package, speed: float | None, n_jobs: int) -> In
         source=package.source_label,
         # Where none is known beforehand, the hub's own is trusted at the download.
         files=[File(file.name, file.sha256) for file in files if file.sha256],
+        quality=_quality(package) if isinstance(package, catalog.Model) else [],
         speed=speed,
         n_jobs=n_jobs,
     )
+
+
+def _quality(model: catalog.Model) -> list[Recovered]:
+    found = []
+    for stem in catalog.stems():
+        quality = catalog.quality_of(stem.name, model.name)
+        if quality.sdr_db is not None:
+            found.append(Recovered(stem.name, quality.sdr_db, quality.is_experimental))
+    return found

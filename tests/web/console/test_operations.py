@@ -1,6 +1,7 @@
 """Jobs, queues, models, webhooks, books, prices, flags, notes."""
 
 import re
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from accounts.models import AuditEvent, Flag, User, Workspace
 from billing.models import Hold, Price, Reconciliation
 from billing.selectors import prices_list
 from jobs.models import Job, WebhookEndpoint, WebhookMessage, Worker
+from separation import catalog
 from tests.makers import make_asset, make_job, make_workspace, run_jobs
 from tests.web.html import Page
 
@@ -114,6 +116,18 @@ def test_a_finished_job_tells_all_about_it(
     for word in ("started", "succeeded", "wav", "htdemucs", "vocals", f'job="{job.uuid}"'):
         assert word in text, word
     assert "htdemucs" in check(console, "/console/models")
+
+
+def test_models_show_what_was_measured_of_their_stems(
+    console: Client, monkeypatch: pytest.MonkeyPatch
+):
+    [drums, *_] = catalog.quality_of("drums", "htdemucs").measurements
+    strong = replace(drums, sdr_db=12.34, parent_db=1.0)
+    weak = replace(drums, stem="bass", sdr_db=5.0, parent_db=4.0)
+    monkeypatch.setattr("separation.catalog.measured.measurements", lambda: (strong, weak))
+    text = check(console, "/console/models")
+    assert "<code>drums</code> 12.3 dB</span>" in text
+    assert "<code>bass</code> 5.0 dB (experimental)</span>" in text
 
 
 def test_workers_are_woken_and_lost_jobs_taken_back(console: Client, job: Job):
