@@ -12,8 +12,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from separation.errors import ModelUnavailable
-
 if TYPE_CHECKING:
     import torch
 
@@ -41,21 +39,20 @@ def state_dict(source: Source, folder: Path) -> dict[str, torch.Tensor]:
 
 
 def save_official(name: str, out: Path, get_model: Callable[[str], Any]) -> None:
-    """Save the state dict of a single-network model that `get_model` returns.
+    """Save the state dict of the model that `get_model` returns.
 
-    Raises
-    ------
-    ModelUnavailable
-        If the name stands for a bag of several networks.
+    Of a bag of several networks each tensor's name begins with the number of its network.
     """
     from safetensors.torch import save_file
 
     bag = get_model(name)
     networks = list(getattr(bag, "models", [bag]))
-    if len(networks) != 1:
-        raise ModelUnavailable(f"The official model '{name}' is a bag of {len(networks)} networks.")
-    state = networks[0].state_dict()
-    save_file({key: tensor.float().contiguous() for key, tensor in state.items()}, out)
+    tensors = {}
+    for index, network in enumerate(networks):
+        before = f"{index}." if len(networks) > 1 else ""
+        for key, tensor in network.state_dict().items():
+            tensors[before + key] = tensor.float().contiguous()
+    save_file(tensors, out)
 
 
 if __name__ == "__main__":

@@ -308,5 +308,15 @@ def test_an_official_model_of_one_network_is_saved(tmp_path):
         "weight": torch.float32,
         "bias": torch.float32,
     }
-    with pytest.raises(ModelUnavailable, match="bag of 2"):
-        hub.save_official("a", tmp_path / "b", lambda name: SimpleNamespace(models=[layer, layer]))
+
+
+def test_an_official_bag_of_several_networks_is_saved_with_their_numbers(tmp_path):
+    from types import SimpleNamespace
+
+    from safetensors.torch import load_file
+
+    bag = SimpleNamespace(models=[torch.nn.Linear(2, 2), torch.nn.Linear(2, 2)])
+    hub.save_official("a", tmp_path / "a", lambda name: bag)
+    saved = load_file(tmp_path / "a")
+    assert sorted(saved) == ["0.bias", "0.weight", "1.bias", "1.weight"]
+    assert torch.equal(saved["1.weight"], bag.models[1].weight)
