@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from mir_eval.separation import bss_eval_sources
 
 from benchmarks.quality import bars
 from benchmarks.quality.measures import WrongShares
@@ -129,3 +130,21 @@ def band(low_hz, high_hz):
     frequencies = np.fft.rfftfreq(N, 1 / 44_100)
     spectrum[:, (frequencies < low_hz) | (frequencies > high_hz)] = 0
     return (np.fft.irfft(spectrum, N) * np.hanning(N)).astype(np.float32)
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+@pytest.mark.parametrize("gain", [0.1, 0.4])
+def test_the_share_is_that_of_a_well_known_package(gain):
+    """The ratio of mir_eval, which lets the true stems go through filters of 512 samples."""
+    true, other, strange = (part[:, :20_000] for part in noises(3))
+    echoed = np.roll(other, 7, axis=1) - 0.5 * np.roll(other, 31, axis=1)
+    estimate = true + gain * echoed + 0.05 * strange
+    sources = np.stack([true[0], other[0]])
+    estimates = np.stack([estimate[0], other[0]])
+    _, sir_db, sar_db, _ = bss_eval_sources(sources, estimates, compute_permutation=False)
+    # Of the estimate's energy: what interferes, beside the target, and what nobody explains.
+    interfering = 1 / (1 + 10 ** (sir_db[0] / 10))
+    explained = 1 / (1 + 10 ** (-sar_db[0] / 10))
+    mono = [np.repeat(part[:1], 2, axis=0) for part in (true, other, estimate)]
+    found = share(mono[:2], mono[2], [0])
+    assert found == pytest.approx(interfering * explained, abs=0.02)
