@@ -247,11 +247,12 @@ def _fit(steps: IntArray, whole: IntArray, bits: int, rest: int | None) -> None:
 
 
 def _fit_sums(steps: IntArray, whole: IntArray, bits: int, rest: int) -> None:
-    """Change steps in place, as little as may be, so that the sum of any of them is in range.
+    """Change steps in place, so that the sum of any of them is in range.
 
     Where those above zero, or those below, pass full scale together, all move towards shares of
-    the whole by their magnitude: these have its sign, and no sum of them is beyond it. The steps
-    of one sample must add up to the whole, and they still do.
+    the whole by their magnitude: these have its sign, and no sum of them is beyond it. They move
+    as far as would be needed if each kept its sign, which is a little farther than they must. The
+    steps of one sample must add up to the whole, and they still do.
     """
     full = 2 ** (bits - 1)
     if np.abs(steps).sum(axis=0).max(initial=0) < full:

@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext_lazy
 
 from accounts.models import Workspace
-from jobs.catalog import StemOffer, service_offers, stem_offers, step_offers
+from jobs.catalog import StemOffer, service_offers, stem_offers, stems_possible, step_offers
 from jobs.models import Service
 
 _FOUR = ("vocals", "drums", "bass", "other")
@@ -84,10 +84,9 @@ def _of_stems(stems: Sequence[StemOffer]) -> list[Preset]:
 
 
 def _most(stems: Sequence[StemOffer]) -> list[str]:
-    """What the model makes that makes the most: one order is done by one model."""
-    models = {model for stem in stems for model in stem.models}
-    made = [[stem.name for stem in stems if model in stem.models] for model in sorted(models)]
-    return max(made, key=len, default=[])
+    """As many as one order can make: it has one model that takes the recording apart."""
+    names = [stem.name for stem in stems]
+    return [name for name in stems_possible(names) if name in names] if names else []
 
 
 def _of_speech() -> list[Preset]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from api.audiopod.base import parameter_error
+from jobs.catalog import set_stems
 
 # Their name, ours, what people call it, and their group. Nothing else here lists stems.
 _STEMS: Final = (
@@ -60,32 +61,37 @@ class Mode:
         return len(self.stems) or 1
 
 
-_SIX = ("vocals", "drums", "bass", "guitar", "piano", "other")
-_KIT = ("kick", "snare", "hihat")
-# Which stems the last two have is not documented; these are ours of that number.
-_STUDIO = (
-    *("lead_vocals", "backing_vocals", *_KIT, "toms", "bass"),
-    *("acoustic_guitar", "electric_guitar", "piano", "strings", "other"),
-)
+# Ours of what a mode calls "other": what the others of its set leave. Which stems the last two have
+# is not documented; these are ours of that number.
+_SETS: Final = {
+    "two": ("two-stems", "Vocals and everything else"),
+    "four": ("four-stems", "Vocals, drums, bass and other"),
+    "six": ("six-stems", "Vocals, drums, bass, guitar, piano and other"),
+    "producer": ("eight-stems", "Eight stems with the parts of the drum kit"),
+    "studio": ("twelve-stems", "Twelve stems for mixing"),
+    "mastering": ("sixteen-stems", "Sixteen stems, the finest split"),
+}
+_THEIRS: Final = {"instrumental": "no_vocals"}
+
+
+def _theirs(ours: str) -> str:
+    """Of a stem in a mode."""
+    if ours not in _OURS.values():
+        return "other"
+    return _THEIRS.get(ours, ours)
+
+
 MODES: Final[Mapping[str, Mode]] = {
-    mode.name: mode
-    for mode in (
-        Mode("single", "One stem of your choice", ()),
-        Mode("two", "Vocals and everything else", ("vocals", "no_vocals")),
-        Mode("four", "Vocals, drums, bass and other", ("vocals", "drums", "bass", "other")),
-        Mode("six", "Vocals, drums, bass, guitar, piano and other", _SIX),
-        Mode(
-            "producer",
-            "Eight stems with the parts of the drum kit",
-            ("vocals", *_KIT, "bass", "guitar", "piano", "other"),
-        ),
-        Mode("studio", "Twelve stems for mixing", _STUDIO),
-        Mode(
-            "mastering",
-            "Sixteen stems, the finest split",
-            (*_STUDIO[:-1], "ride", "crash", "synth", "percussion", "other"),
-        ),
-    )
+    "single": Mode("single", "One stem of your choice", ()),
+    **{
+        name: Mode(name, description, tuple(_theirs(ours) for ours in set_stems(of_catalog)))
+        for name, (of_catalog, description) in _SETS.items()
+    },
+}
+# What a list of names means that is a mode's.
+_OURS_TOGETHER: Final = {
+    frozenset(MODES[name].stems): dict(zip(MODES[name].stems, set_stems(of_catalog), strict=True))
+    for name, (of_catalog, _) in _SETS.items()
 }
 # Of the endpoint for choices in detail: what is left over is named in "Without …".
 _TWO: Final = {name: (name, f"no_{name}") for name in ("vocals", "drums", "bass", "other")}
@@ -153,7 +159,8 @@ def ours_of(names: Sequence[str], *, field: str) -> list[tuple[str, str]]:
         raise parameter_error(field, f"There is no stem '{unknown[0][:64]}'.")
     if not names:
         raise parameter_error(field, "Name at least one stem.")
-    pairs = [(name, _OURS[name]) for name in dict.fromkeys(names)]
+    meant = _OURS_TOGETHER.get(frozenset(names), _OURS)
+    pairs = [(name, meant[name]) for name in dict.fromkeys(names)]
     if len({ours for _, ours in pairs}) < len(pairs):
         raise parameter_error(field, "Two of these names are the same stem.")
     return pairs

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from jobs.catalog import set_stems
 from jobs.models import Service
 
 STEMS: Final[Mapping[str, str]] = {
@@ -33,7 +34,7 @@ STEMS: Final[Mapping[str, str]] = {
 }
 STEMS_BY_OURS: Final = {ours: theirs for theirs, ours in STEMS.items()}
 # What is made where no stems are named.
-FULL_BAND: Final = ("drums", "bass", "piano", "guitar")
+FULL_BAND: Final = set_stems("full-band")
 
 STEPS: Final[Mapping[str, str]] = {
     "Denoise": "denoise",

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from api.sunoapi.stems import ALL, SEPARATE_VOCAL, StemName
+from api.sunoapi.stems import ALL, SEPARATE_VOCAL, TWELVE, TWO, StemName
 from jobs.models import Asset, AssetState, Job, OutputKind
 
 # Ours is that of MIDI, theirs is between 0 and 1.
@@ -35,11 +35,7 @@ def separation_info(job: Job, link: Link) -> dict[str, Any]:
     is_split = job.dialect_data["type"] != SEPARATE_VOCAL
     # The recording itself comes with a split only.
     info = {"origin_url": (is_split and _origin(job, link)) or ""}
-    for stem in ALL:
-        if stem.ours == "instrumental" and is_split:
-            continue
-        if stem.ours not in ("vocals", "instrumental") and not is_split:
-            continue
+    for stem in TWELVE if is_split else TWO:
         info[stem.callback_field] = link(made[stem]) if stem in made else ""
     return info
 
@@ -74,7 +70,8 @@ def _instrument(instrument: Mapping[str, Any]) -> dict[str, Any]:
 
 def _stems(job: Job) -> dict[StemName, Asset]:
     outputs = {asset.stem: asset for asset in _outputs(job) if asset.kind == OutputKind.STEM}
-    return {stem: outputs[stem.ours] for stem in ALL if stem.ours in outputs}
+    names = {stem: next((name for name in stem.names if name in outputs), None) for stem in ALL}
+    return {stem: outputs[name] for stem, name in names.items() if name is not None}
 
 
 def _outputs(job: Job) -> list[Asset]:

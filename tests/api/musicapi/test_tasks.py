@@ -5,9 +5,9 @@ import pytest
 from django.test import Client
 
 from billing.selectors import wallet_get
-from jobs.catalog import model_offers
 from jobs.models import Asset, AssetState, Job
 from jobs.services import job_cancel
+from separation import catalog
 from tests.api.answers import content
 from tests.api.musicapi.calls import SONIC, call, post, refusal
 from tests.makers import make_job, run_jobs
@@ -75,35 +75,37 @@ def test_two_stems(client: Client, clip: Asset, alice: Any, fake_separation: lis
     assert (voice["clip_id"], voice["audio_url"], voice["state"]) == (None, None, "succeeded")
 
 
-def test_all_stems_that_there_are_models_for(client: Client, clip: Asset):
+@pytest.mark.parametrize("models", ["roots_only", "whole_tree"])
+def test_all_stems_that_there_are_models_for(
+    client: Client, clip: Asset, models: str, request: pytest.FixtureRequest
+):
+    request.getfixturevalue(models)
     job = ordered(client, clip, "stems/full")
     assert (job.tariff, job.price_mcr) == ("all_stem_set", 50_000)
-    # Together they are the whole song.
-    assert {"vocals", "drums", "bass", "other"} <= set(job.stems)
     titles = [one["title"] for one in task(client, job.uuid).json()["data"]]
     assert titles[0] == "My song (Vocals)"
     assert titles[-1] == "My song (FX/Other)"
+    # Together they are the whole song.
+    assert len(set(titles)) == len(job.stems) == (4 if models == "roots_only" else 12)
 
 
 def test_stems_that_nothing_here_makes_are_refused_before_any_charge(
     client: Client, clip: Asset, alice: Any, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("api.stem_sets.stem_offers", list)
+    monkeypatch.setattr("separation.weights.is_installed", lambda model: False)
     status, message = refusal(call(client, "stems/full", clip))
     assert status == 400
-    assert "vocals, backing_vocals, drums" in message
+    assert "lead_vocals, backing_vocals, drum_kit" in message
     assert (Job.objects.count(), wallet_get(workspace=alice).held_mcr) == (0, 0)
 
 
 def test_where_no_model_makes_all_the_largest_set_is_made(monkeypatch: pytest.MonkeyPatch):
     from api.stem_sets import stems_available
 
-    # Each by a model of its own.
+    # Each by a root model of its own.
     assert stems_available(["accompaniment", "drums", "bass"]) == ("drums", "bass")
-    monkeypatch.setattr(
-        "api.stem_sets.model_offers",
-        lambda: [offer for offer in model_offers() if offer.name == "spleeter-2stems"],
-    )
+    spleeter = catalog.model("spleeter-2stems")
+    monkeypatch.setattr(catalog, "models", lambda: (spleeter,))
     assert stems_available(["accompaniment", "drums"]) == ("accompaniment",)
 
 

@@ -11,7 +11,6 @@ from django.test import Client
 
 from api.sunoapi.stems import ALL, TWELVE, stems_of_mode
 from billing.selectors import wallet_get
-from config.errors import IncompatibleStems
 from jobs.ingesting import run_next_ingest
 from jobs.models import Asset, AssetState, Job, JobState
 from jobs.services import asset_delete
@@ -115,21 +114,33 @@ def test_a_split_makes_what_there_is_of_the_twelve(
     assert held(alice) == 50_000
     run_jobs()
     response = info(client, "vocal-removal", task)["response"]
-    made = {stem.field for stem in TWELVE if stem.ours in stems_of_mode("split_stem")}
+    ordered = set(stems_of_mode("split_stem"))
+    made = {stem.field for stem in TWELVE if not ordered.isdisjoint(stem.names)}
     assert {"vocalUrl", "drumsUrl", "bassUrl", "fxUrl"} <= made
     assert {name for name in FIELDS if response[name] is not None} == made
     assert len(response["originData"]) == len(made)
 
 
-def test_a_split_that_no_single_model_makes_takes_the_one_that_makes_most(
-    monkeypatch: pytest.MonkeyPatch,
-):
-    def refuse(**_: Any) -> None:
-        raise IncompatibleStems
+def test_where_nothing_takes_stems_apart_again_their_wholes_are_made(roots_only: None):
+    assert stems_of_mode("split_stem") == ("vocals", "drums", "bass", "other")
 
-    assert stems_of_mode("split_stem") == ("vocals", "drums", "bass", "other")
-    monkeypatch.setattr("api.stem_sets.separation_plan", refuse)
-    assert stems_of_mode("split_stem") == ("vocals", "drums", "bass", "other")
+
+def test_with_all_models_a_split_makes_all_twelve(
+    client: Client, pair: dict[str, str], fake_separation: list[Any], whole_tree: None
+):
+    task = separated(client, {**pair, "type": "split_stem"})
+    run_jobs()
+    job = Job.objects.get()
+    assert job.stems == [
+        *("lead_vocals", "backing_vocals", "drum_kit", "bass", "guitar", "keyboard", "strings"),
+        *("brass", "woodwinds", "percussion", "synth", "fx"),
+    ]
+    response = info(client, "vocal-removal", task)["response"]
+    assert {name for name in FIELDS if response[name] is None} == {"instrumentalUrl"}
+    links = {stem.field: stem.ours for stem in TWELVE}
+    for one in response["originData"]:
+        field = next(field for field in links if response[field] == one["audio_url"])
+        assert str(Asset.objects.get(job=job, stem=links[field]).uuid) == one["id"]
 
 
 def test_without_any_model_it_is_refused_by_name(
@@ -141,7 +152,7 @@ def test_without_any_model_it_is_refused_by_name(
         body = {**pair, "callBackUrl": NOWHERE, "type": mode}
         code, text = refused(post(client, GENERATE, body))
         assert code == 400
-        assert "not available" in text or "vocals, backing_vocals, drums" in text
+        assert "not available" in text or "lead_vocals, backing_vocals, drum_kit" in text
     assert (Job.objects.count(), held(alice)) == (0, 0)
 
 
