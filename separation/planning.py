@@ -65,7 +65,7 @@ def plan(
         If every model that would do is forbidden by the policy or not installed.
     """
     wanted = None if stems is None else _checked(stems)
-    shelf = _Shelf.now()
+    shelf = _Shelf.now(model)
     roots = shelf.roots if model is None else (_root(model),)
     names = [stem.name for stem in wanted or ()]
     _check_makers(names, shelf)
@@ -133,13 +133,13 @@ class _Shelf:
     states: Mapping[str, Availability]
 
     @classmethod
-    def now(cls) -> _Shelf:
+    def now(cls, named: str | None = None) -> _Shelf:
         states = {model.name: catalog.availability(model) for model in catalog.models()}
         # Nothing optional is fetched unless somebody names it.
         models = tuple(
             model
             for model in catalog.models()
-            if states[model.name].is_installed or not model.is_optional
+            if states[model.name].is_installed or not model.is_optional or model.name == named
         )
         return cls(models, {stem.name: stem for stem in catalog.stems()}, states)
 
