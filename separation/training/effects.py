@@ -248,6 +248,29 @@ def wah(rng: np.random.Generator, sound: Sound, beat_s: float | None = None) -> 
     return _moving_filter(sound, _resonances(centres, float(rng.uniform(3, 9))))
 
 
+def phaser(rng: np.random.Generator, sound: Sound) -> Sound:
+    """Mix with a copy through all-pass stages that sway: notches move through the spectrum."""
+    frames = 1 + sound.shape[1] // _HOP
+    turns = np.arange(frames) * _HOP / RATE * rng.uniform(0.1, 2.0) + rng.random()
+    centres = rng.uniform(300, 900) * 4 ** (0.5 + 0.5 * np.sin(2 * np.pi * turns))
+    # Each stage turns the phase by twice the arc tangent; half of all is what the sum feels.
+    turned = int(rng.choice([2, 4, 6])) * np.arctan(_ratios(centres))
+    dry = float(rng.uniform(0.05, 0.5))
+    return _moving_filter(sound, dry + (1 - dry) * np.abs(np.cos(turned)))
+
+
+def tremolo(rng: np.random.Generator, sound: Sound, beat_s: float | None = None) -> Sound:
+    """Let the loudness sway, in time with the beat or not, from side to side or not; (2, n)."""
+    rate_hz = float(rng.uniform(2.5, 9.0))
+    if beat_s is not None and rng.random() < 0.5:
+        rate_hz = float(rng.choice([1, 2, 4])) / beat_s
+    turns = np.arange(0, sound.shape[1] + 2 * _HOP, _HOP) / RATE * rate_hz + rng.random()
+    waves = np.sin(2 * np.pi * turns), np.sin(2 * np.pi * turns + rng.choice([0, 0, np.pi]))
+    deep = float(rng.uniform(0.2, 0.9))
+    gains = [_stretch(1 - deep * (0.5 + 0.5 * wave), sound.shape[1]) for wave in waves]
+    return np.asarray(stereo(sound) * np.stack(gains), np.float32)
+
+
 def sweep_low_pass(sound: Sound, hertz: NDArray[np.floating], sharpness: float) -> Sound:
     """Filter with a resonant low-pass whose corner moves; one frequency for each sample, (n,)."""
     square = np.square(_ratios(hertz[::_HOP]))

@@ -65,28 +65,29 @@ class Patch:
 
 
 class Bank:
-    """Notes to play from."""
+    """Notes to play from, out of one or several folders."""
 
-    def __init__(self, samples: NDArray[np.int16], patches: Sequence[Patch]) -> None:
-        """Keep samples (mono, 44.1 kHz) and the patches that lie in them."""
-        self._samples = samples
-        self.patches = tuple(patches)
+    def __init__(self, parts: Sequence[tuple[NDArray[np.int16], Sequence[Patch]]]) -> None:
+        """Keep samples (mono, 44.1 kHz), each with the patches that lie in them."""
+        self.patches = tuple(patch for _, patches in parts for patch in patches)
+        self._samples = {patch.name: samples for samples, patches in parts for patch in patches}
+        if len(self._samples) < len(self.patches):
+            raise ValueError("Two patches of a bank have the same name.")
 
     @classmethod
-    def open(cls, folder: Path) -> Self:
-        """Open the bank that `BankWriter` wrote; the samples stay on disk until they are used."""
-        entries = json.loads((folder / _INDEX).read_text("utf-8"))
-        samples = np.memmap(folder / _SAMPLES, np.int16, "r")
-        return cls(samples, [Patch.from_index(entry) for entry in entries])
-
-    def of_stem(self, stem: str) -> tuple[Patch, ...]:
-        """Return the patches of one stem."""
-        return tuple(patch for patch in self.patches if patch.kind.stem == stem)
+    def open(cls, *folders: Path) -> Self:
+        """Open what `BankWriter` wrote; the samples stay on disk until they are used."""
+        parts = []
+        for folder in folders:
+            entries = json.loads((folder / _INDEX).read_text("utf-8"))
+            patches = [Patch.from_index(entry) for entry in entries]
+            parts.append((np.memmap(folder / _SAMPLES, np.int16, "r"), patches))
+        return cls(parts)
 
     def note(self, patch: Patch, index: int) -> NDArray[np.float32]:
         """Return one note of a patch as it was recorded, at the common loudness; (frames,)."""
         start = int(patch.starts[index])
-        stored = self._samples[start : start + int(patch.lengths[index])]
+        stored = self._samples[patch.name][start : start + int(patch.lengths[index])]
         return stored.astype(np.float32) * np.float32(patch.gains[index] / _FULL)
 
 

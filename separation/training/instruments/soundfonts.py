@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 # A note in the bank lasts this long, where the instrument lets it.
 NOTE_S = 2.5
-KEY_STEP = 4
+KEY_STEP = 3
 VELOCITIES = (0.45, 0.95)
 _FADE_S = 0.03
 _PITCHES = {name: pitch for pitch, name in enumerate("C Cs D Ds E F Fs G Gs A As B".split())}

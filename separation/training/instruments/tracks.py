@@ -237,8 +237,13 @@ def _synthetic(rng: np.random.Generator, sound: Sound, song: Song) -> Sound:
 def _modulated(
     rng: np.random.Generator, sound: Sound, song: Song, chorus: float, repeats: float
 ) -> Sound:
-    if rng.random() < chorus:
+    drawn = rng.random()
+    if drawn < chorus:
         sound = effects.chorus(rng, sound)
+    elif drawn < chorus + 0.08:
+        sound = effects.phaser(rng, sound)
+    if rng.random() < 0.08:
+        sound = effects.tremolo(rng, sound, song.beat_s)
     return effects.delay(rng, sound, song.beat_s) if rng.random() < repeats else sound
 
 

@@ -1,18 +1,21 @@
 """Mixtures of pitched instruments: true stems, in tune, the same again for the same draw."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from scipy.io import wavfile
 
 from separation.training import effects, sources
 from separation.training.effects import RATE
-from separation.training.instruments import noises, parts, tracks
+from separation.training.instruments import build, noises, parts, synthesis, tracks
 from separation.training.instruments.bank import Bank, BankWriter
 from separation.training.instruments.mixer import InstrumentMixer
 from separation.training.instruments.playing import Player
 from separation.training.instruments.programs import CLASSES, Kind, kind_of
 from separation.training.instruments.roles import GuitarRolesMixer
 from separation.training.instruments.song import Note, draw_song
-from separation.training.instruments.synthesis import COUNTS
+from separation.training.instruments.synthesis import COUNTS, winds
 
 N = 2 * RATE
 
@@ -69,6 +72,35 @@ def test_a_bank_gives_back_its_notes(bank):
     assert pitch_of(note) == pytest.approx(52, abs=0.05)
     level = np.sqrt(np.square(note[: RATE // 2]).mean())
     assert level == pytest.approx(0.1, rel=0.02)
+
+
+def test_banks_are_built_once_and_open_together(tmp_path, monkeypatch):
+    package = sources.packages("instruments", "held")[0]
+    pack = replace(package, name="tonejs-flute")
+    for number, name in enumerate(["A4.wav", "Cs5.wav", "readme.txt"]):
+        samples = np.round(20_000 * tone(69 + 4 * number)).astype(np.int16)
+        wavfile.write(tmp_path / name, RATE, samples)
+    fetched = []
+    monkeypatch.setattr(sources, "training_dir", lambda: tmp_path / "cache")
+    monkeypatch.setattr(sources, "packages", lambda subject, role: [pack])
+    monkeypatch.setattr(sources, "fetch", lambda found: fetched.append(found) or tmp_path)
+    monkeypatch.setattr(synthesis, "COUNTS", ((winds.struck_bar, 2),))
+    train, held = build.open_bank("train"), build.open_bank("held")
+    assert fetched == [pack]
+    names = [patch.name for patch in train.patches]
+    assert names == ["tonejs-flute", "own-struck_bar-0", "own-struck_bar-1"]
+    assert [patch.name for patch in held.patches] == ["tonejs-flute"]
+    flute, bar, _ = train.patches
+    assert flute.keys.tolist() == [69, 73]
+    for patch, index in ((flute, 0), (flute, 1), (bar, 2)):
+        heard = pitch_of(train.note(patch, index))
+        assert heard == pytest.approx(patch.keys[index], abs=0.1)
+
+
+def test_names_of_patches_are_unique(bank):
+    notes = np.zeros(10, np.int16)
+    with pytest.raises(ValueError, match="same name"):
+        Bank([(notes, bank.patches[:1]), (notes, bank.patches[:1])])
 
 
 def test_examples_are_stems_of_the_named_classes(mixer):
@@ -263,6 +295,8 @@ def test_effects_keep_silence_and_length():
         effects.chorus,
         effects.delay,
         effects.wah,
+        effects.phaser,
+        effects.tremolo,
         effects.place,
     ):
         out = effect(rng, quiet)
