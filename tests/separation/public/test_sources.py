@@ -73,7 +73,7 @@ N_BYTES = len(CHECKPOINT)
 
 def from_place(kind, package, *, sha256=SHA256, size=N_BYTES):
     file = SourceFile("model.ckpt", "some/model.ckpt", sha256, size)
-    return replace(MODEL, sources=(Source(kind, package, "", (file,)),))
+    return replace(MODEL, sources=(Source(kind, package, "" if kind == "hub" else "v1", (file,)),))
 
 
 def test_it_comes_from_the_hub(server):
@@ -85,7 +85,7 @@ def test_it_comes_from_the_hub(server):
 @pytest.mark.parametrize("before", ["", "/moved"])
 def test_it_comes_from_a_folder_on_the_web(server, before, own_cache):
     server.served["/release/v1/some/model.ckpt"] = CHECKPOINT
-    model = from_place("web", f"{server.url}{before}/release/v1")
+    model = from_place("web", f"{server.url}{before}/release")
     lines: list[str] = []
     path = weights.install(model, report=lines.append)
     assert path.parent == own_cache / "models"
@@ -102,7 +102,7 @@ def test_the_operators_folder_comes_before_all_places(server, put):
 @pytest.mark.parametrize("kind", ["hub", "web"])
 def test_another_file_than_the_recorded_one_is_refused(server, kind):
     server.served["/a/b/resolve/main/some/model.ckpt"] = CHECKPOINT
-    server.served["/some/model.ckpt"] = CHECKPOINT
+    server.served["/v1/some/model.ckpt"] = CHECKPOINT
     model = from_place(kind, "a/b" if kind == "hub" else server.url, sha256=64 * "0")
     with pytest.raises(WeightsMismatch, match=f"model.ckpt is not the pinned one.*got {SHA256}"):
         weights.install(model)
@@ -124,7 +124,7 @@ def test_a_place_out_of_reach_says_what_else_there_is():
 
 
 def test_a_file_larger_than_recorded_is_not_taken(server, own_cache):
-    server.served["/some/model.ckpt"] = CHECKPOINT
+    server.served["/v1/some/model.ckpt"] = CHECKPOINT
     model = from_place("web", server.url, size=len(CHECKPOINT) - 1)
     with pytest.raises(ModelUnavailable, match="is larger than it should be"):
         weights.install(model)
@@ -133,7 +133,7 @@ def test_a_file_larger_than_recorded_is_not_taken(server, own_cache):
 
 
 def test_a_place_that_takes_too_long_is_given_up(server, monkeypatch):
-    server.served["/some/model.ckpt"] = CHECKPOINT
+    server.served["/v1/some/model.ckpt"] = CHECKPOINT
     monkeypatch.setattr(web_files, "TOTAL_TIMEOUT_S", -1)
     with pytest.raises(ModelUnavailable, match="could not be fetched"):
         weights.install(from_place("web", server.url))
