@@ -11,7 +11,7 @@ from jobs.separating import DIARIZATION
 from jobs.switches import service_is_off
 from separation import catalog
 from separation.enhance.steps import STEPS
-from separation.planning import can_be_made, possible
+from separation.planning import can_be_made, makers, possible
 
 _SERVICES = {
     Service.SEPARATION: ("Separation", "A recording into stems."),
@@ -136,7 +136,8 @@ def service_offers(*, workspace: Workspace | None = None) -> list[ServiceOffer]:
 def _makers(service: Service) -> tuple[list[str], bool]:
     """What does the work, and whether enough of it is installed."""
     if service == Service.SEPARATION:
-        return _one_of(catalog.models())
+        # Some models only take apart what another one made.
+        return [model.name for model in catalog.models()], bool(can_be_made())
     if service == Service.ENHANCEMENT:
         return _one_of([tool for step in STEPS for tool in step.tools])
     # All that one of these tasks needs is needed; a conversion needs none.
@@ -176,9 +177,7 @@ def stem_offers() -> list[StemOffer]:
     models = catalog.models()
     able = can_be_made()
     installed = {model.name for model in models if catalog.availability(model).is_installed}
-    return [
-        _stem_offer(stem, models, installed, is_able=stem.name in able) for stem in catalog.stems()
-    ]
+    return [_stem_offer(stem, installed, is_able=stem.name in able) for stem in catalog.stems()]
 
 
 def set_stems(name: str) -> tuple[str, ...]:
@@ -193,13 +192,12 @@ def stems_possible(names: Sequence[str]) -> tuple[str, ...]:
 
 def _stem_offer(
     stem: catalog.Stem,
-    models: Sequence[catalog.Model],
     installed: Collection[str],
     *,
     is_able: bool,
 ) -> StemOffer:
-    makers = [model.name for model in models if model.makes(stem)]
-    taken = next((name for name in makers if name in installed), makers[0] if makers else "")
+    names = list(makers(stem))
+    taken = next((name for name in names if name in installed), names[0] if names else "")
     quality = catalog.quality_of(stem.name, taken)
     return StemOffer(
         name=stem.name,
@@ -207,12 +205,12 @@ def _stem_offer(
         description=stem.description,
         group=stem.group,
         parent=stem.parent,
-        models=makers,
+        models=names,
         available=is_able,
         experimental=quality.is_experimental,
         sdr_db=quality.sdr_db,
         margin_db=quality.margin_db,
-        quality=[offer for name in makers for offer in _quality_offers(stem.name, name)],
+        quality=[offer for name in names for offer in _quality_offers(stem.name, name)],
     )
 
 

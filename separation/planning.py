@@ -16,7 +16,7 @@ from separation.errors import (
 )
 from separation.plans import Pass, Plan
 
-__all__ = ["Plan", "can_be_made", "plan", "possible"]
+__all__ = ["Plan", "can_be_made", "makers", "plan", "possible"]
 
 # Best first.
 _STATUSES = (
@@ -81,6 +81,19 @@ def can_be_made() -> frozenset[str]:
     """Return the names of all stems that can be made by what is installed here, each alone."""
     shelf = _Shelf.now().installed()
     return frozenset(name for root in shelf.roots for name in shelf.stems_of(root))
+
+
+def makers(stem: Stem) -> tuple[str, ...]:
+    """Return the names of the models that make a stem, in order of preference.
+
+    Each makes it alone of what it takes; where none does, they are all those of the best way.
+    """
+    alone = tuple(model.name for model in catalog.models() if model.makes(stem))
+    if alone:
+        return alone
+    shelf = _Shelf.now()
+    ways = [way for root in shelf.roots if (way := shelf.way(root, [stem.name])) is not None]
+    return tuple(model.name for model in min(ways, key=shelf.rank, default=()))
 
 
 def possible(stems: Sequence[str]) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from separation import catalog, weights
 from separation.cli.terminal import PREPARE, echo
 from separation.engines import backends
 from separation.enhance.steps import STEPS
-from separation.planning import can_be_made
+from separation.planning import can_be_made, makers
 
 
 def add_catalog_arguments(parser: argparse.ArgumentParser) -> None:
@@ -110,7 +110,7 @@ def _stems_json() -> list[dict[str, Any]]:
                 "parent": stem.parent,
                 "plus": list(stem.plus),
                 "minus": list(stem.minus),
-                "models": [model.name for model in catalog.models() if model.makes(stem)],
+                "models": list(makers(stem)),
                 "is_available": stem.name in able,
             }
         )

@@ -9,7 +9,7 @@ import pytest
 
 from separation import catalog, cli, plan, separate
 from separation.errors import SeparationCancelled, StemUnavailable
-from separation.planning import can_be_made
+from separation.planning import can_be_made, makers
 from tests.separation.conftest import GAINS, SEGMENT
 from tests.separation.crooked import make_crooked
 from tests.separation.family import CHILDREN, family, passes
@@ -31,7 +31,7 @@ FAMILIES = [
     ("cymbals", ["hihat", "ride", "crash"]),
     ("drums", ["drum_kit", "percussion"]),
     ("", ["vocals", "instrumental"]),
-    ("", list(TWELVE)),
+    *(("", list(one.stems)) for one in catalog.sets() if one.adds_up),
 ]
 
 
@@ -113,6 +113,11 @@ def test_silence_goes_through_no_model(family, tmp_path, read, monkeypatch):
     stems = stems_of(path, tmp_path / "out", read, stems=["kick", "crash"])
     assert "drumkit" not in passes(family)
     assert not any(stem.any() for stem in stems.values())
+
+
+def test_a_stem_of_several_models_is_made_by_all_of_them(family):
+    assert makers(catalog.stem("kick")) == ("drumkit",)
+    assert makers(catalog.stem("rest_of_eight")) == ("htdemucs", "drumkit", "instruments")
 
 
 # --- the sums

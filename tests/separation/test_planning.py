@@ -10,6 +10,7 @@ from separation.errors import (
     UnknownModel,
     UnknownStem,
 )
+from separation.planning import makers
 
 
 @pytest.fixture(autouse=True)
@@ -129,3 +130,8 @@ def test_it_lists_the_known_models():
     with pytest.raises(UnknownModel) as caught:
         plan(["vocals"], "no-such-model")
     assert "htdemucs, spleeter-2stems" in caught.value.message
+
+
+def test_the_makers_of_a_stem():
+    assert makers(catalog.stem("vocals")) == ("htdemucs", "spleeter-2stems")
+    assert makers(catalog.stem("kick")) == ()
