@@ -62,7 +62,7 @@ NAMES = tuple(step.name for step in STEPS)
 # The class of each tool, imported when it is wanted. It takes the rate (Hz), the number of
 # channels and, by name, the device.
 _CLASSES = {
-    "deepfilternet3": "separation.enhance.denoise:Denoiser",
+    "deepfilternet3": "separation.enhance.adaptive:AdaptiveDenoiser",
     "echo-prediction": "separation.enhance.deecho:Deechoer",
 }
 
