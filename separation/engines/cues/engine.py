@@ -1,4 +1,4 @@
-"""Runs a method that was not learnt on segments of its parent stem."""
+"""Runs a method of signal processing on segments of its parent stem."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import torch
 from separation.catalog import Model
 from separation.engines import Engine, FloatArray
 from separation.engines.base import BaseEngine
-from separation.engines.unlearned.pitch import high_voices_of
-from separation.engines.unlearned.place import front_of
+from separation.engines.cues.pitch import high_voices_of
+from separation.engines.cues.place import front_of
 from separation.errors import EngineClosed
 
 # By the name that a catalogue's entry gives as `method` under `network`; each takes
@@ -21,7 +21,7 @@ METHODS: Mapping[str, Callable[[torch.Tensor], torch.Tensor]] = MappingProxyType
 )
 
 
-class UnlearnedEngine(BaseEngine):
+class CueEngine(BaseEngine):
     """Takes stereo segments of any length; the two stems of each add up to it.
 
     What the method does not take is the model's rest.
@@ -53,4 +53,4 @@ class UnlearnedEngine(BaseEngine):
 
 def create(model: Model, backend: str) -> Engine:
     """Return an engine for this entry of the catalogue."""
-    return UnlearnedEngine(model, backend)
+    return CueEngine(model, backend)

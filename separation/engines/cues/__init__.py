@@ -1,4 +1,4 @@
-"""Two stems out of one by signal processing alone: by stereo place, or by pitch."""
+"""Two stems out of one by a few cues, without a network: by stereo place, or by pitch."""
 
 from separation.engines.backends import REFERENCE, Backend
 
