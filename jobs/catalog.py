@@ -54,6 +54,17 @@ class QualityOffer:
 
 
 @dataclass(frozen=True)
+class Recovered:
+    """How good a stem of one model is: SDR in dB, the mean over the songs that decide."""
+
+    stem: str
+    sdr_db: float
+    # By how much that is more than of its parent at the best level.
+    margin_db: float
+    experimental: bool
+
+
+@dataclass(frozen=True)
 class StemOffer:
     """A stem; figures are those of the first of its models that is installed, or of all."""
 
@@ -88,7 +99,8 @@ class ModelOffer:
     source: str
     # Of work on the machine that measured, for each second of audio; None if it was not measured.
     seconds: float | None
-    quality: list[QualityOffer]
+    # Of the stems that were measured.
+    quality: list[Recovered]
 
 
 @dataclass(frozen=True)
@@ -257,11 +269,6 @@ def _tool_offer(tool: catalog.Tool) -> ToolOffer:
 
 def _model_offer(model: catalog.Model) -> ModelOffer:
     availability = catalog.availability(model)
-    made = [stem.name for stem in catalog.stems() if model.makes(stem)]
-    quality = [offer for name in made for offer in _quality_offers(name, model.name)]
-    # Of a child alone, where the true parent was given.
-    start = "parent" if model.input else "recording"
-    seconds = [one.seconds for one in quality if one.start == start]
     return ModelOffer(
         name=model.name,
         title=model.title,
@@ -274,6 +281,32 @@ def _model_offer(model: catalog.Model) -> ModelOffer:
         licence_summary=model.licence.summary,
         commercial_use=model.licence.commercial_use,
         source=model.source_label,
-        seconds=round(median(seconds), 3) if seconds else None,
-        quality=quality,
+        seconds=_seconds(model),
+        quality=quality_offers(model),
     )
+
+
+def quality_offers(model: catalog.Model) -> list[Recovered]:
+    """How good the stems of a model are, those that were measured."""
+    found = []
+    for stem in catalog.stems():
+        if not model.makes(stem):
+            continue
+        quality = catalog.quality_of(stem.name, model.name)
+        if quality.sdr_db is not None and quality.margin_db is not None:
+            found.append(
+                Recovered(stem.name, quality.sdr_db, quality.margin_db, quality.is_experimental)
+            )
+    return found
+
+
+def _seconds(model: catalog.Model) -> float | None:
+    """What a second of audio took, of a child alone: where the true parent was given."""
+    start = "parent" if model.input else "recording"
+    taken = [
+        one.seconds
+        for stem in catalog.stems()
+        for one in catalog.quality_of(stem.name, model.name).measurements
+        if one.start == start
+    ]
+    return round(median(taken), 3) if taken else None

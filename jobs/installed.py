@@ -5,6 +5,7 @@ from typing import Final
 
 from django.db import connection
 
+from jobs.catalog import Recovered, quality_offers
 from separation import catalog
 
 # The latest jobs tell how fast a model is now; all of them would tell how fast it ever was.
@@ -26,15 +27,6 @@ GROUP BY model
 class File:
     name: str
     sha256: str
-
-
-@dataclass(frozen=True)
-class Recovered:
-    """A stem as one model makes it: its mean SDR in dB over the songs that decide."""
-
-    stem: str
-    sdr_db: float
-    experimental: bool
 
 
 @dataclass(frozen=True)
@@ -82,16 +74,7 @@ def _installed(package: catalog.Package, speed: float | None, n_jobs: int) -> In
         source=package.source_label,
         # Where none is known beforehand, the hub's own is trusted at the download.
         files=[File(file.name, file.sha256) for file in files if file.sha256],
-        quality=_quality(package) if isinstance(package, catalog.Model) else [],
+        quality=quality_offers(package) if isinstance(package, catalog.Model) else [],
         speed=speed,
         n_jobs=n_jobs,
     )
-
-
-def _quality(model: catalog.Model) -> list[Recovered]:
-    found = []
-    for stem in catalog.stems():
-        quality = catalog.quality_of(stem.name, model.name)
-        if quality.sdr_db is not None:
-            found.append(Recovered(stem.name, quality.sdr_db, quality.is_experimental))
-    return found

@@ -13,6 +13,7 @@ from billing.selectors import prices_list
 from jobs.catalog import (
     ModelOffer,
     QualityOffer,
+    Recovered,
     ServiceOffer,
     StemOffer,
     StepOffer,
@@ -56,6 +57,17 @@ class QualitySerializer(serializers.Serializer[QualityOffer]):
     commit = serializers.CharField(help_text="The version of this software.")
 
 
+class RecoveredSerializer(serializers.Serializer[Recovered]):
+    """How good a stem of one model is."""
+
+    stem = serializers.CharField()
+    sdr_db = serializers.FloatField(help_text="Mean over the songs that decide.")
+    margin_db = serializers.FloatField(
+        help_text="By how much that is more than of its parent at the best level."
+    )
+    experimental = serializers.BooleanField(help_text="Whether that is less than 2 dB.")
+
+
 class StemSerializer(serializers.Serializer[StemOffer]):
     name = serializers.CharField()
     title = serializers.CharField()
@@ -95,7 +107,7 @@ class ModelSerializer(serializers.Serializer[ModelOffer]):
     seconds = serializers.FloatField(
         allow_null=True, help_text="Of work for each second of audio, as measured once."
     )
-    quality = QualitySerializer(many=True)
+    quality = RecoveredSerializer(many=True)
 
 
 class ToolSerializer(serializers.Serializer[ToolOffer]):

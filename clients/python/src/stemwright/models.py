@@ -316,6 +316,16 @@ class Quality(Told):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Recovered(Told):
+    """How good a stem of one model is; `margin_db` is against its parent at the best level."""
+
+    stem: str
+    sdr_db: float
+    margin_db: float
+    experimental: bool
+
+
+@dataclass(frozen=True, kw_only=True)
 class StemOffer(Told):
     """`experimental` is what was not shown to be better than its parent at the best level."""
 
@@ -361,7 +371,7 @@ class ModelOffer(Told):
     commercial_use: bool
     source: str
     seconds: float | None
-    quality: list[Quality]
+    quality: list[Recovered]
 
 
 @dataclass(frozen=True, kw_only=True)
