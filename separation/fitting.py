@@ -51,16 +51,14 @@ def fitted(plan: Plan, stems: FloatArray, mixture: FloatArray, bits: int | None)
         found.values[""] = mixture.astype(np.float64)
         found.add(one, _floats(one, block, mixture), [0] * len(block))
     else:
-        native, found.values[""], n_clipped = whole_steps(block, mixture, bits, one.rest)
-        found.add(one, native, n_clipped)
+        steps, found.values[""], n_clipped = whole_steps(block, mixture, bits, one.rest)
+        found.add(one, steps, n_clipped)
     for one, block in children:
         parent = plan.value(one.model.input, found.values)
         if bits is None:
-            native = _floats(one, block, parent.astype(np.float32))
-            found.add(one, native, [0] * len(block))
+            found.add(one, _floats(one, block, parent.astype(np.float32)), [0] * len(block))
         else:
-            native, n_clipped = part_steps(block, parent, bits, one.rest)
-            found.add(one, native, n_clipped)
+            found.add(one, *part_steps(block, parent, bits, one.rest))
     return found
 
 

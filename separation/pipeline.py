@@ -194,9 +194,12 @@ def _loaded(
 ) -> list[Engine]:
     """Return the engines of all models of a plan; the backend is that of the root model."""
     wanted = [(model, backend if index == 0 else None) for index, model in enumerate(chosen.models)]
-    are_prepared = all(engines.is_prepared(model, device, name) for model, name in wanted)
-    on_progress(step="load" if are_prepared else "prepare", completed=0, total=None)
-    return [engines.load_engine(model, device, name) for model, name in wanted]
+    loaded = []
+    for model, name in wanted:
+        is_prepared = engines.is_prepared(model, device, name)
+        on_progress(step="load" if is_prepared else "prepare", completed=0, total=None)
+        loaded.append(engines.load_engine(model, device, name))
+    return loaded
 
 
 def _make_writer(device: str, n_encoders: int | None) -> MakeWriter:

@@ -3,11 +3,12 @@
 import dataclasses
 import itertools
 import json
+from typing import Any
 
 import numpy as np
 import pytest
 
-from separation import catalog, cli, plan, separate
+from separation import catalog, cli, engines, plan, separate
 from separation.errors import SeparationCancelled, StemUnavailable
 from separation.planning import can_be_made, makers
 from tests.separation.conftest import GAINS, SEGMENT
@@ -207,7 +208,7 @@ def test_by_setting_parts_are_what_the_networks_returned(family, tmp_path, read)
 def test_several_formats_in_one_pass(family, tmp_path, read):
     path = recording(tmp_path)
     names = [*TWELVE, "lead_guitar", "drums"]
-    options = {"output_format": "flac16", "more_formats": ["wav24", "wav32f"]}
+    options: dict[str, Any] = {"output_format": "flac16", "more_formats": ["wav24", "wav32f"]}
     result = separate(path, tmp_path / "out", stems=names, **options)
     for output_format, files in result.more_stems.items():
         alone = separate(path, tmp_path / output_format, stems=names, output_format=output_format)
@@ -220,7 +221,7 @@ def test_several_formats_in_one_pass(family, tmp_path, read):
 
 def test_it_goes_on_after_a_part_with_the_same_bits(family, tmp_path):
     path = recording(tmp_path, 100_000, codec="pcm_s16le")
-    options = {"stems": [*TWELVE, "lead_guitar", "drums"], "part_seconds": 0.5}
+    options: dict[str, Any] = {"stems": [*TWELVE, "lead_guitar", "drums"], "part_seconds": 0.5}
     expected = separate(path, tmp_path / "1", **options)
     n_all = passes(family)
     for engine in family.values():
@@ -247,7 +248,7 @@ def test_it_goes_on_after_a_part_with_the_same_bits(family, tmp_path):
 
 def test_parts_of_other_models_are_made_anew(family, tmp_path, monkeypatch):
     path = recording(tmp_path, 100_000)
-    folders = {"parts_dir": tmp_path / "parts", "part_seconds": 0.5}
+    folders: dict[str, Any] = {"parts_dir": tmp_path / "parts", "part_seconds": 0.5}
     separate(path, tmp_path / "1", stems=["kick"], **folders)
     n_all = family["drumkit"].n_passes
     separate(path, tmp_path / "2", stems=["kick"], **folders)
@@ -311,3 +312,22 @@ def test_a_child_takes_nothing_apart_that_is_not_whole(family, gain_engine, monk
     assert [model.name for model in plan(["lead_guitar"]).models] == ["six", "guitar-roles"]
     with pytest.raises(StemUnavailable):
         plan(["brass"])
+
+
+def test_a_cancel_is_heard_between_two_models(family, tmp_path, monkeypatch):
+    loaded = []
+
+    def load(model, *_):
+        loaded.append(model.name)
+        return family[model.name]
+
+    def stop(*, step, completed, total):
+        if step == "load" and loaded:
+            raise SeparationCancelled("Enough.")
+
+    monkeypatch.setattr(engines, "load_engine", load)
+
+    with pytest.raises(SeparationCancelled):
+        separate(recording(tmp_path), tmp_path / "out", stems=TWELVE, on_progress=stop)
+    assert loaded == ["htdemucs"]
+    assert not (tmp_path / "out").exists()

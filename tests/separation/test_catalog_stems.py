@@ -17,7 +17,7 @@ def leaves(name):
     stem = catalog.stem(name) if name else None
     if stem is None or not stem.is_derived:
         return {name: 1}
-    found = {}
+    found: dict[str, int] = {}
     for term in stem.terms:
         for leaf, sign in leaves(term).items():
             found[leaf] = found.get(leaf, 0) + (-sign if term in stem.minus else sign)

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import tomllib
+from typing import Any
 
 import pytest
 import torch
@@ -94,7 +95,7 @@ def test_they_are_always_installed_and_loaded_as_they_are(model, tmp_path):
     assert state.status is AvailabilityStatus.INSTALLED
     assert state.reason == "Its weights come with this software."
     assert weights.install(model) == tmp_path / "own" / "drumkit.safetensors"
-    engine = engines.load_engine(model)
+    engine: Any = engines.load_engine(model)
     assert engine.state["numbers"].tolist() == [0, 1, 2, 3]
     assert not (tmp_path / "cache" / "models").exists()
 
@@ -127,7 +128,8 @@ def test_a_method_without_weights_is_always_there(model, tmp_path):
     state = catalog.availability(method)
     assert (state.status, state.reason) == (AvailabilityStatus.INSTALLED, "It has no weights.")
     assert method.source_label == "a method of this software, not learned"
-    assert engines.load_engine(method).state == {}
+    engine: Any = engines.load_engine(method)
+    assert engine.state == {}
     assert weights.derived_dir(method) == tmp_path / "cache" / "derived" / "method-v1"
 
 
