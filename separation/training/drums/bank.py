@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -17,7 +17,9 @@ from separation.training.drums.recorded import RATE, FloatArray, RawSound, recor
 from separation.training.drums.synthesis import synthesized
 from separation.training.sources import Role, private_folder, put_in_place, training_dir
 
-VERSION = 2
+# Counted up whenever what is built changes.
+RECORDED_VERSION = 3
+SYNTHESIS_VERSION = 3
 # Seconds that are kept of a sound; the end of a longer one is faded out.
 _LENGTHS_S = {"kick": 1.5, "snare": 1.3, "toms": 2.2, "hihat": 2.2, "ride": 3.5, "crash": 4.0}
 _OTHERS_S = 1.5
@@ -31,11 +33,15 @@ _LEVEL = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Sound:
-    """One sound of a kit; `layers` are its strengths, soft to hard: first sample and length."""
+    """One sound of a kit; `layers` are its strengths, soft to hard: first sample and length.
+
+    `part` is the file of its bank that it lies in.
+    """
 
     kit: str
     voice: str
     layers: tuple[tuple[int, int], ...]
+    part: int = 0
 
     @property
     def stem(self) -> str:
@@ -48,66 +54,87 @@ class Bank:
     Parameters
     ----------
     sounds : sequence of Sound
-    samples : int16 array (n, 2)
+    parts : sequence of int16 arrays (n, 2)
         Where the layers of all sounds lie, at 44.1 kHz.
     """
 
-    def __init__(self, sounds: Sequence[Sound], samples: NDArray[np.int16]) -> None:
+    def __init__(self, sounds: Sequence[Sound], parts: Sequence[NDArray[np.int16]]) -> None:
         self.sounds = tuple(sounds)
-        self._samples = samples
+        self.parts = tuple(parts)
 
     def layer(self, sound: Sound, index: int, longest: int | None = None) -> FloatArray:
         """Return one layer as (2, n), no longer than `longest` samples."""
         start, length = sound.layers[index]
         stop = start + (length if longest is None else min(length, longest))
-        return self._samples[start:stop].T.astype(np.float32) / np.float32(_FULL)
+        samples = self.parts[sound.part][start:stop]
+        return samples.T.astype(np.float32) / np.float32(_FULL)
 
     @classmethod
-    def from_folder(cls, folder: Path) -> Bank:
-        """Map a bank that was written before."""
-        table = json.loads((folder / "index.json").read_text())
-        sounds = [
-            Sound(entry["kit"], entry["voice"], tuple((a, n) for a, n in entry["layers"]))
-            for entry in table
-        ]
-        samples = np.memmap(folder / "samples.i16", np.int16, "r").reshape(-1, 2)
-        return cls(sounds, samples)
+    def from_folders(cls, *folders: Path) -> Bank:
+        """Map what was written before, as one bank."""
+        sounds, parts = [], []
+        for part, folder in enumerate(folders):
+            for entry in json.loads((folder / "index.json").read_text()):
+                layers = tuple((start, length) for start, length in entry["layers"])
+                sounds.append(Sound(entry["kit"], entry["voice"], layers, part))
+            parts.append(np.memmap(folder / "samples.i16", np.int16, "r").reshape(-1, 2))
+        return cls(sounds, parts)
 
 
 @cache
 def open_bank(role: Role) -> Bank:
-    """Open the bank of a role; it is built first if it is not there, which takes minutes."""
+    """Open the bank of a role; what is not there yet is built first, which takes minutes."""
+    if role == "train":
+        return Bank.from_folders(_recorded_train(), _synthesized())
+    return Bank.from_folders(_recorded_held())
+
+
+def _recorded_train() -> Path:
+    return _once(
+        f"train-v{RECORDED_VERSION}", lambda target: write(target, recorded("train"), Distinct())
+    )
+
+
+def _synthesized() -> Path:
+    return _once(
+        f"synthesized-v{SYNTHESIS_VERSION}", lambda target: write(target, synthesized(), Distinct())
+    )
+
+
+def _recorded_held() -> Path:
+    # What a held kit shares with a training one is not new to the network.
+    train = Bank.from_folders(_recorded_train())
+
+    def build(target: Path) -> None:
+        heard = Distinct()
+        for sound in train.sounds:
+            heard.adds(sound.stem, train.layer(sound, len(sound.layers) - 1, _FEATURE_SAMPLES))
+        write(target, recorded("held"), heard)
+
+    return _once(f"held-v{RECORDED_VERSION}", build)
+
+
+def _once(name: str, build: Callable[[Path], None]) -> Path:
+    """Return a folder of the cache; whoever comes first builds it."""
     folder = training_dir() / "drums"
-    target = folder / f"{role}-v{VERSION}"
     folder.mkdir(parents=True, exist_ok=True)
+    target = folder / name
     if not target.is_dir():
-        with (folder / f".{role}.lock").open("w") as lock:
+        with (folder / f".{name}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not target.is_dir():
-                _build(role, target)
-    return Bank.from_folder(target)
+                build(target)
+    return target
 
 
-def _build(role: Role, target: Path) -> None:
-    if role == "train":
-        write(target, [recorded("train"), synthesized()], Distinct())
-        return
-    # What a held kit shares with a training one is not new to the network.
-    heard = Distinct()
-    train = open_bank("train")
-    for sound in train.sounds:
-        heard.adds(sound.stem, train.layer(sound, len(sound.layers) - 1, _FEATURE_SAMPLES))
-    write(target, [recorded("held")], heard)
-
-
-def write(target: Path, groups: Iterable[Iterable[RawSound]], known: Distinct) -> None:
+def write(target: Path, raw_sounds: Iterable[RawSound], known: Distinct) -> None:
     """Write a bank of the sounds that are not `known` yet; in place at once, or not at all."""
     with private_folder(target.parent) as into:
         built = into / "bank"
         built.mkdir()
         with (built / "samples.i16").open("wb") as file:
             sounds = []
-            for raw in (raw for group in groups for raw in group):
+            for raw in raw_sounds:
                 layers = _layers(raw)
                 if not layers or not known.adds(VOICES[raw.voice], layers[-1]):
                     continue

@@ -35,9 +35,9 @@ _LEVELS_DB: Mapping[str, tuple[float, float]] = {
     "kick": (0.0, 3.5),
     "snare": (0.0, 3.5),
     "toms": (-1.0, 4.0),
-    "hihat": (-9.0, 5.0),
-    "ride": (-9.0, 5.0),
-    "crash": (-4.0, 4.5),
+    "hihat": (-8.0, 5.0),
+    "ride": (-6.0, 5.0),
+    "crash": (-1.0, 4.5),
     "percussion": (-6.0, 5.0),
 }
 _FADES_S = {"kick": 0.15, "snare": 0.12, "toms": 0.3, "hihat": 0.15, "ride": 0.8, "crash": 0.8}

@@ -39,7 +39,7 @@ def _acoustic_kick(rng: np.random.Generator) -> FloatArray:
     skin = membrane(
         rng,
         rng.uniform(42, 85),
-        log_uniform(rng, 0.05, 0.3),
+        log_uniform(rng, 0.025, 0.22),
         drop=rng.uniform(0.1, 1.0),
         drop_s=rng.uniform(0.008, 0.04),
         n_modes=int(rng.integers(3, 9)),
@@ -61,7 +61,7 @@ def _swept_kick(rng: np.random.Generator) -> FloatArray:
     low, top = rng.uniform(40, 65), log_uniform(rng, 120, 1200)
     fast = log_uniform(rng, 0.006, 0.05)
     phase = 2 * np.pi * (low * times + (top - low) * fast * (1 - np.exp(-times / fast)))
-    tone = np.sin(phase) * envelope(times.size, log_uniform(rng, 0.08, 0.4))
+    tone = np.sin(phase) * envelope(times.size, log_uniform(rng, 0.04, 0.3))
     knock = click(rng, times.size, log_uniform(rng, 1500, 9000))
     return _bent(
         rng, together((tone.astype(np.float32)[np.newaxis], 1.0), (knock, rng.uniform(0.0, 0.5)))
@@ -103,12 +103,12 @@ def snare(rng: np.random.Generator, rim: float = 0.0) -> FloatArray:
         rng,
         rng.uniform(350, 2200, n_ring),
         rng.uniform(0.2, 1, (1, n_ring)),
-        np.exp(rng.uniform(np.log(0.01), np.log(0.15), n_ring)),
+        np.exp(rng.uniform(np.log(0.005), np.log(0.1), n_ring)),
         0.9,
     )
     return together(
         (skin, rng.uniform(0.3, 1.0)),
-        (wires, rng.uniform(0.25, 1.0)),
+        (wires, rng.uniform(0.12, 1.0)),
         (buzz, rng.uniform(0.0, 0.8)),
         (ring, rng.uniform(0.0, 0.2) + rim),
         (click(rng, skin.shape[1], log_uniform(rng, 1500, 7000)), rng.uniform(0.1, 0.8)),
@@ -151,7 +151,7 @@ def toms(rng: np.random.Generator) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Return the high, the middle and the low tom of one kit."""
     low = rng.uniform(55, 115)
     steps = low * np.cumprod([1.0, rng.uniform(1.2, 1.6), rng.uniform(1.15, 1.5)])
-    tau, tilt = log_uniform(rng, 0.08, 0.5), rng.uniform(0.8, 2.0)
+    tau, tilt = log_uniform(rng, 0.04, 0.35), rng.uniform(0.8, 2.0)
     drop, drop_s = rng.uniform(0.02, 0.6), rng.uniform(0.02, 0.12)
     n_modes = int(rng.integers(2, 12))
     is_machine = rng.random() < 0.2

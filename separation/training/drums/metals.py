@@ -38,7 +38,7 @@ class Plate:
         A thin plate has as many modes in each hertz (Fletcher & Rossing, 3.6 and 20.3); a share
         of them lies closer together at the bottom, where single ones are heard.
         """
-        n_low = n_modes // 4
+        n_low = int(n_modes * rng.uniform(0.04, 0.2))
         hertz = np.concatenate(
             [
                 np.exp(rng.uniform(np.log(lowest_hz), np.log(4000), n_low)),
@@ -58,6 +58,8 @@ class Plate:
         """Return the sound, (2, n): `tau_s` at 3 kHz, shorter above by the power `slope`."""
         taus = tau_s * (self.hertz / 3000) ** -slope
         taus = np.clip(taus * np.exp(rng.normal(0, 0.35, taus.size)), 0.003, 4 * tau_s)
+        # Some modes ring on long after the others.
+        taus[rng.random(taus.size) < rng.uniform(0, 0.3)] *= rng.uniform(1.5, 4)
         return modal(rng, self.hertz, self.gains, taus, seconds)
 
 
@@ -71,9 +73,9 @@ def hats(rng: np.random.Generator) -> dict[str, FloatArray]:
     if rng.random() < 0.3:
         return _machine_hats(rng)
     plate = Plate.drawn(
-        rng, log_uniform(rng, 250, 900), int(rng.integers(200, 500)), rng.uniform(-4, 4)
+        rng, log_uniform(rng, 250, 900), int(rng.integers(200, 500)), rng.uniform(-2, 6)
     )
-    closed, opened = log_uniform(rng, 0.015, 0.07), log_uniform(rng, 0.2, 0.9)
+    closed, opened = log_uniform(rng, 0.015, 0.07), log_uniform(rng, 0.12, 0.7)
     cut = log_uniform(rng, 200, 4000)
     slope, sizzle, stick = rng.uniform(0.0, 0.8), rng.uniform(0, 0.6), rng.uniform(0.05, 0.6)
     made = {}
@@ -94,8 +96,18 @@ def hats(rng: np.random.Generator) -> dict[str, FloatArray]:
         sound = together(*parts)
         if voice in ("hat_half", "hat_open") and rng.random() < 0.4:
             sound *= _rattle(rng, sound.shape[1])
-        made[voice] = high_pass(sound, cut)
+        made[voice] = _knocked(rng, high_pass(sound, cut))
     return made
+
+
+def _knocked(rng: np.random.Generator, sound: FloatArray) -> FloatArray:
+    """Add the low knock that microphones hear of every stroke, or do not."""
+    if rng.random() < 0.4:
+        return sound
+    tau = log_uniform(rng, 0.01, 0.06)
+    knock = noise(rng, 0.3, (log_uniform(rng, 60, 200), log_uniform(rng, 250, 900)), tau, slope=9)
+    loudest = float(np.abs(sound).max())
+    return together((sound, loudest), (knock, loudest * log_uniform(rng, 0.01, 0.25)))
 
 
 def _rattle(rng: np.random.Generator, n: int) -> FloatArray:
@@ -130,12 +142,12 @@ def _machine_hats(rng: np.random.Generator) -> dict[str, FloatArray]:
 def ride(rng: np.random.Generator) -> dict[str, FloatArray]:
     """Return one ride: its bow, with the ping of the stick above the wash, and its bell."""
     plate = Plate.drawn(
-        rng, log_uniform(rng, 150, 500), int(rng.integers(250, 550)), rng.uniform(-6, 1)
+        rng, log_uniform(rng, 150, 700), int(rng.integers(250, 550)), rng.uniform(-2, 5)
     )
-    tau, slope = log_uniform(rng, 0.4, 2.2), rng.uniform(0.2, 0.9)
+    tau, slope = log_uniform(rng, 0.12, 1.4), rng.uniform(0.1, 0.8)
     wash = plate.struck(rng, tau, slope, 3.5)
     n_ping = int(rng.integers(15, 60))
-    centre = log_uniform(rng, 2200, 6500)
+    centre = log_uniform(rng, 2500, 9000)
     ping = modal(
         rng,
         centre * np.exp(rng.normal(0, 0.35, n_ping)),
@@ -152,7 +164,10 @@ def ride(rng: np.random.Generator) -> dict[str, FloatArray]:
         (stick, rng.uniform(0.2, 0.8)),
     )
     cut = log_uniform(rng, 150, 900)
-    return {"ride": high_pass(bow, cut), "ride_bell": high_pass(bell, cut)}
+    return {
+        "ride": _knocked(rng, high_pass(bow, cut)),
+        "ride_bell": _knocked(rng, high_pass(bell, cut)),
+    }
 
 
 def _bell_tone(rng: np.random.Generator, hertz: float) -> FloatArray:
@@ -166,9 +181,9 @@ def _bell_tone(rng: np.random.Generator, hertz: float) -> FloatArray:
 def crash(rng: np.random.Generator) -> FloatArray:
     """Return a crash: a wash that opens in some milliseconds and dies away, the top first."""
     plate = Plate.drawn(
-        rng, log_uniform(rng, 200, 700), int(rng.integers(400, 900)), rng.uniform(-4, 2)
+        rng, log_uniform(rng, 250, 1000), int(rng.integers(400, 900)), rng.uniform(-3, 4)
     )
-    tau = log_uniform(rng, 0.3, 1.6)
+    tau = log_uniform(rng, 0.1, 0.75)
     return _washed(rng, plate, tau, min(4.0, 5 * tau))
 
 
@@ -184,9 +199,9 @@ def splash(rng: np.random.Generator) -> FloatArray:
 def china(rng: np.random.Generator) -> FloatArray:
     """Return a china: harsh, with much in the middle."""
     plate = Plate.drawn(
-        rng, log_uniform(rng, 150, 500), int(rng.integers(400, 800)), rng.uniform(-6, 0)
+        rng, log_uniform(rng, 200, 700), int(rng.integers(400, 800)), rng.uniform(-4, 2)
     )
-    tau = log_uniform(rng, 0.2, 0.8)
+    tau = log_uniform(rng, 0.12, 0.6)
     sound = _washed(rng, plate, tau, min(3.0, 5 * tau))
     bent = np.tanh(sound * np.float32(rng.uniform(1, 4) / max(float(np.abs(sound).max()), 1e-9)))
     return np.asarray(bent, np.float32)
@@ -212,4 +227,4 @@ def _washed(rng: np.random.Generator, plate: Plate, tau_s: float, seconds: float
     sound = together(
         (ring * opening, 1.0), (hiss, rng.uniform(0, 0.7)), (stick, rng.uniform(0, 0.5))
     )
-    return high_pass(sound, log_uniform(rng, 120, 700))
+    return _knocked(rng, high_pass(sound, log_uniform(rng, 120, 700)))
