@@ -109,8 +109,8 @@ def _cues(on: torch.Tensor, off: torch.Tensor) -> Iterator[torch.Tensor]:
         for size in _NEIGHBOURHOODS
     ]
     yield from aside
-    sums = (power.sum(dim=(1, 2), keepdim=True) for power in (off, on))
-    overall = _ratio(*sums, floor, 6) / 3
+    all_off, all_on = (power.sum(dim=(1, 2), keepdim=True) for power in (off, on))
+    overall = _ratio(all_off, all_on, floor, 6) / 3
     yield overall
     near = _averaged(total, 1, 1)
     among_bins = _ratio(near, _averaged(total, 1, 40), floor, 8) / 3

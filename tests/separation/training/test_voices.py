@@ -167,6 +167,19 @@ def test_a_harmony_stays_in_the_key():
             assert (midi - score.root) % 12 in score.scale
 
 
+def test_another_tune_keeps_words_and_rhythm():
+    rng = np.random.default_rng(6)
+    score = scores.sung_line(rng)
+    other = score.another_tune(rng)
+    words, again = (
+        [(n.onset, n.vowel, n.coda, n.start_s, n.length_s) for n in one.notes]
+        for one in (score, other)
+    )
+    assert words == again
+    degrees, moved = ([n.degrees for n in one.notes] for one in (score, other))
+    assert degrees != moved
+
+
 def test_phonemes_last_as_long_as_their_notes():
     line = (
         Syllable("l", "ɑ", "", 1.0, 0.5, ((0.0, 60.0),), False),
