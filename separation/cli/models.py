@@ -181,6 +181,7 @@ def _package_json(package: catalog.Package) -> dict[str, Any]:
         "name": package.name,
         "title": package.title,
         "status": str(state.status),
+        "is_optional": package.is_optional,
         "reason": state.reason,
         "licence": {
             "id": package.licence.id,
