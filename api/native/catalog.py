@@ -73,7 +73,7 @@ class StemSerializer(serializers.Serializer[StemOffer]):
     title = serializers.CharField()
     description = serializers.CharField()
     group = serializers.CharField()
-    parent = serializers.CharField(
+    parent = serializers.CharField(  # type: ignore[assignment]
         allow_blank=True, help_text="The stem that it is a part of; empty for the recording."
     )
     models = serializers.ListField(child=serializers.CharField())

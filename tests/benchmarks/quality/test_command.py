@@ -8,8 +8,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from benchmarks import songs
 from benchmarks.quality import __main__ as command
-from benchmarks.quality import report, runs
+from benchmarks.quality import report, runs, sets
 from benchmarks.quality.pieces import Case
 from benchmarks.quality.runs import Taken
 from benchmarks.quality.sets import RATE, SongSet, Unavailable
@@ -37,9 +38,9 @@ def run(monkeypatch, tmp_path):
         SongSet(Described("broken", "one song of two", "synthetic"), broken),
     ]
     monkeypatch.setattr(command, "_FOLDER", tmp_path)
-    monkeypatch.setattr(command.songs, "ROOT", tmp_path)
-    monkeypatch.setattr(command.sets, "demo_set", lambda: made[0])
-    monkeypatch.setattr(command.sets, "held_sets", lambda *, n_clips: made[1:])
+    monkeypatch.setattr(songs, "ROOT", tmp_path)
+    monkeypatch.setattr(sets, "demo_set", lambda: made[0])
+    monkeypatch.setattr(sets, "held_sets", lambda *, n_clips: made[1:])
     monkeypatch.setattr(runs, "roots", lambda: [catalog.model("htdemucs")])
     monkeypatch.setattr(runs, "children", list)
     monkeypatch.setattr(

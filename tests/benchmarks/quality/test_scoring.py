@@ -5,12 +5,13 @@ import dataclasses
 import numpy as np
 import pytest
 
-from benchmarks.quality import report, runs, scoring
-from benchmarks.quality.pieces import Case
+from benchmarks.quality import report, runs
+from benchmarks.quality.pieces import Case, true_stem
 from benchmarks.quality.runs import Taken
 from benchmarks.quality.scoring import PEER_NAME, Tally, score_case
 from benchmarks.quality.sets import RATE, SongSet
 from separation import catalog
+from separation.audio.overlap import Grid
 from separation.catalog import measured
 from separation.catalog.measured import SongSet as Described
 from tests.separation.media import noise
@@ -46,7 +47,7 @@ def leaking(monkeypatch, case):
 
 
 def estimate(case, stem, rest):
-    true = scoring.true_stem(case, stem)
+    true = true_stem(case, stem)
     return true + np.float32(rest) * (case.mixture - true)
 
 
@@ -135,8 +136,8 @@ def test_the_parent_goes_through_the_child_in_segments(monkeypatch, child):
         def separate(self, mixtures):
             return np.stack([mixtures * 0.5, *[mixtures * 0.1] * 5, mixtures * 0.0], axis=1)
 
-    monkeypatch.setattr(runs.engines, "load_engine", lambda model: Half())
-    monkeypatch.setattr(runs, "_GRID", runs.Grid(segment=4000, overlap=0.25))
+    monkeypatch.setattr("separation.engines.load_engine", lambda model: Half())
+    monkeypatch.setattr(runs, "_GRID", Grid(segment=4000, overlap=0.25))
     parent = noise(10_001)
     found = runs.from_parent(parent, child).stems
     np.testing.assert_allclose(found["kick"], 0.5 * parent, atol=1e-5)
