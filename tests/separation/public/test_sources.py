@@ -147,8 +147,7 @@ def test_a_secret_place_does_not_lead_to_an_open_one(monkeypatch):
 
     client = httpx.Client
     monkeypatch.setattr(
-        web_files.httpx,
-        "Client",
+        "separation.weights.web_files.httpx.Client",
         lambda **options: client(transport=httpx.MockTransport(answer), **options),
     )
     with pytest.raises(ModelUnavailable, match="could not be fetched"):
