@@ -64,6 +64,7 @@ NAMES = tuple(step.name for step in STEPS)
 _CLASSES = {
     "deepfilternet3": "separation.enhance.adaptive:AdaptiveDenoiser",
     "echo-prediction": "separation.enhance.deecho:Deechoer",
+    "late-reverb": "separation.enhance.dereverb:Dereverberator",
 }
 
 

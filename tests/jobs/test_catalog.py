@@ -43,12 +43,12 @@ def test_a_stem_whose_figures_do_not_reach_is_experimental(monkeypatch: pytest.M
     assert (offers["vocals"].sdr_db, offers["vocals"].quality) == (None, [])
 
 
-def test_a_step_that_no_tool_does_is_listed_as_unavailable():
+def test_each_step_names_its_tools():
     found = {offer.name: (offer.tools, offer.available) for offer in step_offers()}
     assert found == {
         "denoise": (["deepfilternet3"], True),
-        "deecho": ([], False),
-        "dereverb": ([], False),
+        "deecho": (["echo-prediction"], True),
+        "dereverb": (["late-reverb"], True),
     }
 
 
@@ -57,7 +57,8 @@ def test_every_service_is_offered():
     assert list(offers) == Service.values
     assert offers["separation"].models[0] == "htdemucs"
     assert offers["speaker_diarization"].models == offers["speaker_extraction"].models
-    assert offers["enhancement"].models == ["deepfilternet3"]
+    steps = ["deepfilternet3", "echo-prediction", "late-reverb"]
+    assert sorted(offers["enhancement"].models) == steps
     assert offers["transcription"].models == ["basic-pitch"]
     assert offers["analysis"].models == ["beatnet", "basic-pitch"]
     assert offers["conversion"].models == []

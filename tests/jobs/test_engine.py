@@ -176,17 +176,17 @@ def test_it_prepares_and_converts_as_the_library_does(
     assert set(steps) == {"load", "prepare", "enhance"}
 
 
-def test_a_step_that_nothing_does_is_named_here_too(
+def test_a_step_that_nobody_knows_is_named_here_too(
     engine: EngineProcess, recording: Path, tmp_path: Path
 ):
-    with pytest.raises(errors.StepUnavailable, match="'dereverb'"):
+    with pytest.raises(errors.UnknownStep, match="'sing'"):
         engine_prepare(
             recording=recording,
             output=tmp_path / "out.wav",
             info=separation.probe(recording),
             watch=lambda: None,
             on_progress=lambda **_: None,
-            steps=["dereverb"],
+            steps=["sing"],
         )
     assert not (tmp_path / "out.wav").exists()
 

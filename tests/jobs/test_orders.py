@@ -135,7 +135,6 @@ def test_who_has_no_credits_at_all_is_told_at_once(media_server: Server):
     [
         ({"stems": ("piano",)}, ModelUnavailable),
         ({"output_format": "mp4"}, ValidationFailed),
-        ({"steps": ("dereverb",)}, ModelUnavailable),
         ({"steps": ("polish",)}, ValidationFailed),
         ({"url": "http://127.0.0.1/a.wav"}, AddressRefused),
         ({"url": ""}, ValidationFailed),

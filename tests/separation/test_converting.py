@@ -102,7 +102,8 @@ def test_what_is_clipped_is_counted(tmp_path, use_steps):
         ({"steps": ["denoise"], "start": N}, InvalidRequest, "behind the end"),
     ],
 )
-def test_what_cannot_be_leaves_nothing(tmp_path, options, kind, said):
+def test_what_cannot_be_leaves_nothing(tmp_path, use_steps, options, kind, said):
+    use_steps(denoise="Gain")
     path = wav(tmp_path / "in.wav", noise(N))
     with pytest.raises(kind, match=said):
         enhance(path, tmp_path / "out", **options)
@@ -241,7 +242,8 @@ def test_places_formats_and_ranges(
         (["in.wav", "-o", "in.wav", "--steps", "denoise"], 1, "choose another output folder"),
     ],
 )
-def test_wrong_usage(recording, tmp_path, monkeypatch, capsys, arguments, status, said):
+def test_wrong_usage(recording, tmp_path, monkeypatch, capsys, use_steps, arguments, status, said):
+    use_steps(denoise="Gain")
     monkeypatch.chdir(tmp_path)
     code: object
     try:
@@ -258,9 +260,11 @@ def test_the_catalogue_shows_the_steps(capsys):
     assert cli.main(["catalog"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert "denoise          Noise goes, speech stays. [deepfilternet3]" in lines
-    assert "dereverb         The sound of the room goes. [unavailable]" in lines
+    assert "dereverb         The sound of the room goes. [late-reverb]" in lines
     assert cli.main(["catalog", "--json"]) == 0
     found = json.loads(capsys.readouterr().out.splitlines()[-1])["steps"]
     assert [(step["name"], step["tools"], step["is_available"]) for step in found] == [
-        ("denoise", ["deepfilternet3"], True), ("deecho", [], False), ("dereverb", [], False),
-    ]  # fmt: skip
+        ("denoise", ["deepfilternet3"], True),
+        ("deecho", ["echo-prediction"], True),
+        ("dereverb", ["late-reverb"], True),
+    ]

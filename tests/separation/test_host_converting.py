@@ -58,10 +58,10 @@ def test_errors_have_their_class(recording, tmp_path, command):
     place = {"output": "out"} if command == "prepare" else {"output_dir": "out"}
     place = {name: str(tmp_path / folder) for name, folder in place.items()}
     formats = {} if command == "prepare" else {"output_formats": ["wav"]}
-    arguments = {"input": str(recording), "steps": ["dereverb"], **place, **formats}
+    arguments = {"input": str(recording), "steps": ["sing"], **place, **formats}
     (ending,) = answered(command, arguments)
-    assert type(error_of(ending)).__name__ == "StepUnavailable"
-    assert "'dereverb'" in ending["message"]
+    assert type(error_of(ending)).__name__ == "UnknownStep"
+    assert "'sing'" in ending["message"]
 
 
 @pytest.mark.parametrize("command", ["prepare", "convert"])

@@ -115,7 +115,8 @@ def test_the_real_denoiser_keeps_the_voice_in_its_place(tmp_path, read):
         ("denoise", InvalidRequest, "list of names"),
     ],
 )
-def test_steps_that_nothing_does_are_named(tmp_path, steps, kind, said):
+def test_steps_that_nothing_does_are_named(tmp_path, use_steps, steps, kind, said):
+    use_steps(denoise="Gain")
     path = wav(tmp_path / "in.wav", noise(1000))
     with pytest.raises(kind, match=said):
         prepare(path, tmp_path / "out.wav", steps=steps)

@@ -41,7 +41,7 @@ def test_steps_say_what_does_them(client: Client):
     assert set(steps) == {"denoise", "deecho", "dereverb"}
     assert steps["denoise"]["tools"] == ["deepfilternet3"]
     assert steps["denoise"]["title"]
-    assert (steps["deecho"]["tools"], steps["deecho"]["available"]) == ([], False)
+    assert (steps["deecho"]["tools"], steps["deecho"]["available"]) == (["echo-prediction"], True)
 
 
 def test_stems_say_how_good_they_are(client: Client):

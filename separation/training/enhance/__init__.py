@@ -1,0 +1,1 @@
+"""Trains the small networks of the steps: `python -m separation.training.enhance --help`."""
