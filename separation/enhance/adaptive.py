@@ -16,7 +16,7 @@ from separation.audio.buffer import SampleBuffer
 from separation.audio.resample import Resampler
 from separation.enhance.denoise import Denoiser
 from separation.enhance.floor import FloorDenoiser
-from separation.enhance.steps import FloatArray
+from separation.enhance.steps import FloatArray, Step
 from separation.enhance.tagging import SAMPLE_RATE, WINDOW, Tagger, Tags
 
 # How many windows on each side of one are heard with it.
@@ -59,7 +59,7 @@ class AdaptiveDenoiser:
         device: str = "cpu",
         listener: Listener | None = None,
     ) -> None:
-        self._ways = (
+        self._ways: tuple[Step, Step] = (
             Denoiser(sample_rate, channels, device=device),
             FloorDenoiser(sample_rate, channels),
         )

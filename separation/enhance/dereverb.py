@@ -72,7 +72,8 @@ class Dereverberator:
         gains = self._network.push(self._layout.powers(spectra))
         joined = np.concatenate([self._late, spectra], axis=1)
         self._late = joined[:, N_FRAMES:].copy()
-        dry = self._synthesis.push(joined[:, :N_FRAMES] * self._layout.spread(gains))
+        kept = joined[:, :N_FRAMES] * self._layout.spread(gains)
+        dry = self._synthesis.push(kept.astype(np.complex64, copy=False))
         late, self._n_late = min(self._n_late, dry.shape[1]), max(self._n_late - dry.shape[1], 0)
         dry = dry[:, late : late + self._n_left]
         self._n_left -= dry.shape[1]

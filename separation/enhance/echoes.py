@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import scipy.fft
+import scipy.fft  # type: ignore[import-untyped]
 import soxr  # type: ignore[import-untyped]
 from scipy import linalg, ndimage
 
@@ -78,7 +78,7 @@ class Echo:
 
     @property
     def reach(self) -> int:
-        return self.taps.shape[1] // 2
+        return int(self.taps.shape[1]) // 2
 
 
 def find(samples: FloatArray, sample_rate: int, known: tuple[Echo, ...] = ()) -> tuple[Echo, ...]:
@@ -119,7 +119,7 @@ def _strongest(heard: Samples, rate: int) -> int:
     delay = first + int(np.argmax(past[first:last]))
     least = max(_LEAST, _PROMINENCE * _beside(past, delay, rate))
     is_echo = past[delay] > least and past[delay] - abs(future[delay]) > _LEAST_DIFFERENCE
-    return delay if is_echo else 0
+    return delay if bool(is_echo) else 0
 
 
 def _beside(past: Samples, delay: int, rate: int) -> float:
