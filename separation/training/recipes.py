@@ -47,8 +47,8 @@ class Recipe:
     shape: Shape
     groups: tuple[tuple[str, ...], ...] = ()
     n_frames: int = 512
-    batch: int = 4
-    learning_rate: float = 1.5e-3
+    batch: int = 2
+    learning_rate: float = 1.2e-3
 
     @property
     def n_samples(self) -> int:
@@ -64,7 +64,7 @@ class Recipe:
 
 _DRUMKIT = Recipe(
     name="drumkit",
-    mixer="separation.training.drums:DrumMixer",
+    mixer="separation.training.drums.mixer:DrumMixer",
     shape=Shape(
         classes=("kick", "snare", "toms", "hihat", "ride", "crash", "percussion"),
         n_fft=2048,
@@ -82,7 +82,7 @@ _DRUMKIT = Recipe(
 
 _INSTRUMENTS = Recipe(
     name="instruments",
-    mixer="separation.training.instruments:InstrumentMixer",
+    mixer="separation.training.instruments.mixer:InstrumentMixer",
     shape=Shape(
         classes=(
             *("acoustic_guitar", "electric_guitar", "piano", "organ", "synth"),
