@@ -88,7 +88,8 @@ def noise(rng: np.random.Generator, shape: tuple[int, int]) -> FloatArray:
     spectrum /= np.sqrt(np.maximum(np.arange(spectrum.shape[1]), 8))
     level_db = np.interp(np.arange(n), np.linspace(0, n, 9), rng.normal(0, 1.5, 9))
     sound = np.fft.irfft(spectrum, n) * 10 ** (level_db / 20)
-    return (sound / np.sqrt(np.mean(sound**2))).astype(np.float32)
+    normal: FloatArray = (sound / np.sqrt(np.mean(sound**2))).astype(np.float32)
+    return normal
 
 
 def room(rng: np.random.Generator, rate: int, rt60_s: float) -> tuple[FloatArray, int]:

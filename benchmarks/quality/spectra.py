@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
-from scipy.signal import ShortTimeFFT  # type: ignore[import-untyped]
-from scipy.signal.windows import hann  # type: ignore[import-untyped]
+from scipy.signal import ShortTimeFFT
+from scipy.signal.windows import hann
 
 from benchmarks.songs import FloatArray
 

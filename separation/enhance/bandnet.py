@@ -17,7 +17,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
-from scipy import signal  # type: ignore[import-untyped]
+from scipy import signal
 
 from separation.enhance.bands import HOP_S, N_BANDS
 from separation.enhance.steps import FloatArray

@@ -8,7 +8,7 @@ what came before it and subtracted. Where none is found, samples go through as t
 from __future__ import annotations
 
 import numpy as np
-from scipy import signal  # type: ignore[import-untyped]
+from scipy import signal
 
 from separation.audio.buffer import SampleBuffer
 from separation.enhance.echoes import Echo, find

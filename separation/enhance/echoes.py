@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import scipy.fft  # type: ignore[import-untyped]
+import scipy.fft
 import soxr  # type: ignore[import-untyped]
 from scipy import linalg, ndimage
 

@@ -16,7 +16,7 @@ from collections import deque
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage, signal  # type: ignore[import-untyped]
+from scipy import ndimage, signal
 
 from separation.audio.buffer import SampleBuffer
 from separation.enhance.bands import OVERLAP, Analysis, ComplexArray, Synthesis, layout

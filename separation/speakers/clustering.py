@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import linear_sum_assignment  # type: ignore[import-untyped]
+from scipy.optimize import linear_sum_assignment
 
 from separation.speakers.analysis import CHUNK_S, FRAME_S, Analysis, Stretches, first_frame
 from separation.speakers.counting import SpeakerCount

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import av
 import numpy as np
-from scipy import fft, signal  # type: ignore[import-untyped]
+from scipy import fft, signal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

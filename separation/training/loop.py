@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from separation.engines.masknet.network import MaskNet
+from separation.engines.masknet.network import MaskNet, on_device
 from separation.training import replay
 from separation.training.examples import Example
 from separation.training.loss import errors, loss_db
@@ -83,7 +83,7 @@ class Training:
         self.recipe, self.device = recipe, device
         self.path = path or checkpoint_path(recipe.name)
         torch.manual_seed(0)
-        self.net = MaskNet(recipe.shape).to(device, memory_format=torch.channels_last)
+        self.net = on_device(MaskNet(recipe.shape), device)
         self.average = copy.deepcopy(self.net).eval()
         self.optimizer = torch.optim.AdamW(
             self.net.parameters(), lr=recipe.learning_rate, weight_decay=_WEIGHT_DECAY

@@ -15,7 +15,7 @@ from separation.catalog import Model
 from separation.engines import Engine, FloatArray
 from separation.engines.base import BaseEngine
 from separation.engines.masknet.bands import Bands
-from separation.engines.masknet.network import MaskNet, Shape
+from separation.engines.masknet.network import MaskNet, Shape, on_device
 from separation.errors import EngineClosed, ModelUnavailable, WeightsMismatch
 
 
@@ -43,7 +43,7 @@ class MaskEngine(BaseEngine):
         network = MaskNet(shape)
         counters = (n for n in network.state_dict() if n.endswith("num_batches_tracked"))
         network.load_state_dict({**state, **{name: torch.tensor(0) for name in counters}})
-        self._network = network.eval().to(device, memory_format=torch.channels_last)
+        self._network = on_device(network.eval(), device)
         self._bands = Bands(shape.n_fft, shape.hop, shape.n_bands, shape.top_hz).to(device)
 
     @torch.inference_mode()

@@ -109,6 +109,7 @@ class MaskNet(nn.Module):
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()
+        check_shape(shape)
         self.shape = shape
         kernel = (2 * shape.patch[0], 2 * shape.patch[1])
         padding = (shape.patch[0] // 2, shape.patch[1] // 2)
@@ -176,18 +177,24 @@ class MaskNet(nn.Module):
             x = self.decoder[level](self.join[level](x))
         rough = self.head(x)
         logits = rough + self.fine(torch.cat([rough, normal], dim=1))
-        return logits.float().reshape(batch, -1, 2, n_bands, n_frames).softmax(dim=1)
+        masks: torch.Tensor = logits.float().reshape(batch, -1, 2, n_bands, n_frames)
+        return masks.softmax(dim=1)
 
     def _over_time(self, x: torch.Tensor) -> torch.Tensor:
         batch, n_channels, n_bands, n_frames = x.shape
         flat = x.permute(0, 3, 1, 2).reshape(batch, n_frames, n_channels * n_bands)
         y, _ = self.over_time(functional.relu(self.to_time(flat)))
-        y = self.from_time(y).reshape(batch, n_frames, n_channels, n_bands)
-        return y.permute(0, 2, 3, 1)
+        back: torch.Tensor = self.from_time(y).reshape(batch, n_frames, n_channels, n_bands)
+        return back.permute(0, 2, 3, 1)
 
 
 def _blocks(n_channels: int, n_bands: int, n: int) -> nn.Sequential:
     return nn.Sequential(*(Block(n_channels, n_bands) for _ in range(n)))
+
+
+def on_device(network: MaskNet, device: str) -> MaskNet:
+    """Return the network on a device, its weights in the order that convolutions like."""
+    return network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
 
 def check_shape(shape: Shape) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import fft, signal  # type: ignore[import-untyped]
+from scipy import fft, signal
 
 from separation.training.drums.recorded import RATE, FloatArray
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 
 import numpy as np
-from scipy import signal  # type: ignore[import-untyped]
+from scipy import signal
 
 from separation.training.drums.bank import Bank, open_bank
 from separation.training.drums.drawing import CHOKED, Kit, Voice

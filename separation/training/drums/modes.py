@@ -6,7 +6,7 @@ from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import fft, signal, special  # type: ignore[import-untyped]
+from scipy import fft, signal, special
 
 from separation.training.drums.recorded import RATE, FloatArray
 

@@ -70,7 +70,7 @@ def _of_files(kit: SampledKit) -> Iterator[RawSound]:
 
 def _of_soundfont(fonts: SoundfontKits) -> Iterator[RawSound]:
     # Only whoever builds the bank needs it.
-    import tinysoundfont  # type: ignore[import-untyped]
+    import tinysoundfont
 
     folder = fetch(fonts.package)
     path = next(file for file in folder.rglob("*") if file.suffix in (".sf2", ".sf3"))

@@ -110,7 +110,7 @@ def train(options: argparse.Namespace, soundfont: Path, checkpoint: Path) -> Ban
         error = error_db(statistics, gains, sizes)
         loss = error.mean() + _SHAPE_WEIGHT * shape_error(statistics, gains).mean()
         optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(net.parameters(), 5.0)
         optimizer.step()
         steps += 1

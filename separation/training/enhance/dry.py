@@ -57,7 +57,7 @@ class Music:
     """Pieces of music that nobody wrote: instruments of a soundfont in one key and tempo."""
 
     def __init__(self, soundfont: Path, sample_rate: int) -> None:
-        import tinysoundfont  # type: ignore[import-not-found,unused-ignore]
+        import tinysoundfont
 
         self._rate = sample_rate
         self._synth: Any = tinysoundfont.Synth(samplerate=sample_rate)

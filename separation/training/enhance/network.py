@@ -26,9 +26,9 @@ class BandNet(nn.Module):
             nn.Tanh(),
             nn.Linear(N_HIDDEN, N_HIDDEN),
             nn.Tanh(),
-            nn.Linear(N_HIDDEN, 1),
+            (last := nn.Linear(N_HIDDEN, 1)),
         )
-        nn.init.constant_(self.layers[-1].bias, 1.5)  # begin with changing little
+        nn.init.constant_(last.bias, 1.5)  # begin with changing little
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """Return gains (batch, frames, bands) of (batch, frames, bands, N_FEATURES)."""

@@ -22,7 +22,8 @@ def drawn(rng: np.random.Generator, n: int, sample_rate: int) -> FloatArray:
 
 
 def _normal(samples: FloatArray) -> FloatArray:
-    return (samples / np.sqrt(np.mean(samples**2) + 1e-12)).astype(np.float32)
+    normal: FloatArray = (samples / np.sqrt(np.mean(samples**2) + 1e-12)).astype(np.float32)
+    return normal
 
 
 def _coloured(rng: np.random.Generator, n: int, sample_rate: int) -> FloatArray:
@@ -61,7 +62,8 @@ def _crackle(rng: np.random.Generator, n: int, sample_rate: int) -> FloatArray:
     count = rng.poisson(np.exp(rng.uniform(np.log(5), np.log(2000))) * n / sample_rate) + 1
     clicks[rng.integers(0, n, count)] = rng.standard_normal(count) * rng.pareto(2.5, count)
     decay = rng.uniform(0.3, 0.98)
-    return signal.lfilter([1.0], [1, -decay], clicks).astype(np.float32)
+    ringing: FloatArray = signal.lfilter([1.0], [1, -decay], clicks).astype(np.float32)
+    return ringing
 
 
 def _slow(rng: np.random.Generator, n: int, sample_rate: int) -> FloatArray:

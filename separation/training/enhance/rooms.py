@@ -64,7 +64,7 @@ def _band(noise: npt.NDArray[np.float64], low: float, high: float | None, rate: 
     spectrum[frequencies < low] = 0
     if high is not None:
         spectrum[frequencies >= high] = 0
-    return np.fft.irfft(spectrum, len(noise))
+    return np.fft.irfft(spectrum, len(noise)).astype(np.float32)
 
 
 def _reflections(rng: np.random.Generator, n: int, rt60_s: float, sample_rate: int) -> FloatArray:
@@ -76,6 +76,7 @@ def _reflections(rng: np.random.Generator, n: int, rt60_s: float, sample_rate: i
         if place < n:
             gain = rng.uniform(0.2, 0.9) * np.exp(-_LN_60_DB * time_s / rt60_s)
             response[place] += rng.choice([-1, 1]) * gain
-    response *= np.sqrt(rng.uniform(0.1, 2.0) / max(1e-9, np.sum(response**2)))
+    response *= np.sqrt(rng.uniform(0.1, 2.0) / max(1e-9, float(np.sum(response**2))))
     dull = rng.uniform(0.0, 0.6)
-    return signal.lfilter([1 - dull], [1, -dull], response).astype(np.float32)
+    dulled: FloatArray = signal.lfilter([1 - dull], [1, -dull], response).astype(np.float32)
+    return dulled

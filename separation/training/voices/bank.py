@@ -21,7 +21,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 import soxr  # type: ignore[import-untyped]
-from scipy import signal  # type: ignore[import-untyped]
+from scipy import signal
 
 from separation.training import sources
 from separation.training.effects import RATE

@@ -81,9 +81,14 @@ def test_banks_are_built_once_and_open_together(tmp_path, monkeypatch):
         samples = np.round(20_000 * tone(69 + 4 * number)).astype(np.int16)
         wavfile.write(tmp_path / name, RATE, samples)
     fetched = []
+
+    def fetch(found):
+        fetched.append(found)
+        return tmp_path
+
     monkeypatch.setattr(sources, "training_dir", lambda: tmp_path / "cache")
     monkeypatch.setattr(sources, "packages", lambda subject, role: [pack])
-    monkeypatch.setattr(sources, "fetch", lambda found: fetched.append(found) or tmp_path)
+    monkeypatch.setattr(sources, "fetch", fetch)
     monkeypatch.setattr(synthesis, "COUNTS", ((winds.struck_bar, 2),))
     train, held = build.open_bank("train"), build.open_bank("held")
     assert fetched == [pack]
@@ -237,7 +242,7 @@ def test_unison_lines_are_moved_by_octaves(bank):
     assert [note.key for note in moved] == [76, 42]
 
 
-@pytest.mark.parametrize("noise", sorted(set(noises.NOISES), key=lambda n: n.__name__))
+@pytest.mark.parametrize("noise", sorted(set(noises.NOISES), key=repr))
 def test_noises_are_heard(noise):
     rng = np.random.default_rng(2)
     heard = [noise(rng, draw_song(rng, 4.0), 4 * RATE) for _ in range(6)]

@@ -80,11 +80,11 @@ def test_the_error_is_that_of_the_sound():
     recipe = dataclasses.replace(RECIPE, groups=(("low", "high"),))
     example = example_of(stems, recipe, bands)
     masks = torch.rand(1, 2, 2, SHAPE.n_bands, RECIPE.n_frames).softmax(dim=1)
-    tensors = (
+    features, best, left = (
         torch.from_numpy(part.astype(np.float32))[None]
         for part in (example.features, example.best, example.left)
     )
-    error = errors(masks, *tensors, ((0, 1),))[0]
+    error = errors(masks, features, best, left, ((0, 1),))[0]
     sdr_db = 10 * torch.log10(torch.from_numpy(example.energy) / error)
     spectra = bands.spectrum(torch.from_numpy(stems))
     away = bands.spread(masks[0]) * spectra.sum(dim=0) - spectra
