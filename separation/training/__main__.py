@@ -2,9 +2,12 @@
 
 import argparse
 import logging
+import signal
+from pathlib import Path
 
 import torch
 
+from separation.engines.masknet.engine import write_weights
 from separation.training.loop import Budget, Training
 from separation.training.recipes import RECIPES
 
@@ -18,10 +21,12 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1, help="of the network on a CPU")
     parser.add_argument("--batch", type=int, help="the recipe's own when left out")
     parser.add_argument("--reuse", type=float, default=4, help="how often an example is used")
+    parser.add_argument("--output", type=Path, help="file to write the weights into at the end")
     parser.add_argument("--anneal", action="store_true", help="the last run: end at rate 0")
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.set_num_threads(options.threads)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     training = Training(RECIPES[options.recipe], options.device)
     training.run(
         Budget(
@@ -33,6 +38,8 @@ def main() -> None:
             anneal=options.anneal,
         )
     )
+    if options.output is not None:
+        write_weights(training.average, options.output, recipe=options.recipe)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,10 @@ import copy
 import logging
 import sys
 import time
+from collections import deque
 from collections.abc import Sequence
+from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -89,14 +92,17 @@ class Training:
             self.net.parameters(), lr=recipe.learning_rate, weight_decay=_WEIGHT_DECAY
         )
         self.step, self.next_seed, self.seconds = 0, 0, 0.0
+        self._losses: deque[float] = deque(maxlen=200)
         names = recipe.shape.classes
         self.groups = tuple(tuple(names.index(n) for n in group) for group in recipe.groups)
         if self.path.is_file():
             self._load()
 
     def run(self, budget: Budget) -> dict[str, float]:
-        """Train for a while, write checkpoints on the way and at the end; return the SDR then."""
-        batch = budget.batch or self.recipe.batch
+        """Train for a while, write checkpoints on the way and at the end; return the SDR then.
+
+        KeyboardInterrupt ends it early, and loses nothing.
+        """
         with replay.workers(budget.n_workers) as pool:
             seeds = range(budget.n_held)
             held = [pool.submit(replay.make, self.recipe, "held", n) for n in seeds]
@@ -108,23 +114,27 @@ class Training:
                 reuse=budget.reuse,
                 n_workers=budget.n_workers,
             )
-            rng = np.random.default_rng([self.step, 7])
-            started = checked = time.monotonic()
-            losses: list[float] = []
-            last = self.step + (budget.max_steps or sys.maxsize)
-            while (spent := time.monotonic() - started) < budget.minutes * 60 and self.step < last:
-                share = 1 - spent / (budget.minutes * 60) if budget.anneal else 1.0
-                losses.append(self._train(store.draw(rng, batch), rng, share))
-                if time.monotonic() - checked > budget.check_minutes * 60:
-                    checked = time.monotonic()
-                    self._report(losses, [example.result() for example in held])
-                    self.next_seed = store.next_seed
-                    self._save(spent)
+            with suppress(KeyboardInterrupt):
+                self._steps(budget, store, held)
             self.next_seed = store.next_seed
-            reached = self._report(losses, [example.result() for example in held])
-            self.seconds += time.monotonic() - started
-            self._save(0)
-        return reached
+            self._save()
+            return self._report([example.result() for example in held])
+
+    def _steps(self, budget: Budget, store: replay.Replay, held: Sequence[Future[Example]]) -> None:
+        rng = np.random.default_rng([self.step, 7])
+        size = budget.batch or self.recipe.batch
+        last = self.step + (budget.max_steps or sys.maxsize)
+        before = self.seconds
+        started = checked = time.monotonic()
+        while (spent := time.monotonic() - started) < budget.minutes * 60 and self.step < last:
+            self.seconds = before + spent
+            share = 1 - spent / (budget.minutes * 60) if budget.anneal else 1.0
+            self._losses.append(self._train(store.draw(rng, size), rng, share))
+            if time.monotonic() - checked > budget.check_minutes * 60:
+                checked = time.monotonic()
+                self._report([example.result() for example in held])
+                self.next_seed = store.next_seed
+                self._save()
 
     def _train(self, examples: Sequence[Example], rng: np.random.Generator, share: float) -> float:
         self.net.train()
@@ -189,13 +199,13 @@ class Training:
         )
         return Batch(*tensors)
 
-    def _report(self, losses: list[float], held: Sequence[Example]) -> dict[str, float]:
-        recent = sum(losses[-200:]) / max(1, len(losses[-200:]))
+    def _report(self, held: Sequence[Example]) -> dict[str, float]:
+        recent = sum(self._losses) / max(1, len(self._losses))
         sdr = self.sdr_db(held)
         logger.info("%s step %d loss %.2f held %s", self.recipe.name, self.step, recent, sdr)
         return sdr
 
-    def _save(self, spent: float) -> None:
+    def _save(self) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         draft = self.path.with_suffix(".part")
         torch.save(
@@ -205,7 +215,7 @@ class Training:
                 "optimizer": self.optimizer.state_dict(),
                 "step": self.step,
                 "next_seed": self.next_seed,
-                "seconds": self.seconds + spent,
+                "seconds": self.seconds,
             },
             draft,
         )

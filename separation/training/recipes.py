@@ -106,4 +106,48 @@ _INSTRUMENTS = Recipe(
     n_frames=256,
 )
 
-RECIPES: Mapping[str, Recipe] = {recipe.name: recipe for recipe in (_DRUMKIT, _INSTRUMENTS)}
+_VOICES = Recipe(
+    name="voices",
+    mixer="separation.training.voices.mixer:VoiceMixer",
+    shape=Shape(
+        classes=("lead_male", "lead_female", "backing_male", "backing_female"),
+        n_fft=4096,
+        hop=1024,
+        n_bands=320,
+        top_hz=14_000.0,
+        patch=(2, 2),
+        widths=(24, 48, 96, 128),
+        time_strides=(2, 2, 1),
+        hidden=128,
+        n_blocks=2,
+    ),
+    groups=(
+        ("lead_male", "lead_female"),
+        ("backing_male", "backing_female"),
+        ("lead_male", "backing_male"),
+        ("lead_female", "backing_female"),
+    ),
+    n_frames=256,
+)
+
+_GUITAR_ROLES = Recipe(
+    name="guitar-roles",
+    mixer="separation.training.instruments.roles:GuitarRolesMixer",
+    shape=Shape(
+        classes=("rhythm_guitar", "lead_guitar"),
+        n_fft=4096,
+        hop=1024,
+        n_bands=320,
+        top_hz=14_000.0,
+        patch=(2, 2),
+        widths=(24, 48, 96, 128),
+        time_strides=(2, 2, 1),
+        hidden=128,
+        n_blocks=2,
+    ),
+    n_frames=256,
+)
+
+RECIPES: Mapping[str, Recipe] = {
+    recipe.name: recipe for recipe in (_DRUMKIT, _INSTRUMENTS, _VOICES, _GUITAR_ROLES)
+}

@@ -22,13 +22,15 @@ from separation.errors import EngineClosed, ModelUnavailable, WeightsMismatch
 class MaskEngine(BaseEngine):
     """Takes stereo segments of any length; the stems of each add up to it.
 
-    The rest stem is what the other masks leave.
+    The rest stem is what the others leave. In `network.sums` of the catalogue's entry a stem is
+    the sum of several classes; without it each class is a stem.
     """
 
     def __init__(self, model: Model, backend: str) -> None:
         super().__init__(model, backend)
         self._network: MaskNet | None = None
         self._bands: Bands | None = None
+        self._sums: list[list[int]] = []  # for each stem, its classes
 
     def load(self, device: str) -> None:
         if self._network is not None:
@@ -37,8 +39,7 @@ class MaskEngine(BaseEngine):
         if path is None:
             raise ModelUnavailable(f"The weights of '{self._model.name}' are not installed.")
         shape = read_shape(path)
-        if shape.classes != self._model.stems:
-            raise WeightsMismatch(f"The weights of '{self._model.name}' make other stems.")
+        self._sums = self._classes_of_stems(shape)
         state = {name: t.float() for name, t in weights.load_state(self._model).items()}
         network = MaskNet(shape)
         counters = (n for n in network.state_dict() if n.endswith("num_batches_tracked"))
@@ -55,15 +56,14 @@ class MaskEngine(BaseEngine):
         spectrum = self._bands.spectrum(batch)  # (batch, 2, bins, frames)
         features, _ = self._bands.features(spectrum)
         missing = -features.shape[-1] % self._network.shape.frames_multiple
-        padded = torch.nn.functional.pad(features, (0, missing), mode="replicate")
+        padded = torch.nn.functional.pad(features, (0, missing, 0, 0), mode="replicate")
         masks = self._network(padded)[..., : features.shape[-1]]
         rest = self._model.stems.index(self._model.rest)
-        stems = torch.empty((len(batch), masks.shape[1], *batch.shape[1:]), device=device)
-        for index in range(masks.shape[1]):
+        stems = torch.zeros((len(batch), len(self._sums), *batch.shape[1:]), device=device)
+        for index, classes in enumerate(self._sums):
             if index != rest:
-                masked = self._bands.spread(masks[:, index]) * spectrum
+                masked = self._bands.spread(masks[:, classes].sum(dim=1)) * spectrum
                 stems[:, index] = self._bands.samples(masked, batch.shape[-1])
-        stems[:, rest] = 0
         stems[:, rest] = batch - stems.sum(dim=1)
         result: FloatArray = stems.cpu().numpy()
         return result
@@ -71,6 +71,13 @@ class MaskEngine(BaseEngine):
     def close(self) -> None:
         self._network = None
         self._bands = None
+
+    def _classes_of_stems(self, shape: Shape) -> list[list[int]]:
+        sums = self._model.network.get("sums", {name: [name] for name in shape.classes})
+        named = [name for stem in self._model.stems for name in sums.get(stem, ())]
+        if tuple(sums) != self._model.stems or sorted(named) != sorted(shape.classes):
+            raise WeightsMismatch(f"The weights of '{self._model.name}' make other stems.")
+        return [[shape.classes.index(name) for name in sums[stem]] for stem in self._model.stems]
 
 
 def read_shape(path: Path) -> Shape:
