@@ -41,7 +41,8 @@ SECTIONS = (
     Section(_("Start here"), ("quickstart", "clients", "access", "errors", "limits", "pricing")),
     Section(
         _("Guides"),
-        ("uploads", "imports", "jobs", "speakers", "music", "webhooks", "billing", "exactness"),
+        ("uploads", "imports", "jobs", "speakers", "music", "enhancement", "webhooks", "billing")
+        + ("exactness",),
     ),
     Section(
         _("Moving here"),
