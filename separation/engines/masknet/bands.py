@@ -31,15 +31,17 @@ class Bands:
         self.n_fft, self.hop, self.n_bands = n_fft, hop, n_bands
         n_bins = n_fft // 2 + 1
         edges = band_edges(n_bands, round(top_hz / SAMPLE_RATE * n_fft))
-        starts = torch.from_numpy(edges[:-1])
         widths = np.diff(np.append(edges[:-1], n_bins))
-        self._starts = starts
         self._index = torch.repeat_interleave(torch.arange(n_bands), torch.from_numpy(widths))
+        self._n_single = int(np.argmax(widths > 1))
+        bands = torch.arange(self._n_single, n_bands)[:, None]
+        self._wide = (self._index[self._n_single :] == bands).float()  # (wide bands, bins)
         self._window = torch.hann_window(n_fft)
 
     def to(self, device: str | torch.device) -> Bands:
         """Move what it computes with onto a device."""
         self._index, self._window = self._index.to(device), self._window.to(device)
+        self._wide = self._wide.to(device)
         return self
 
     def spectrum(self, samples: torch.Tensor) -> torch.Tensor:
@@ -63,10 +65,8 @@ class Bands:
 
     def pooled(self, values: torch.Tensor) -> torch.Tensor:
         """Return the sums of (..., bins, frames) over each band, (..., bands, frames)."""
-        shape = (*values.shape[:-2], self.n_bands, values.shape[-1])
-        return torch.zeros(shape, dtype=values.dtype, device=values.device).index_add_(
-            values.ndim - 2, self._index, values
-        )
+        wide = self._wide @ values[..., self._n_single :, :]
+        return torch.cat([values[..., : self._n_single, :], wide], dim=-2)
 
     def spread(self, masks: torch.Tensor) -> torch.Tensor:
         """Return what holds in each bin, (..., bins, frames), of (..., bands, frames)."""
@@ -87,10 +87,10 @@ class Bands:
         features : (..., 3, bands, frames)
         power : (..., 2, bands, frames)
         """
-        left, right = spectrum[..., 0, :, :], spectrum[..., 1, :, :]
-        parts = torch.stack(
-            [left.abs().square(), right.abs().square(), (left * right.conj()).real], dim=-3
-        )
+        parts = torch.view_as_real(spectrum)
+        left, right = parts[..., 0, :, :, :], parts[..., 1, :, :, :]
+        products = [(a * b).sum(dim=-1) for a, b in ((left, left), (right, right), (left, right))]
+        parts = torch.stack(products, dim=-3)
         pooled = self.pooled(parts)
         power, cross = pooled[..., :2, :, :], pooled[..., 2:, :, :]
         mean = power.mean(dim=(-3, -2, -1), keepdim=True) + 1e-20
