@@ -42,7 +42,10 @@ pytestmark = [
 
 # Of the routes of tests/web/test_pages.py: what comes as a file, and what only leads elsewhere.
 NOT_SEEN = {"job-file", "job-timeline", "job-zip", "account-billing", "account_confirm_login_code"}
-FOR_ALL = ("home", "pricing", "calculator", "status", "docs", "docs-search", "references")
+FOR_ALL = (
+    *("home", "pricing", "calculator", "stems", "status", "docs", "docs-search"),
+    "references",
+)
 REFERENCES = ("native-docs", "outside-docs")
 # Before one is in.
 AT_THE_DOOR = (

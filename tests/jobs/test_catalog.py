@@ -64,8 +64,11 @@ def test_every_service_is_offered():
     assert offers["conversion"].models == []
 
 
-def test_where_nothing_is_installed_only_conversion_is_left(
+def test_where_nothing_was_fetched_what_comes_with_the_software_is_left(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
     monkeypatch.setenv("STEMWRIGHT_CACHE_DIR", str(tmp_path / "empty"))
-    assert [offer.name for offer in service_offers() if offer.available] == ["conversion"]
+    able = [offer.name for offer in service_offers() if offer.available]
+    assert able == ["enhancement", "conversion"]
+    steps = {offer.name: offer.available for offer in step_offers()}
+    assert steps == {"denoise": False, "deecho": True, "dereverb": True}

@@ -139,7 +139,8 @@ def test_catalog_lists_stems_models_and_licences(capsys):
     text = capsys.readouterr().out
     for model in catalog.models():
         assert model.licence.summary in text
-    assert "SDR on demo/clip.flac" in text
+    measured = catalog.quality_of("vocals", "htdemucs").sdr_db
+    assert f"quality  SDR vocals {measured:.1f} dB" in text
 
 
 def test_catalog_as_json(capsys):

@@ -29,7 +29,7 @@ def speech():
     return samples[None]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def song(read):
     """Return ten seconds of the demo song, (2, n) at 44.1 kHz."""
     return read("demo/clip.flac")[:, : 10 * 44100]

@@ -78,6 +78,7 @@ FOR_ALL = {
     "docs-page",
     "docs-search",
     "pricing",
+    "stems",
     "status",
     "home",
     "calculator",
