@@ -11,12 +11,14 @@ import numpy.typing as npt
 import soundfile
 from scipy import signal
 
+from separation.training.voices.kokoro import VOICE_RATE
+
 from . import effects
 from .band import PARTS, SAMPLE_RATE, part_render
 from .effects import Audio
 from .ingredients import VoiceModel, soundfont_find, voice_model_fetch
 from .score import CLIP_S, HARMONY, LEAD, Syllable
-from .voice import VOICE_RATE, Singer, line_sing
+from .voice import Singer, line_sing
 
 SEED = 20
 STEMS = ("vocals", "drums", "bass", "other")

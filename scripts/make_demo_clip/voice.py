@@ -12,15 +12,13 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import onnx
-import onnxruntime
-from onnx import TensorProto, helper, numpy_helper
+
+from separation.training.voices.kokoro import DURATIONS, ENERGY, PITCH, singing
 
 from .score import BEAT_S, KEY_SHIFT, Syllable
 
 Audio = npt.NDArray[np.float32]
 
-VOICE_RATE = 24_000
 FRAME_S = 0.025
 _PITCH_POINTS_PER_FRAME = 2
 
@@ -49,30 +47,12 @@ _ENERGY_BY_TOKEN = {_PAD_ID: _ENERGY_SILENCE, _TOKEN_IDS[" "]: 2.0, _TOKEN_IDS["
 }
 _STOP_TOKENS = frozenset(_TOKEN_IDS[p] for p in "bdɡptk")
 
-# Names of tensors in the published graph: frames per token, Hz, and log energy per half frame.
-_DURATIONS = "/encoder/Gather_output_0"
-_PITCH = "/encoder/Squeeze_output_0"
-_ENERGY = "/encoder/Squeeze_1_output_0"
-
 
 class Singer:
     """The model, rewired to sing."""
 
     def __init__(self, weights: Path) -> None:
-        model = onnx.load(str(weights))
-        graph = model.graph
-        widen_to_float32(graph)
-        for node in [n for n in graph.node if n.output[0] in (_DURATIONS, _PITCH, _ENERGY)]:
-            graph.node.remove(node)
-        graph.input.remove(next(i for i in graph.input if i.name == "speed"))
-        graph.input.extend(
-            [
-                helper.make_tensor_value_info(_DURATIONS, TensorProto.INT64, ["tokens"]),
-                helper.make_tensor_value_info(_PITCH, TensorProto.FLOAT, [1, "points"]),
-                helper.make_tensor_value_info(_ENERGY, TensorProto.FLOAT, [1, "points"]),
-            ]
-        )
-        self._session = open_session(model)
+        self._session = singing([weights])
 
     def sing(
         self, *, tokens: list[int], frames: list[int], pitch_hz: Audio, energy: Audio, style: Audio
@@ -82,49 +62,12 @@ class Singer:
             {
                 "input_ids": np.array([tokens], dtype=np.int64),
                 "style": style,
-                _DURATIONS: np.array(frames, dtype=np.int64),
-                _PITCH: pitch_hz[None],
-                _ENERGY: energy[None],
+                DURATIONS: np.array(frames, dtype=np.int64),
+                PITCH: pitch_hz[None],
+                ENERGY: energy[None],
             },
         )
         return np.asarray(waveform, dtype=np.float32).reshape(-1)
-
-
-def open_session(model: onnx.ModelProto) -> onnxruntime.InferenceSession:
-    _remove_dead_nodes(model.graph)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1  # a fixed order of summation: the same samples on every run
-    options.log_severity_level = 3
-    return onnxruntime.InferenceSession(
-        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
-
-
-def widen_to_float32(graph: onnx.GraphProto) -> None:
-    """Half precision overflows to NaN in the normalisation layers on lines of several seconds."""
-    graph.ClearField("value_info")
-    tensors = list(graph.initializer)
-    for node in graph.node:
-        tensors += [a.t for a in node.attribute if a.HasField("t")]
-        for attribute in node.attribute:
-            is_target = node.op_type == "Cast" and attribute.name == "to"
-            if is_target and attribute.i == TensorProto.FLOAT16:
-                attribute.i = TensorProto.FLOAT
-    for tensor in tensors:
-        if tensor.data_type == TensorProto.FLOAT16:
-            wide = numpy_helper.to_array(tensor).astype(np.float32)
-            tensor.CopyFrom(numpy_helper.from_array(wide, tensor.name))
-
-
-def _remove_dead_nodes(graph: onnx.GraphProto) -> None:
-    while True:
-        used = {name for node in graph.node for name in node.input}
-        used |= {o.name for o in graph.output}
-        dead = [n for n in graph.node if not used.intersection(n.output)]
-        if not dead:
-            return
-        for node in dead:
-            graph.node.remove(node)
 
 
 def line_sing(

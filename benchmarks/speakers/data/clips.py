@@ -23,7 +23,7 @@ from benchmarks.speakers.data.labels import PAUSE_S, joined, speech_spans
 from benchmarks.speakers.data.mixing import LabelledTurn, pink
 from benchmarks.speakers.data.synthesis import speak_all
 from benchmarks.speakers.data.voices import RATE
-from scripts.make_demo_clip.voice import VOICE_RATE
+from separation.training.voices.kokoro import VOICE_RATE
 
 FOLDER = ROOT / "tests" / "separation" / "speech"
 

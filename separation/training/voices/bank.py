@@ -25,12 +25,12 @@ from scipy import signal
 
 from separation.training import sources
 from separation.training.effects import RATE
+from separation.training.voices.kokoro import VOICE_RATE
 from separation.training.voices.psola import resing
 from separation.training.voices.scores import Score, held_line, sung_line
 from separation.training.voices.singer import (
     FRAME_S,
     POINTS_PER_FRAME,
-    VOICE_RATE,
     Manner,
     Singer,
     Sung,
@@ -42,7 +42,7 @@ FloatArray = npt.NDArray[np.float32]
 Split = Literal["train", "held"]
 Gender = Literal["male", "female"]
 
-N_SCORES: dict[Split, int] = {"train": 12, "held": 4}
+N_SCORES: dict[Split, int] = {"train": 8, "held": 3}
 N_TUNES = 3
 STACK_S = 11.0
 _VERSION = 1

@@ -14,13 +14,11 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import onnx
-import onnxruntime
-from onnx import TensorProto, helper, numpy_helper
+
+from separation.training.voices.kokoro import DURATIONS, ENERGY, PITCH, singing
 
 FloatArray = npt.NDArray[np.float32]
 
-VOICE_RATE = 24_000
 FRAME_S = 0.025
 POINTS_PER_FRAME = 2
 
@@ -46,11 +44,6 @@ _ENERGY_BY_TOKEN = {_PAD_ID: _ENERGY_SILENCE, _TOKEN_IDS[" "]: 2.0, _TOKEN_IDS["
     _TOKEN_IDS[vowel]: _ENERGY_VOWEL for vowel in "AIOWiuɑæɔəɛɪʊʌ"
 }
 _STOP_TOKENS = frozenset(_TOKEN_IDS[stop] for stop in "bdɡptk")
-
-# Names of tensors in the published graph: frames per token, Hz, and log energy per half frame.
-_DURATIONS = "/encoder/Gather_output_0"
-_PITCH = "/encoder/Squeeze_output_0"
-_ENERGY = "/encoder/Squeeze_1_output_0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,26 +103,7 @@ class Singer:
     """
 
     def __init__(self, shards: Iterable[Path]) -> None:
-        model = onnx.load_from_string(b"".join(path.read_bytes() for path in shards))
-        graph = model.graph
-        _widen_to_float32(graph)
-        for node in [n for n in graph.node if n.output[0] in (_DURATIONS, _PITCH, _ENERGY)]:
-            graph.node.remove(node)
-        graph.input.remove(next(i for i in graph.input if i.name == "speed"))
-        graph.input.extend(
-            [
-                helper.make_tensor_value_info(_DURATIONS, TensorProto.INT64, ["tokens"]),
-                helper.make_tensor_value_info(_PITCH, TensorProto.FLOAT, [1, "points"]),
-                helper.make_tensor_value_info(_ENERGY, TensorProto.FLOAT, [1, "points"]),
-            ]
-        )
-        _remove_dead_nodes(graph)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1  # a fixed order of summation: the same samples every time
-        options.log_severity_level = 3
-        self._session = onnxruntime.InferenceSession(
-            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-        )
+        self._session = singing(shards)
 
     def sing(
         self, line: tuple[Syllable, ...], styles: FloatArray, manner: Manner, seed: int
@@ -154,9 +128,9 @@ class Singer:
             {
                 "input_ids": np.array([plan.tokens], np.int64),
                 "style": styles[len(plan.tokens) - 2],  # the two pads do not count
-                _DURATIONS: np.array(plan.frames, np.int64),
-                _PITCH: pitch[None],
-                _ENERGY: _energy_curve(plan)[None],
+                DURATIONS: np.array(plan.frames, np.int64),
+                PITCH: pitch[None],
+                ENERGY: _energy_curve(plan)[None],
             },
         )
         return Sung(np.asarray(waveform, np.float32).reshape(-1), start_s, pitch)
@@ -254,30 +228,3 @@ def _pitch_curve(
     drift *= manner.drift_cents / 100 / max(float(np.std(drift)), 1e-9)
     midi = smooth + vibrato * manner.vibrato_cents / 100 + drift[:n_points]
     return np.asarray(440.0 * 2.0 ** ((midi - 69) / 12), np.float32)
-
-
-def _widen_to_float32(graph: onnx.GraphProto) -> None:
-    """Half precision overflows to NaN in the normalisation layers on lines of several seconds."""
-    graph.ClearField("value_info")
-    tensors = list(graph.initializer)
-    for node in graph.node:
-        tensors += [a.t for a in node.attribute if a.HasField("t")]
-        for attribute in node.attribute:
-            is_target = node.op_type == "Cast" and attribute.name == "to"
-            if is_target and attribute.i == TensorProto.FLOAT16:
-                attribute.i = TensorProto.FLOAT
-    for tensor in tensors:
-        if tensor.data_type == TensorProto.FLOAT16:
-            wide = numpy_helper.to_array(tensor).astype(np.float32)
-            tensor.CopyFrom(numpy_helper.from_array(wide, tensor.name))
-
-
-def _remove_dead_nodes(graph: onnx.GraphProto) -> None:
-    while True:
-        used = {name for node in graph.node for name in node.input}
-        used |= {o.name for o in graph.output}
-        dead = [n for n in graph.node if not used.intersection(n.output)]
-        if not dead:
-            return
-        for node in dead:
-            graph.node.remove(node)
