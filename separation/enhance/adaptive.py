@@ -1,8 +1,7 @@
-"""Takes noise out of whatever is heard: out of speech by a network, out of music with more care.
+"""Steps that treat speech as speech, and music with more care.
 
-A network that was made for speech takes music for noise. So each second is listened to, with the
-two before and behind it: where speech is what is heard, and neither singing nor music, it is
-denoised as speech; all else loses only what is steady and as broad as noise.
+Each second is listened to, with the two before and behind it: where speech is what is heard, and
+neither singing nor music, it is treated as speech.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ import numpy as np
 from separation.audio.buffer import SampleBuffer
 from separation.audio.resample import Resampler
 from separation.enhance.denoise import Denoiser
+from separation.enhance.dereverb import Dereverberator
 from separation.enhance.floor import FloorDenoiser
 from separation.enhance.steps import FloatArray, Step
 from separation.enhance.tagging import SAMPLE_RATE, WINDOW, Tagger, Tags
@@ -35,15 +35,16 @@ class Listener(Protocol):
         ...
 
 
-class AdaptiveDenoiser:
-    """A step (see `separation.enhance.Step`) that takes noise out of speech and of music.
+class Adaptive:
+    """A step (see `separation.enhance.Step`) that does one thing to speech, another to music.
 
     Parameters
     ----------
+    speech, music : Step
+        Of the same rate and channels.
     sample_rate : int, Hz
     channels : int
-    device : str
-        Where other models run; these are run on the CPU.
+    listener : Listener, optional
 
     Raises
     ------
@@ -53,16 +54,14 @@ class AdaptiveDenoiser:
 
     def __init__(
         self,
+        speech: Step,
+        music: Step,
         sample_rate: int,
         channels: int,
         *,
-        device: str = "cpu",
         listener: Listener | None = None,
     ) -> None:
-        self._ways: tuple[Step, Step] = (
-            Denoiser(sample_rate, channels, device=device),
-            FloorDenoiser(sample_rate, channels),
-        )
+        self._ways = (speech, music)
         self._ready = (SampleBuffer(channels), SampleBuffer(channels))
         self._choice = _Choice(sample_rate, listener or Tagger())
 
@@ -85,6 +84,45 @@ class AdaptiveDenoiser:
         shares = self._choice.take(n)
         speech, music = (ready.take(n) for ready in self._ready)
         return shares * speech + (1 - shares) * music
+
+
+class AdaptiveDenoiser(Adaptive):
+    """Takes noise out of speech by a network; what else is heard loses only what is steady.
+
+    A network that was made for speech takes music for noise. Parameters are those of every step;
+    its models run on the CPU.
+    """
+
+    def __init__(
+        self,
+        sample_rate: int,
+        channels: int,
+        *,
+        device: str = "cpu",
+        listener: Listener | None = None,
+    ) -> None:
+        speech = Denoiser(sample_rate, channels, device=device)
+        music = FloorDenoiser(sample_rate, channels)
+        super().__init__(speech, music, sample_rate, channels, listener=listener)
+
+
+class AdaptiveDereverberator(Adaptive):
+    """Takes the room out of speech, and half as much of it out of all else, without prediction.
+
+    Linear prediction takes a held note for reverberation. Parameters are those of every step.
+    """
+
+    def __init__(
+        self,
+        sample_rate: int,
+        channels: int,
+        *,
+        device: str = "cpu",
+        listener: Listener | None = None,
+    ) -> None:
+        speech = Dereverberator(sample_rate, channels, device=device)
+        music = Dereverberator(sample_rate, channels, device=device, predicts=False, strength=0.5)
+        super().__init__(speech, music, sample_rate, channels, listener=listener)
 
 
 class _Choice:

@@ -48,9 +48,15 @@ class KnownStep:
 
     @property
     def is_available(self) -> bool:
-        """Whether one of its tools can be used now."""
+        """Whether one of its tools can be used now, and what tells it how."""
+        needed = [catalog.tool(name) for name in _LISTENERS.get(self.name, ())]
+        if not all(catalog.availability(tool).is_installed for tool in needed):
+            return False
         return any(catalog.availability(tool).is_installed for tool in self.tools)
 
+
+# What hears for a step whether it is speech or music.
+_LISTENERS = {"denoise": ("yamnet",), "dereverb": ("yamnet",)}
 
 STEPS = (
     KnownStep("denoise", "Denoise", "Noise goes, speech stays."),
@@ -64,7 +70,7 @@ NAMES = tuple(step.name for step in STEPS)
 _CLASSES = {
     "deepfilternet3": "separation.enhance.adaptive:AdaptiveDenoiser",
     "echo-prediction": "separation.enhance.deecho:Deechoer",
-    "late-reverb": "separation.enhance.dereverb:Dereverberator",
+    "late-reverb": "separation.enhance.adaptive:AdaptiveDereverberator",
 }
 
 

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from separation.engines.masknet.network import Shape
 
 FloatArray = npt.NDArray[np.float32]
+Classes = tuple[str, ...]
 
 
 class Mixer(Protocol):
@@ -45,7 +46,7 @@ class Recipe:
     name: str
     mixer: str
     shape: Shape
-    groups: tuple[tuple[str, ...], ...] = ()
+    groups: tuple[Classes, ...] = ()
     n_frames: int = 512
     batch: int = 2
     learning_rate: float = 1.2e-3
@@ -80,74 +81,73 @@ _DRUMKIT = Recipe(
     groups=(("ride", "crash"), ("hihat", "ride", "crash")),
 )
 
-_INSTRUMENTS = Recipe(
-    name="instruments",
-    mixer="separation.training.instruments.mixer:InstrumentMixer",
-    shape=Shape(
-        classes=(
-            *("acoustic_guitar", "electric_guitar", "piano", "organ", "synth"),
-            *("strings", "brass", "woodwinds", "fx"),
-        ),
+
+def _pitched(name: str, mixer: str, classes: Classes, groups: tuple[Classes, ...] = ()) -> Recipe:
+    """Return a recipe for what has pitch: bins 11 Hz apart, and short examples, many of them."""
+    shape = Shape(
+        classes=classes,
         n_fft=4096,
         hop=1024,
         n_bands=384,
         top_hz=16_000.0,
-        patch=(2, 2),
-        widths=(32, 64, 128, 160),
-        time_strides=(2, 2, 1),
-        hidden=192,
-        n_blocks=2,
+        patch=(4, 2),
+        widths=(32, 64, 128),
+        time_strides=(2, 1),
+        hidden=160,
+        n_blocks=1,
+    )
+    return Recipe(name, mixer, shape, groups, n_frames=128, batch=4)
+
+
+_INSTRUMENTS = _pitched(
+    "instruments",
+    "separation.training.instruments.mixer:InstrumentMixer",
+    (
+        *("acoustic_guitar", "electric_guitar", "piano", "organ", "synth"),
+        *("strings", "brass", "woodwinds", "fx"),
     ),
     groups=(
         ("acoustic_guitar", "electric_guitar"),
         ("piano", "organ", "synth"),
         ("brass", "woodwinds"),
     ),
-    n_frames=256,
 )
 
-_VOICES = Recipe(
-    name="voices",
-    mixer="separation.training.voices.mixer:VoiceMixer",
-    shape=Shape(
-        classes=("lead_male", "lead_female", "backing_male", "backing_female"),
-        n_fft=4096,
-        hop=1024,
-        n_bands=320,
-        top_hz=14_000.0,
-        patch=(2, 2),
-        widths=(24, 48, 96, 128),
-        time_strides=(2, 2, 1),
-        hidden=128,
-        n_blocks=2,
-    ),
+_VOICES = _pitched(
+    "voices",
+    "separation.training.voices.mixer:VoiceMixer",
+    ("lead_male", "lead_female", "backing_male", "backing_female"),
     groups=(
         ("lead_male", "lead_female"),
         ("backing_male", "backing_female"),
         ("lead_male", "backing_male"),
         ("lead_female", "backing_female"),
     ),
-    n_frames=256,
 )
 
-_GUITAR_ROLES = Recipe(
-    name="guitar-roles",
-    mixer="separation.training.instruments.roles:GuitarRolesMixer",
+_GUITAR_ROLES = _pitched(
+    "guitar-roles",
+    "separation.training.instruments.roles:GuitarRolesMixer",
+    ("rhythm_guitar", "lead_guitar"),
+)
+
+_DEREVERB = Recipe(
+    name="dereverb",
+    mixer="separation.training.enhance.mixer:RoomMixer",
     shape=Shape(
-        classes=("rhythm_guitar", "lead_guitar"),
-        n_fft=4096,
-        hop=1024,
-        n_bands=320,
-        top_hz=14_000.0,
-        patch=(2, 2),
-        widths=(24, 48, 96, 128),
-        time_strides=(2, 2, 1),
+        classes=("kept", "late"),
+        n_fft=2048,
+        hop=512,
+        n_bands=192,
+        top_hz=16_000.0,
+        patch=(4, 2),
+        widths=(32, 64, 96),
+        time_strides=(2, 2),
         hidden=128,
-        n_blocks=2,
+        n_blocks=1,
     ),
-    n_frames=256,
 )
 
 RECIPES: Mapping[str, Recipe] = {
-    recipe.name: recipe for recipe in (_DRUMKIT, _INSTRUMENTS, _VOICES, _GUITAR_ROLES)
+    recipe.name: recipe for recipe in (_DRUMKIT, _INSTRUMENTS, _VOICES, _GUITAR_ROLES, _DEREVERB)
 }

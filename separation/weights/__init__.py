@@ -7,6 +7,7 @@ from separation.weights.cache import (
     install_lock,
     installed_path,
     is_installed,
+    verified,
 )
 from separation.weights.graphs import load_arrays, load_graphs
 from separation.weights.install import install, load_state, source_files
@@ -23,4 +24,5 @@ __all__ = [
     "load_graphs",
     "load_state",
     "source_files",
+    "verified",
 ]

@@ -7,7 +7,7 @@ import pytest
 import soundfile
 from scipy import signal
 
-from separation.enhance.bandnet import LOOKAHEAD, N_FEATURES, BandNet, Features
+from separation.enhance.adaptive import AdaptiveDereverberator
 from separation.enhance.bands import N_BANDS, Analysis, Synthesis, first_bins, layout
 from separation.enhance.dereverb import Dereverberator
 from separation.enhance.steps import open_step
@@ -50,7 +50,7 @@ def speech():
 
 @pytest.mark.parametrize("n_channels", [1, 2])
 @pytest.mark.parametrize("sample_rate", [8000, 11025, 44100, 96000])
-@pytest.mark.parametrize("duration_s", [0, 0.0001, 0.97, 2.5])
+@pytest.mark.parametrize("duration_s", [0, 0.0001, 0.97, 6.1])
 def test_as_many_samples_come_out_as_went_in(n_channels, sample_rate, duration_s):
     samples = noise(round(duration_s * sample_rate), n_channels)
     result = dereverberated(samples, sample_rate)
@@ -60,9 +60,12 @@ def test_as_many_samples_come_out_as_went_in(n_channels, sample_rate, duration_s
 
 @pytest.mark.parametrize("sample_rate", [8000, 44100])
 def test_each_sample_is_at_its_place(sample_rate):
-    click = np.zeros((1, 2 * sample_rate), np.float32)
-    click[0, sample_rate] = 1
-    assert np.argmax(np.abs(dereverberated(click, sample_rate))) == sample_rate
+    # One in the first stretch, one where two of them meet, and one in the last.
+    places = [sample_rate, round(4.83 * sample_rate), 8 * sample_rate]
+    for place in places:
+        click = np.zeros((1, 9 * sample_rate), np.float32)
+        click[0, place] = 1
+        assert np.argmax(np.abs(dereverberated(click, sample_rate))) == place
 
 
 def test_the_blocks_do_not_matter(speech):
@@ -82,7 +85,7 @@ def test_silence_stays_silent():
 def test_memory_does_not_grow_with_the_recording():
     second = noise(RATE, 1)
     peaks = {}
-    for n_seconds in (3, 30):
+    for n_seconds in (6, 30):
         step = Dereverberator(RATE, 1)
         step.push(second)
         tracemalloc.start()
@@ -91,13 +94,13 @@ def test_memory_does_not_grow_with_the_recording():
         step.flush()
         peaks[n_seconds] = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
-    assert peaks[30] < 1.2 * peaks[3]
+    assert peaks[30] < 1.2 * peaks[6]
 
 
 # --- the sound ---
 
 
-@pytest.mark.parametrize(("rt60_s", "least_db"), [(0.6, 1.5), (1.0, 2)])
+@pytest.mark.parametrize(("rt60_s", "least_db"), [(0.3, 2), (0.6, 2), (1.0, 2)])
 def test_a_room_is_taken_out_of_speech(speech, rt60_s, least_db):
     heard, early = in_room(speech, rt60_s, RATE, direct_db=-3)
     better_db = si_sdr_db(early, dereverberated(heard)) - si_sdr_db(early, heard)
@@ -105,11 +108,11 @@ def test_a_room_is_taken_out_of_speech(speech, rt60_s, least_db):
 
 
 def test_dry_speech_stays_as_it_is(speech):
-    assert sdr_db(speech, dereverberated(speech)) > 12
+    assert sdr_db(speech, dereverberated(speech)) > 20
 
 
 def test_it_is_the_step_of_its_name():
-    assert isinstance(open_step("dereverb", 44100, 2), Dereverberator)
+    assert isinstance(open_step("dereverb", 44100, 2), AdaptiveDereverberator)
 
 
 # --- the parts ---
@@ -134,29 +137,3 @@ def test_bands_are_the_same_for_all_rates():
         bands = layout(sample_rate)
         assert list(bands.starts) == list(starts[: len(bands.starts)])
         assert bands.sizes.sum() == bands.n_bins
-
-
-def test_features_do_not_depend_on_the_level_or_on_the_pieces():
-    powers = np.abs(noise(100, N_BANDS, level=1.0).T) ** 2
-    whole = Features().push(powers)
-    assert whole.shape == (100, N_BANDS, N_FEATURES)
-    np.testing.assert_allclose(Features().push(powers * 1e-3), whole, atol=1e-3)
-    features = Features()
-    pieces = [features.push(part) for part in np.split(powers, [1, 40, 47])]
-    np.testing.assert_allclose(np.concatenate(pieces), whole, atol=1e-6)
-
-
-def test_gains_apply_to_the_frame_that_they_are_about():
-    """Of a network that keeps what is louder than the frame before, a click is kept."""
-    weights = {
-        "layers.0.weight": np.zeros((2, N_FEATURES)),
-        "layers.2.weight": np.eye(2),
-        "layers.4.weight": np.array([[100.0, 0.0]]),
-        **{f"layers.{n}.bias": np.zeros(size) for n, size in ((0, 2), (2, 2), (4, 1))},
-    }
-    weights["layers.0.weight"][0, 5] = -10  # how loud the frame before is, against this one
-    powers = np.full((30, N_BANDS), 1e-6, np.float32)
-    powers[12] = 1
-    gains = BandNet(weights).push(powers)
-    assert (gains[12 + LOOKAHEAD] > 0.99).all()
-    assert (gains[13 + LOOKAHEAD] < 0.01).all()

@@ -9,7 +9,8 @@ import torch
 from separation import catalog, weights
 from separation.engines.backends import REFERENCE
 from separation.engines.masknet.bands import Bands, band_edges
-from separation.engines.masknet.engine import MaskEngine, write_weights
+from separation.engines.masknet.engine import MaskEngine
+from separation.engines.masknet.files import write_weights
 from separation.engines.masknet.network import MaskNet, Shape
 from separation.errors import EngineClosed, WeightsMismatch
 
@@ -36,9 +37,7 @@ def open_engine(monkeypatch, tmp_path):
         torch.nn.init.normal_(parameter, std=0.3)
     path = tmp_path / "random.safetensors"
     write_weights(network, path)
-    state = network.half().float().state_dict()
-    monkeypatch.setattr(weights, "find_installed", lambda model: path)
-    monkeypatch.setattr(weights, "load_state", lambda model: state)
+    monkeypatch.setattr(weights, "verified", lambda model: path)
 
     def opened(stems=SHAPE.classes, rest="percussion", **options):
         model = dataclasses.replace(

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
-from pathlib import Path
-
 import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
 
-from separation import weights
 from separation.catalog import Model
 from separation.engines import Engine, FloatArray
 from separation.engines.base import BaseEngine
 from separation.engines.masknet.bands import Bands
-from separation.engines.masknet.network import MaskNet, Shape, on_device
-from separation.errors import EngineClosed, ModelUnavailable, WeightsMismatch
+from separation.engines.masknet.files import load_network
+from separation.engines.masknet.network import MaskNet, Shape
+from separation.errors import EngineClosed, WeightsMismatch
 
 
 class MaskEngine(BaseEngine):
@@ -35,16 +29,10 @@ class MaskEngine(BaseEngine):
     def load(self, device: str) -> None:
         if self._network is not None:
             return
-        path = weights.find_installed(self._model)
-        if path is None:
-            raise ModelUnavailable(f"The weights of '{self._model.name}' are not installed.")
-        shape = read_shape(path)
+        network = load_network(self._model, device)
+        shape = network.shape
         self._sums = self._classes_of_stems(shape)
-        state = {name: t.float() for name, t in weights.load_state(self._model).items()}
-        network = MaskNet(shape)
-        counters = (n for n in network.state_dict() if n.endswith("num_batches_tracked"))
-        network.load_state_dict({**state, **{name: torch.tensor(0) for name in counters}})
-        self._network = on_device(network.eval(), device)
+        self._network = network
         self._bands = Bands(shape.n_fft, shape.hop, shape.n_bands, shape.top_hz).to(device)
 
     @torch.inference_mode()
@@ -78,28 +66,6 @@ class MaskEngine(BaseEngine):
         if tuple(sums) != self._model.stems or sorted(named) != sorted(shape.classes):
             raise WeightsMismatch(f"The weights of '{self._model.name}' make other stems.")
         return [[shape.classes.index(name) for name in sums[stem]] for stem in self._model.stems]
-
-
-def read_shape(path: Path) -> Shape:
-    """Return the shape of the network in a file of weights.
-
-    Raises
-    ------
-    WeightsMismatch
-        If the file does not say.
-    """
-    with safe_open(path, "pt") as file:
-        text = (file.metadata() or {}).get("shape")
-    if text is None:
-        raise WeightsMismatch(f"{path.name} does not say which network it is of.")
-    return Shape.of(json.loads(text))
-
-
-def write_weights(network: MaskNet, path: Path, **metadata: str) -> None:
-    """Write a network's weights, matrices in half precision, with its shape."""
-    state = {name: t for name, t in network.state_dict().items() if t.is_floating_point()}
-    kept = {name: (t.half() if t.ndim > 1 else t).contiguous() for name, t in state.items()}
-    save_file(kept, path, {**metadata, "shape": json.dumps(asdict(network.shape))})
 
 
 def create(model: Model, backend: str) -> Engine:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +25,13 @@ Event = tuple[int, int, int, int]
 
 
 class Speech:
-    """Sentences of a folder, at any depth below it: WAV or FLAC, each in one voice."""
+    """Sentences in files, each in one voice."""
 
-    def __init__(self, folder: Path, sample_rate: int) -> None:
+    def __init__(self, paths: Sequence[Path], sample_rate: int) -> None:
         self._rate = sample_rate
-        found = sorted([*folder.rglob("*.wav"), *folder.rglob("*.flac")])
-        if not found:
-            raise FileNotFoundError(f"There is no speech in {folder}.")
-        self._clips = [self._read(path) for path in found]
+        if not paths:
+            raise FileNotFoundError("There are no sentences to learn from.")
+        self._clips = [self._read(path) for path in paths]
 
     def _read(self, path: Path) -> FloatArray:
         samples, rate = soundfile.read(path, dtype="float32", always_2d=True)

@@ -1,4 +1,4 @@
-"""Rooms to learn from: impulse responses drawn at random, one channel each.
+"""Rooms to learn from: impulse responses drawn at random.
 
 A direct sound, a few early reflections that grow denser, and noise that decays exponentially, high
 frequencies faster than low ones (Polack's model). No measured room is among them.
@@ -25,20 +25,26 @@ _BANDS_HZ = (0.0, 250.0, 1000.0, 3000.0, 8000.0)
 _LN_60_DB = np.log(1000.0)
 
 
-def drawn(rng: np.random.Generator, sample_rate: int) -> tuple[FloatArray, FloatArray]:
-    """Return an impulse response, (n,), and the part of it that is wanted, (n,).
+def drawn(
+    rng: np.random.Generator, sample_rate: int, n_places: int = 1
+) -> tuple[FloatArray, FloatArray]:
+    """Return impulse responses, and the part of them that is wanted, each (n_places, n).
 
     Reverberation times are 0.2 to 1.6 s in the middle, the direct sound 8 dB below to 12 dB above
-    all the rest.
+    all the rest. At each place the same room sounds otherwise.
     """
     rt60_s = float(np.exp(rng.uniform(np.log(0.2), np.log(1.6))))
     n = int(min(1.1 * rt60_s, 1.5) * sample_rate)
-    tail = _tail(rng, n, rt60_s, sample_rate) + _reflections(rng, n, rt60_s, sample_rate)
-    tail *= np.sqrt(1 / np.sum(tail**2) / 10 ** (rng.uniform(-8, 12) / 10))
-    tail[0] = 1.0
-    wanted = tail.copy()
-    wanted[int(EARLY_S * sample_rate) :] = 0
-    return tail, wanted
+    late_db = rng.uniform(-12, 8)
+    responses = np.empty((n_places, n), np.float32)
+    for response in responses:
+        response[:] = _tail(rng, n, rt60_s, sample_rate)
+        response += _reflections(rng, n, rt60_s, sample_rate)
+        response *= np.sqrt(10 ** (late_db / 10) / np.sum(response**2))
+        response[0] = 1.0
+    wanted = responses.copy()
+    wanted[:, int(EARLY_S * sample_rate) :] = 0
+    return responses, wanted
 
 
 def _tail(rng: np.random.Generator, n: int, rt60_s: float, sample_rate: int) -> FloatArray:
