@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from separation.engines.masknet.engine import write_weights
+from separation.engines.masknet.files import write_weights
 from separation.training.loop import Budget, Training
 from separation.training.recipes import RECIPES
 
@@ -22,12 +22,13 @@ def main() -> None:
     parser.add_argument("--batch", type=int, help="the recipe's own when left out")
     parser.add_argument("--reuse", type=float, default=4, help="how often an example is used")
     parser.add_argument("--output", type=Path, help="file to write the weights into at the end")
+    parser.add_argument("--begin-with", type=Path, help="weights to begin with, not with chance")
     parser.add_argument("--anneal", action="store_true", help="the last run: end at rate 0")
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.set_num_threads(options.threads)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    training = Training(RECIPES[options.recipe], options.device)
+    training = Training(RECIPES[options.recipe], options.device, begin_with=options.begin_with)
     training.run(
         Budget(
             minutes=options.minutes,

@@ -17,7 +17,9 @@ import numpy as np
 import torch
 from torch import nn
 
+from separation.engines.masknet.files import read_network
 from separation.engines.masknet.network import MaskNet, on_device
+from separation.errors import WeightsMismatch
 from separation.training import replay
 from separation.training.examples import Example
 from separation.training.loss import errors, loss_db
@@ -80,13 +82,30 @@ class Training:
     device : str
     path : path, optional
         Of the checkpoint; what is there is gone on with.
+    begin_with : path, optional
+        Weights of the same shape to begin with where there is no checkpoint.
+
+    Raises
+    ------
+    WeightsMismatch
+        If those to begin with are of another shape.
     """
 
-    def __init__(self, recipe: Recipe, device: str = "cpu", path: Path | None = None) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        device: str = "cpu",
+        path: Path | None = None,
+        *,
+        begin_with: Path | None = None,
+    ) -> None:
         self.recipe, self.device = recipe, device
         self.path = path or checkpoint_path(recipe.name)
         torch.manual_seed(0)
-        self.net = on_device(MaskNet(recipe.shape), device)
+        network = MaskNet(recipe.shape) if begin_with is None else read_network(begin_with)
+        if network.shape != recipe.shape:
+            raise WeightsMismatch(f"These are no weights of the recipe '{recipe.name}'.")
+        self.net = on_device(network, device)
         self.average = copy.deepcopy(self.net).eval()
         self.optimizer = torch.optim.AdamW(
             self.net.parameters(), lr=recipe.learning_rate, weight_decay=_WEIGHT_DECAY

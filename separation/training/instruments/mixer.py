@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 # How often each stem is among those that play; fx is drawn by itself.
 _CHANCES = np.array([0.17, 0.22, 0.22, 0.11, 0.17, 0.16, 0.15, 0.13])
-_N_STEMS = ((1, 2, 3, 4, 5), (0.15, 0.3, 0.3, 0.17, 0.08))
+_N_STEMS = ((1, 2, 3, 4, 5), (0.25, 0.35, 0.25, 0.1, 0.05))
 
 
 class InstrumentMixer:

@@ -7,7 +7,9 @@ import pytest
 import torch
 
 from separation.engines.masknet.bands import Bands
+from separation.engines.masknet.files import write_weights
 from separation.engines.masknet.network import MaskNet, Shape
+from separation.errors import WeightsMismatch
 from separation.training.examples import example_of
 from separation.training.loop import Budget, Training
 from separation.training.loss import errors
@@ -71,6 +73,19 @@ def test_it_learns_and_goes_on():
     assert again.step == 80
     assert min(first.values()) > 0
     assert all(second[name] > first[name] for name in SHAPE.classes)
+
+
+def test_it_begins_with_weights_that_were_written(tmp_path):
+    torch.manual_seed(3)
+    path, written = tmp_path / "tones.safetensors", MaskNet(SHAPE)
+    write_weights(written, path)
+    training = Training(RECIPE, begin_with=path)
+    assert training.step == 0
+    for name, value in training.average.named_parameters():
+        torch.testing.assert_close(value, written.get_parameter(name), rtol=1e-3, atol=1e-5)
+    other = dataclasses.replace(RECIPE, shape=dataclasses.replace(SHAPE, hidden=16))
+    with pytest.raises(WeightsMismatch, match="no weights of the recipe 'tones'"):
+        Training(other, begin_with=path)
 
 
 def test_the_error_is_that_of_the_sound():
