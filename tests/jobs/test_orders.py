@@ -133,7 +133,7 @@ def test_who_has_no_credits_at_all_is_told_at_once(media_server: Server):
 @pytest.mark.parametrize(
     ("values", "error"),
     [
-        ({"stems": ("piano",)}, ModelUnavailable),
+        ({"model": "htdemucs-6s"}, ModelUnavailable),
         ({"output_format": "mp4"}, ValidationFailed),
         ({"steps": ("polish",)}, ValidationFailed),
         ({"url": "http://127.0.0.1/a.wav"}, AddressRefused),

@@ -76,7 +76,11 @@ def test_two_stems_after_a_first_failure(
 
 
 def test_a_split(
-    client: Client, pair: dict[str, str], callbacks: Receiver, fake_separation: list[Any]
+    client: Client,
+    pair: dict[str, str],
+    callbacks: Receiver,
+    fake_separation: list[Any],
+    roots_only: None,
 ):
     task = separated(client, {**pair, "callBackUrl": callbacks.url, "type": "split_stem"})
     run_jobs()
