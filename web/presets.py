@@ -8,11 +8,21 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext_lazy
 
 from accounts.models import Workspace
-from jobs.catalog import StemOffer, service_offers, stem_offers, stems_possible, step_offers
+from jobs.catalog import (
+    StemOffer,
+    service_offers,
+    set_stems,
+    stem_offers,
+    stems_possible,
+    step_offers,
+)
 from jobs.models import Service
 
 _FOUR = ("vocals", "drums", "bass", "other")
 _TWO = ("vocals", "instrumental")
+_KIT = ("kick", "snare", "toms", "hihat", "ride", "crash", "percussion")
+# The set of the catalogue that most of a studio's work begins with.
+_TWELVE = "full-split"
 
 
 @dataclass(frozen=True)
@@ -35,7 +45,8 @@ def presets(*, workspace: Workspace | None = None) -> list[Preset]:
     stems = [stem for stem in stem_offers() if stem.available]
     able = {offer.name for offer in service_offers(workspace=workspace) if offer.available}
     found = [*_of_stems(stems), *_of_speech(), *_OF_MUSIC, *_MINOR]
-    return [preset for preset in found if preset.service in able]
+    offered = [preset for preset in found if preset.service in able]
+    return sorted(offered, key=lambda preset: preset.is_minor)
 
 
 def _of_stems(stems: Sequence[StemOffer]) -> list[Preset]:
@@ -63,6 +74,29 @@ def _of_stems(stems: Sequence[StemOffer]) -> list[Preset]:
                 _TWO,
             )
         )
+    twelve = set_stems(_TWELVE)
+    if names.issuperset(twelve):
+        found.append(
+            Preset(
+                "stems-12",
+                _("12 stems"),
+                _("Lead and backing voices, each kind of instrument"),
+                "sliders-horizontal",
+                Service.SEPARATION,
+                twelve,
+            )
+        )
+    if names.issuperset(_KIT):
+        found.append(
+            Preset(
+                "drum-kit",
+                _("Drum kit"),
+                _("Kick, snare, toms and each cymbal"),
+                "split",
+                Service.SEPARATION,
+                _KIT,
+            )
+        )
     every = _most(stems)
     if len(every) > len(_FOUR):
         description = ngettext_lazy(
@@ -78,6 +112,7 @@ def _of_stems(stems: Sequence[StemOffer]) -> list[Preset]:
                 "audio-lines",
                 Service.SEPARATION,
                 tuple(every),
+                is_minor=len(every) > len(twelve),
             )
         )
     return found
