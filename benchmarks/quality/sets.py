@@ -31,6 +31,9 @@ _MIXERS = {
 }
 _DRUMS = "separation.training.drums"
 _CLIP_S = 10.0
+# In one clip there is often a single source, and nothing to separate: a song has several, as music
+# in which who plays changes.
+_CLIPS_A_SONG = 4
 # Tells how files of multitracks are mapped to stems, where it lies beside them.
 MAP_NAME = "stems.toml"
 
@@ -147,22 +150,26 @@ def _kits(n_clips: int) -> Iterator[Case]:
 def _clips(name: str, n_clips: int) -> Iterator[Case]:
     path, whole = _MIXERS[name]
     mixer = _mixer(path)
-    for number in range(n_clips):
-        pieces = _pieces(mixer, np.random.default_rng([2, number]))
-        yield Case(f"{name} {number}", pieces, whole)
+    for number in range(max(n_clips // _CLIPS_A_SONG, 1)):
+        rng = np.random.default_rng([2, number])
+        clips = [_pieces(mixer, rng) for _ in range(_CLIPS_A_SONG)]
+        yield Case(f"{name} {number}", _joined(clips), whole)
 
 
 def _whole_songs(n_clips: int) -> Iterator[Case]:
     """Yield recordings of all that there is; they lack a bass, which no child stem needs."""
     mixers = [_mixer(f"{_DRUMS}:DrumMixer")]
     mixers += [_mixer(_MIXERS[name][0]) for name in ("instruments", "voices")]
-    for number in range(n_clips):
+    for number in range(max(n_clips // _CLIPS_A_SONG, 1)):
         rng = np.random.default_rng([3, number])
-        pieces: dict[str, FloatArray] = {}
-        for mixer in mixers:
-            gain = np.float32(10 ** (rng.uniform(-6, 0) / 20))
-            pieces |= {name: gain * samples for name, samples in _pieces(mixer, rng).items()}
-        yield Case(f"song {number}", pieces)
+        clips = []
+        for _ in range(_CLIPS_A_SONG):
+            pieces: dict[str, FloatArray] = {}
+            for mixer in mixers:
+                gain = np.float32(10 ** (rng.uniform(-6, 0) / 20))
+                pieces |= {name: gain * samples for name, samples in _pieces(mixer, rng).items()}
+            clips.append(pieces)
+        yield Case(f"song {number}", _joined(clips))
 
 
 def _pieces(mixer: Any, rng: np.random.Generator) -> dict[str, FloatArray]:

@@ -96,7 +96,7 @@ def made(monkeypatch):
     }
     monkeypatch.setattr(sets, "_module", modules.__getitem__)
     monkeypatch.setattr(sets, "_CLIP_S", 0.1)
-    return {one.name: one for one in sets.held_sets(n_clips=3)}
+    return {one.name: one for one in sets.held_sets(n_clips=12)}
 
 
 def test_each_held_kit_is_a_song(made):
@@ -115,10 +115,11 @@ def test_each_held_kit_is_a_song(made):
         ("guitar-roles", "guitar", "lead_guitar"),
     ],
 )
-def test_each_clip_of_the_others_is_a_song(made, name, whole, piece):
+def test_songs_of_the_others_are_several_clips(made, name, whole, piece):
     cases = list(made[name].cases())
     assert [case.whole for case in cases] == [whole] * 3
     assert all(piece in case.pieces for case in cases)
+    assert cases[0].pieces[piece].shape == (2, 4 * round(0.1 * RATE))
     # Each is another one, and the same each time.
     again = list(made[name].cases())
     first, second = cases[0].pieces[piece], cases[1].pieces[piece]
