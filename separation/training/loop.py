@@ -186,23 +186,22 @@ class Training:
 
     @torch.no_grad()
     def sdr_db(self, held: Sequence[Example]) -> dict[str, float]:
-        """Return the mean SDR of each class and group, of the examples that have it."""
-        errors_, energies, totals = [], [], []
+        """Return the SDR of each class and group that there is, of all examples as one song."""
+        shares, wrong = [], []
         for example in held:
             batch = self._batch([example])
             with torch.autocast(self.device.partition(":")[0], torch.bfloat16):
                 masks = self.average(batch.features)
-            errors_.append(errors(masks, batch.features, batch.best, batch.left, self.groups))
-            energies.append(batch.energy)
-            totals.append(batch.total)
-        error, energy, total = (torch.cat(parts) for parts in (errors_, energies, totals))
-        sdr = 10 * torch.log10(energy / error)
-        is_there = energy > 1e-3 * total
+            error = errors(masks, batch.features, batch.best, batch.left, self.groups)
+            wrong.append(error / batch.total)
+            shares.append(batch.energy / batch.total)
+        share = torch.cat(shares).mean(dim=0)
+        sdr = 10 * torch.log10(share / torch.cat(wrong).mean(dim=0))
         names = [*self.recipe.shape.classes, *("+".join(group) for group in self.recipe.groups)]
         return {
-            name: round(float(sdr[is_there[:, index], index].mean()), 2)
+            name: round(float(sdr[index]), 2)
             for index, name in enumerate(names)
-            if is_there[:, index].any()
+            if share[index] > 0
         }
 
     def _batch(self, examples: Sequence[Example], swap: np.ndarray | None = None) -> Batch:

@@ -40,13 +40,17 @@ def errors(
 def loss_db(
     error: torch.Tensor, energy: torch.Tensor, total: torch.Tensor, n_classes: int
 ) -> torch.Tensor:
-    """Return one number to be made small: negative SDR where a stem is, leakage where it is not.
+    """Return one number to be made small: negative SDR of the batch, taken as one song.
+
+    Where a stem is silent for a while, what leaks into it there is an error of the song's stem, as
+    it is for who listens: of each example by itself it would be nobody's. A stem that the whole
+    batch is without counts by its leakage alone.
 
     Parameters
     ----------
     error, energy : (batch, classes + groups)
     total : (batch, 1)
-        Energy of the mixtures.
+        Energy of the mixtures; all of them are taken as equally loud.
     n_classes : int
 
     References
@@ -54,10 +58,10 @@ def loss_db(
     Wisdom et al.: What's All the FUSS About Free Universal Sound Separation Data?, ICASSP 2021,
     https://arxiv.org/abs/2011.00803 (thresholded SNR, and its form for silent references)
     """
-    is_there = energy > _ABSENT * total
-    present = 10 * torch.log10((error + _FLOOR * energy) / energy.clamp(min=1e-12))
-    absent = 10 * torch.log10(error / total + _FLOOR_ABSENT)
+    wrong, share = (error / total).mean(dim=0), (energy / total).mean(dim=0)
+    is_there = share > _ABSENT
+    present = 10 * torch.log10((wrong + _FLOOR * share) / share.clamp(min=1e-12))
+    absent = 10 * torch.log10(wrong + _FLOOR_ABSENT)
     weight = torch.where(is_there, 1.0, _WEIGHT_ABSENT)
-    weight[:, n_classes:] *= _WEIGHT_GROUP
-    values = torch.where(is_there, present, absent)
-    return (weight * values).sum() / weight.sum()
+    weight[n_classes:] *= _WEIGHT_GROUP
+    return (weight * torch.where(is_there, present, absent)).sum() / weight.sum()

@@ -79,6 +79,8 @@ _DRUMKIT = Recipe(
         n_blocks=2,
     ),
     groups=(("ride", "crash"), ("hihat", "ride", "crash")),
+    n_frames=256,
+    batch=4,
 )
 
 
