@@ -117,13 +117,21 @@ def _from_parents(case: Case, true: Mapping[str, FloatArray]) -> Iterator[Estima
     for model in runs.children():
         parent = true_stem(case, model.input)
         makes = [stem for stem in true if model.makes(catalog.stem(stem))]
-        if parent is None or not makes:
+        # Of a song of guitars, all that is neither voice, drums nor bass is guitar: nothing to do.
+        if parent is None or not makes or (case.whole and not _is_of(model.input, case.whole)):
             continue
         taken = runs.from_parent(parent, model)
         rate = taken.seconds * RATE / case.n_samples
         for stem in makes:
             samples = taken.stems[stem]
             yield Estimate(stem, model.name, "parent", samples, parent, parent, rate)
+
+
+def _is_of(stem: str, whole: str) -> bool:
+    """Say whether a stem is another one, or cut from it."""
+    while stem and stem != whole:
+        stem = catalog.stem(stem).parent
+    return bool(stem)
 
 
 def _chain(case: Case, root: catalog.Model, true: Mapping[str, FloatArray]) -> list[Estimate]:

@@ -131,6 +131,24 @@ def test_a_child_is_measured_from_its_true_parent(monkeypatch, child):
     assert found["drum_kit", "made-kit"].sdr_db > 60
 
 
+def test_a_song_of_one_stem_is_no_parent_of_that_stem(monkeypatch):
+    """In a song of guitars all the rest is guitar: what takes that apart has nothing to do."""
+    models = [
+        dataclasses.replace(
+            catalog.model("htdemucs"), name=name, input=parent, stems=stems, rest=""
+        )
+        for name, parent, stems in (
+            ("instruments", "other", ("acoustic_guitar", "electric_guitar")),
+            ("roles", "guitar", ("rhythm_guitar", "lead_guitar")),
+        )
+    ]
+    monkeypatch.setattr(runs, "children", lambda: models)
+    pieces = {name: noise(RATE, seed=seed) for seed, name in enumerate(models[1].stems)}
+    monkeypatch.setattr(runs, "from_parent", lambda parent, model: Taken(pieces, 1.0))
+    found = measurements(Case("solo", pieces, "guitar"))
+    assert set(found) == {("rhythm_guitar", "roles"), ("lead_guitar", "roles")}
+
+
 def test_the_parent_goes_through_the_child_in_segments(monkeypatch, child):
     class Half:
         def separate(self, mixtures):
