@@ -28,6 +28,8 @@ SECONDS = 3.0
 DRUMS = ("kick_drum", "snare_drum", "toms", "hi_hat", "ride", "crash")
 # What is softer than this is nobody's stem.
 LEAST = 3
+# The share of a stem's energy that is not another one's: less is the rounding to 16 bits.
+SAME = 1e-6
 
 
 @pytest.fixture(autouse=True)
@@ -64,7 +66,8 @@ def check_distinct(stems: Mapping[str, Samples], mixture: Samples) -> None:
     for (one, first), (other, second) in itertools.combinations(stems.items(), 2):
         product = float(np.vdot(first, second))
         alike = product / np.sqrt(float(np.vdot(first, first)) * float(np.vdot(second, second)))
-        assert abs(alike) < 0.9999, (one, other)
+        # Where a woman sings alone, her voice is nearly all of the vocals: 51 dB above the rest.
+        assert 1 - alike**2 > SAME, (one, other)
 
 
 def test_all_of_musicgpt(client: Client, alice: Any, recording: bytes):
