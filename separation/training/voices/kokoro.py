@@ -25,8 +25,7 @@ ENERGY = "/encoder/Squeeze_1_output_0"
 
 def speaking(shards: Iterable[Path]) -> onnxruntime.InferenceSession:
     """Open the model as it is, of the parts of its file, in order."""
-    model = _loaded(shards)
-    return _session(model)
+    return _session(_loaded(shards))
 
 
 def singing(shards: Iterable[Path]) -> onnxruntime.InferenceSession:

@@ -12,7 +12,7 @@ from separation.engines.masknet.network import MaskNet, Shape
 from separation.errors import WeightsMismatch
 from separation.training.examples import example_of
 from separation.training.loop import Budget, Training
-from separation.training.loss import errors
+from separation.training.loss import errors, loss_db
 from separation.training.recipes import RECIPES, Recipe
 
 SHAPE = Shape(
@@ -107,6 +107,14 @@ def test_the_error_is_that_of_the_sound():
     expected = 10 * torch.log10(own / away.abs().square().sum(dim=(1, 2, 3)))
     assert torch.allclose(sdr_db[:2], expected, atol=0.1)
     assert sdr_db[2] > 40  # both together are the mixture, whatever the masks
+
+
+def test_what_leaks_where_a_stem_is_silent_is_an_error_of_the_song():
+    energy = torch.tensor([[1.0], [0.0]])  # of one stem, that the second example is without
+    total = torch.ones(2, 1)
+    clean, leaking = torch.tensor([[0.1], [0.0]]), torch.tensor([[0.1], [0.1]])
+    losses = [float(loss_db(error, energy, total, 1)) for error in (clean, leaking)]
+    assert losses == pytest.approx([-9.96, -6.97], abs=0.01)
 
 
 @pytest.mark.parametrize("recipe", RECIPES.values(), ids=list(RECIPES))
