@@ -48,15 +48,20 @@ class KnownStep:
 
     @property
     def is_available(self) -> bool:
-        """Whether one of its tools can be used now, and what tells it how."""
-        needed = [catalog.tool(name) for name in _LISTENERS.get(self.name, ())]
-        if not all(catalog.availability(tool).is_installed for tool in needed):
-            return False
-        return any(catalog.availability(tool).is_installed for tool in self.tools)
+        """Whether one of its tools can be used now, and what that one listens with."""
+        return any(_is_installed(tool) for tool in self.tools)
 
 
-# What hears for a step whether it is speech or music.
-_LISTENERS = {"denoise": ("yamnet",), "dereverb": ("yamnet",)}
+# What hears for a tool whether it is speech or music.
+_LISTENERS = {"deepfilternet3": "yamnet", "late-reverb": "yamnet"}
+
+
+def _is_installed(tool: Tool) -> bool:
+    needed = [tool]
+    if tool.name in _LISTENERS:
+        needed.append(catalog.tool(_LISTENERS[tool.name]))
+    return all(catalog.availability(one).is_installed for one in needed)
+
 
 STEPS = (
     KnownStep("denoise", "Denoise", "Noise goes, speech stays."),

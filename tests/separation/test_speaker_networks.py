@@ -131,6 +131,15 @@ def test_bfloat16_keeps_embeddings_and_leaves_segmentation_alone(load, chunks, f
     assert cosines(*pairs).min() > 0.998
 
 
+@needs_bfloat16
+@pytest.mark.parametrize("n_frames", [1, 8, 9])
+def test_of_next_to_nothing_each_row_is_still_computed(load, features, n_frames):
+    few = features[:, :n_frames]
+    exact, lowered = load("openvino-f32").trunk(few), load("openvino-bf16").trunk(few)
+    assert lowered.shape == (1, -(-n_frames // TRUNK_STRIDE), TRUNK_SIZE)
+    np.testing.assert_allclose(lowered, exact, atol=0.05 * np.abs(exact).max(), rtol=0)
+
+
 @pytest.mark.parametrize("sound", ["silence", "noise", "loud"])
 def test_whatever_the_sound_probabilities_add_up_to_one(load, sound):
     chunk = {

@@ -12,7 +12,7 @@ from separation import weights
 from separation.catalog import Tool
 from separation.engines import processor
 from separation.errors import EngineClosed
-from separation.speakers.networks import CHUNK_SAMPLES, FloatArray, Networks
+from separation.speakers.networks import CHUNK_SAMPLES, TRUNK_STRIDE, FloatArray, Networks
 from separation.speakers.networks.onnx_graphs import POOLED, Projection, projection
 from separation.speakers.vbx import Plda
 
@@ -23,6 +23,8 @@ _TRUNK_PRECISION = {"openvino-bf16": "bf16", "openvino-f32": "f32"}
 # The graph is compiled for fixed numbers of chunks, since OpenVINO refuses it otherwise: one for
 # long recordings, and two for what is left at their end.
 _BATCH_SIZES = (16, 4, 1)
+# Of features that make one row alone, OpenVINO 2026's bfloat16 returns memory that nobody wrote.
+_LEAST_FRAMES = TRUNK_STRIDE + 1
 
 
 class CompiledNetworks:
@@ -71,8 +73,11 @@ class CompiledNetworks:
         with self._computing:
             if self._trunk is None:
                 raise EngineClosed("The networks are not loaded.")
-            rows = _first(self._trunk, features)  # (batch, 256, 10, frames / 8)
+            missing = max(0, _LEAST_FRAMES - features.shape[1])
+            padded = np.pad(features, ((0, 0), (0, missing), (0, 0)))
+            rows = _first(self._trunk, padded)  # (batch, 256, 10, frames / 8)
         flat = rows.reshape(len(rows), -1, rows.shape[-1])  # (batch, 2560, frames / 8)
+        flat = flat[:, :, : -(-features.shape[1] // TRUNK_STRIDE)]
         return np.ascontiguousarray(flat.transpose(0, 2, 1))  # (batch, frames / 8, 2560)
 
     def project(self, statistics: FloatArray) -> FloatArray:
