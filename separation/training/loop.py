@@ -6,7 +6,6 @@ import copy
 import logging
 import sys
 import time
-from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future
 from contextlib import suppress
@@ -22,7 +21,7 @@ from separation.engines.masknet.network import MaskNet, on_device
 from separation.errors import WeightsMismatch
 from separation.training import replay
 from separation.training.examples import Example
-from separation.training.loss import errors, loss_db
+from separation.training.loss import SongLoss, errors
 from separation.training.recipes import Recipe
 from separation.weights.cache import cache_dir
 
@@ -111,8 +110,8 @@ class Training:
             self.net.parameters(), lr=recipe.learning_rate, weight_decay=_WEIGHT_DECAY
         )
         self.step, self.next_seed, self.seconds = 0, 0, 0.0
-        self._losses: deque[float] = deque(maxlen=200)
         names = recipe.shape.classes
+        self._loss = SongLoss(len(names), len(recipe.groups), device)
         self.groups = tuple(tuple(names.index(n) for n in group) for group in recipe.groups)
         if self.path.is_file():
             self._load()
@@ -148,14 +147,14 @@ class Training:
         while (spent := time.monotonic() - started) < budget.minutes * 60 and self.step < last:
             self.seconds = before + spent
             share = 1 - spent / (budget.minutes * 60) if budget.anneal else 1.0
-            self._losses.append(self._train(store.draw(rng, size), rng, share))
+            self._train(store.draw(rng, size), rng, share)
             if time.monotonic() - checked > budget.check_minutes * 60:
                 checked = time.monotonic()
                 self._report([example.result() for example in held])
                 self.next_seed = store.next_seed
                 self._save()
 
-    def _train(self, examples: Sequence[Example], rng: np.random.Generator, share: float) -> float:
+    def _train(self, examples: Sequence[Example], rng: np.random.Generator, share: float) -> None:
         self.net.train()
         rate = self.recipe.learning_rate * min(1.0, (self.step + 1) / _WARMUP_STEPS) * share
         for group in self.optimizer.param_groups:
@@ -164,14 +163,13 @@ class Training:
         with torch.autocast(self.device.partition(":")[0], torch.bfloat16):
             masks = self.net(batch.features)
         error = errors(masks, batch.features, batch.best, batch.left, self.groups)
-        loss = loss_db(error, batch.energy, batch.total, len(self.recipe.shape.classes))
+        loss = self._loss(error, batch.energy, batch.total)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.net.parameters(), _MAX_GRADIENT)
         self.optimizer.step()
         self.step += 1
         self._follow()
-        return float(loss.detach())
 
     @torch.no_grad()
     def _follow(self) -> None:
@@ -218,9 +216,8 @@ class Training:
         return Batch(*tensors)
 
     def _report(self, held: Sequence[Example]) -> dict[str, float]:
-        recent = sum(self._losses) / max(1, len(self._losses))
-        sdr = self.sdr_db(held)
-        logger.info("%s step %d loss %.2f held %s", self.recipe.name, self.step, recent, sdr)
+        sdr, learned = self.sdr_db(held), self._loss.sdr_db
+        logger.info("%s step %d SDR %.2f held %s", self.recipe.name, self.step, learned, sdr)
         return sdr
 
     def _save(self) -> None:

@@ -1,18 +1,18 @@
-"""How far masks are from the best ones, in dB of each stem."""
+"""How far masks are from the best ones, and what of it is made small."""
 
 from __future__ import annotations
 
+import math
+
 import torch
 
-# A stem at this level below the mixture, or lower, is not there.
-_ABSENT = 1e-4
-# More than 30 dB of SDR are not asked for, nor silence below -20 dB where a stem is not. With more
-# asked of silence, masks of what is hard to hear vanish altogether: most stems are absent mostly.
-_FLOOR, _FLOOR_ABSENT = 1e-3, 1e-2
-# What a stem that is not there counts, beside one that is.
-_WEIGHT_ABSENT = 0.1
+# How much of what is remembered stays with each batch.
+_MEMORY = 0.99
+# More than 30 dB of SDR are not asked for, nor of a stem that is never there silence below -40 dB.
+_FLOOR, _LEAST = 1e-3, 1e-4
 # What a group counts, beside a class.
 _WEIGHT_GROUP = 0.5
+_DB = 10 / math.log(10)
 
 
 def errors(
@@ -37,31 +37,49 @@ def errors(
     return torch.cat([(power * part.square()).sum(dim=(2, 3, 4)) for part in parts], dim=1) + left
 
 
-def loss_db(
-    error: torch.Tensor, energy: torch.Tensor, total: torch.Tensor, n_classes: int
-) -> torch.Tensor:
-    """Return one number to be made small: negative SDR of the batch, taken as one song.
+class SongLoss:
+    """What is made small: the errors of each stem beside those of the latest examples, as one song.
 
-    Where a stem is silent for a while, what leaks into it there is an error of the song's stem, as
-    it is for who listens: of each example by itself it would be nobody's. A stem that the whole
-    batch is without counts by its leakage alone.
+    Its gradient is that of the song's SDR in dB, the song being the examples of the last hundred
+    batches or so. A batch by itself is too short for one: a stem that it has a trace of would weigh
+    as much as one that fills it, and what leaks while a stem is silent would be nobody's error.
 
     Parameters
     ----------
-    error, energy : (batch, classes + groups)
-    total : (batch, 1)
-        Energy of the mixtures; all of them are taken as equally loud.
-    n_classes : int
-
-    References
-    ----------
-    Wisdom et al.: What's All the FUSS About Free Universal Sound Separation Data?, ICASSP 2021,
-    https://arxiv.org/abs/2011.00803 (thresholded SNR, and its form for silent references)
+    n_classes, n_groups : int
+        The groups come after the classes, and count half.
+    device : str
     """
-    wrong, share = (error / total).mean(dim=0), (energy / total).mean(dim=0)
-    is_there = share > _ABSENT
-    present = 10 * torch.log10((wrong + _FLOOR * share) / share.clamp(min=1e-12))
-    absent = 10 * torch.log10(wrong + _FLOOR_ABSENT)
-    weight = torch.where(is_there, 1.0, _WEIGHT_ABSENT)
-    weight[n_classes:] *= _WEIGHT_GROUP
-    return (weight * torch.where(is_there, present, absent)).sum() / weight.sum()
+
+    def __init__(self, n_classes: int, n_groups: int, device: str = "cpu") -> None:
+        self._n_classes = n_classes
+        self._n_batches = 0
+        self._weight = torch.ones(n_classes + n_groups, device=device)
+        self._weight[n_classes:] = _WEIGHT_GROUP
+        self._wrong = self._share = torch.zeros(n_classes + n_groups, device=device)
+
+    def __call__(
+        self, error: torch.Tensor, energy: torch.Tensor, total: torch.Tensor
+    ) -> torch.Tensor:
+        """Return one number, and remember the batch.
+
+        Parameters
+        ----------
+        error, energy : (batch, classes + groups)
+        total : (batch, 1)
+            Energy of the mixtures; all of them are taken as equally loud.
+        """
+        wrong, share = (error / total).mean(dim=0), (energy / total).mean(dim=0)
+        self._n_batches += 1
+        keep = min(_MEMORY, 1 - 1 / self._n_batches)
+        self._wrong = keep * self._wrong + (1 - keep) * wrong.detach()
+        self._share = keep * self._share + (1 - keep) * share
+        usual = self._wrong + _FLOOR * self._share + _LEAST
+        return _DB * (self._weight * wrong / usual).sum() / self._weight.sum()
+
+    @property
+    def sdr_db(self) -> float:
+        """The mean of the classes' SDR in the song so far."""
+        wrong, share = self._wrong[: self._n_classes], self._share[: self._n_classes]
+        is_there = share > _LEAST
+        return float(10 * torch.log10(share[is_there] / wrong[is_there]).mean())

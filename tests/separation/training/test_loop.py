@@ -1,6 +1,7 @@
 """Training learns, and goes on where it was stopped."""
 
 import dataclasses
+import math
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from separation.engines.masknet.network import MaskNet, Shape
 from separation.errors import WeightsMismatch
 from separation.training.examples import example_of
 from separation.training.loop import Budget, Training
-from separation.training.loss import errors, loss_db
+from separation.training.loss import SongLoss, errors
 from separation.training.recipes import RECIPES, Recipe
 
 SHAPE = Shape(
@@ -111,10 +112,22 @@ def test_the_error_is_that_of_the_sound():
 
 def test_what_leaks_where_a_stem_is_silent_is_an_error_of_the_song():
     energy = torch.tensor([[1.0], [0.0]])  # of one stem, that the second example is without
-    total = torch.ones(2, 1)
-    clean, leaking = torch.tensor([[0.1], [0.0]]), torch.tensor([[0.1], [0.1]])
-    losses = [float(loss_db(error, energy, total, 1)) for error in (clean, leaking)]
-    assert losses == pytest.approx([-9.96, -6.97], abs=0.01)
+    error = torch.tensor([[0.1], [0.1]], requires_grad=True)
+    loss = SongLoss(1, 0)
+    loss(error, energy, torch.ones(2, 1)).backward()
+    assert loss.sdr_db == pytest.approx(10 * math.log10(5))
+    assert error.grad[0] == error.grad[1] > 0
+
+
+def test_a_trace_of_a_stem_weighs_what_it_is_in_the_song():
+    loss = SongLoss(1, 0)
+    grads = []
+    for level in (1.0, 1e-3):
+        error = torch.tensor([[0.1 * level]], requires_grad=True)
+        loss(error, torch.tensor([[level]]), torch.ones(1, 1)).backward()
+        grads.append(float(error.grad))
+    assert loss.sdr_db == pytest.approx(10)
+    assert grads[1] == pytest.approx(2 * grads[0], rel=0.01)  # of a song that is half as loud
 
 
 @pytest.mark.parametrize("recipe", RECIPES.values(), ids=list(RECIPES))
