@@ -1,11 +1,13 @@
 """What each step gains and costs, on voices, rooms and delays that nothing was tuned on.
 
-    python -m benchmarks.enhance [--write-docs]
+    python -m benchmarks.enhance [--steps denoise …] [--write-docs]
 
 Speech is recorded: prompts of Asterisk in four voices and languages, and two readers. Music is the
 demo song. Rooms are shoeboxes by the image method, whereas the network learned from noise that
 decays. The figures are SI-SDR in dB against what is wanted: with noise the clean sound, in a room
 the direct sound with 50 ms of early reflections (`direct`: without), with an echo the dry sound.
+What a step costs music that needs none of it is also seen in the stems, SDR in dB, that are made of
+the music afterwards.
 """
 
 from __future__ import annotations
@@ -13,16 +15,20 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import soundfile
 import soxr  # type: ignore[import-untyped]
 from scipy import signal
 
-from benchmarks.songs import ROOT, FloatArray, demo, read
+import separation
+from benchmarks.songs import ROOT, FloatArray, demo, read, sdr_of
 from benchmarks.speakers.data.fetch import ARMELLE, CARLO, IVRVOICE, JUNE, SPEECHBRAIN, unpacked
+from separation.converting import enhance
 from separation.enhance.steps import open_step
 from separation.quality import si_sdr_db
 
@@ -178,16 +184,16 @@ CASES: dict[str, dict[str, Case]] = {
 }
 
 
-def measure() -> Iterator[Row]:
-    """Return a row for each step, kind of sound and condition; last, what is left as it is."""
+def measure(steps: Sequence[str]) -> Iterator[Row]:
+    """Return a row for each kind of sound and condition; last, what is left as it is."""
     sounds = {
         "speech": (list(readers()), _SPEECH_RATE),
         "telephone": (list(telephone()), _SPEECH_RATE),
         "music": (music(), _MUSIC_RATE),
     }
-    for step, cases in CASES.items():
+    for step in steps:
         for sound, (recordings, rate) in sounds.items():
-            for condition, case in cases.items():
+            for condition, case in CASES[step].items():
                 before, gained = [], []
                 for number, dry in enumerate(recordings):
                     heard, wanted = case(np.random.default_rng(number), dry, rate)
@@ -196,6 +202,24 @@ def measure() -> Iterator[Row]:
                 yield _row(step, sound, condition, before, gained)
             left = [min(99.0, si_sdr_db(dry, through(step, dry, rate))) for dry in recordings]
             yield _row(step, sound, "untouched: SI-SDR to itself", [99.0] * len(left), left)
+        yield _stems_afterwards(step)
+
+
+def _stems_afterwards(step: str) -> Row:
+    """Return what the stems of the demo song gain or lose if a step is done to it before."""
+    song = demo()
+    with TemporaryDirectory(prefix="stemwright-") as folder:
+        stepped = enhance(
+            song.mixture, Path(folder), steps=[step], output_formats=["wav32f"]
+        ).files["wav32f"]
+        before, after = (
+            separation.separate(path, Path(folder) / name, output_format="wav32f").stems
+            for name, path in (("before", song.mixture), ("after", stepped))
+        )
+        true = {name: read(path) for name, path in song.stems.items()}
+        sdr = {name: sdr_of(true[name], read(path)) for name, path in before.items()}
+        gained = [sdr_of(true[name], read(path)) - sdr[name] for name, path in after.items()]
+    return _row(step, "music", "untouched: SDR of its stems", list(sdr.values()), gained)
 
 
 def _row(step: str, sound: str, condition: str, before: list[float], gained: list[float]) -> Row:
@@ -214,22 +238,33 @@ def table(rows: list[Row]) -> str:
     return "\n".join(lines)
 
 
+def _merged(rows: list[Row]) -> list[Row]:
+    """Return the rows with those of other steps, which an earlier run wrote down; write them."""
+    target = ROOT / "var" / "bench" / "enhance.json"
+    known = json.loads(target.read_text())["rows"] if target.is_file() else []
+    measured = {row.step for row in rows}
+    every = [*rows, *(Row(**row) for row in known if row["step"] not in measured)]
+    every.sort(key=lambda row: list(CASES).index(row.step))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(json.dumps({"rows": [asdict(row) for row in every]}, indent=1) + "\n")
+    return every
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.enhance", description=__doc__)
+    parser.add_argument("--steps", nargs="+", choices=list(CASES), default=list(CASES))
     parser.add_argument("--write-docs", action="store_true")
     options = parser.parse_args()
     rows = []
-    for row in measure():
+    for row in measure(options.steps):
         rows.append(row)
         sys.stdout.write(f"{row}\n")
         sys.stdout.flush()
-        target = ROOT / "var" / "bench" / "enhance.json"
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(json.dumps({"rows": [asdict(each) for each in rows]}, indent=1) + "\n")
+    every = _merged(rows)
     if options.write_docs:
         page = _DOCS.read_text()
         before, after = page.split(_BEGIN)[0], page.split(_END)[1]
-        _DOCS.write_text(f"{before}{_BEGIN}\n\n{table(rows)}\n\n{_END}{after}")
+        _DOCS.write_text(f"{before}{_BEGIN}\n\n{table(every)}\n\n{_END}{after}")
 
 
 if __name__ == "__main__":
