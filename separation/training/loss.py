@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 
 # How much of what is remembered stays with each batch.
@@ -12,7 +10,8 @@ _MEMORY = 0.99
 _FLOOR, _LEAST = 1e-3, 1e-4
 # What a group counts, beside a class.
 _WEIGHT_GROUP = 0.5
-_DB = 10 / math.log(10)
+# How much of the song's error stands beside the batch's.
+_OF_THE_SONG = 0.3
 
 
 def errors(
@@ -38,11 +37,12 @@ def errors(
 
 
 class SongLoss:
-    """What is made small: the errors of each stem beside those of the latest examples, as one song.
+    """What is made small: the SDR in dB of a batch, with something of the song that it is part of.
 
-    Its gradient is that of the song's SDR in dB, the song being the examples of the last hundred
-    batches or so. A batch by itself is too short for one: a stem that it has a trace of would weigh
-    as much as one that fills it, and what leaks while a stem is silent would be nobody's error.
+    The song are the examples of the last hundred batches or so. A batch by itself is too short for
+    an SDR: a stem that it has a trace of would weigh as much as one that fills it, and what leaks
+    while a stem is silent would be nobody's error. The song's SDR by itself would let the few
+    examples that are hopeless drown the others.
 
     Parameters
     ----------
@@ -75,7 +75,8 @@ class SongLoss:
         self._wrong = keep * self._wrong + (1 - keep) * wrong.detach()
         self._share = keep * self._share + (1 - keep) * share
         usual = self._wrong + _FLOOR * self._share + _LEAST
-        return _DB * (self._weight * wrong / usual).sum() / self._weight.sum()
+        level = 10 * torch.log10(wrong / usual + _OF_THE_SONG)
+        return (self._weight * level).sum() / self._weight.sum()
 
     @property
     def sdr_db(self) -> float:
