@@ -13,6 +13,7 @@ the music afterwards.
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -35,6 +36,8 @@ from separation.quality import si_sdr_db
 _SPEECH_RATE, _MUSIC_RATE = 16000, 44100
 _DURATION_S = 16
 _EARLY_S = 0.05
+_SOUNDS = ("speech", "telephone", "music")
+_TO_ITSELF, _OF_STEMS = "untouched: SI-SDR to itself", "untouched: SDR of its stems"
 _SOUND_M_S = 343.0
 _DOCS = ROOT / "docs" / "enhancement.md"
 _BEGIN, _END = "<!-- enhance: begin -->", "<!-- enhance: end -->"
@@ -186,11 +189,12 @@ CASES: dict[str, dict[str, Case]] = {
 
 def measure(steps: Sequence[str]) -> Iterator[Row]:
     """Return a row for each kind of sound and condition; last, what is left as it is."""
-    sounds = {
-        "speech": (list(readers()), _SPEECH_RATE),
-        "telephone": (list(telephone()), _SPEECH_RATE),
-        "music": (music(), _MUSIC_RATE),
-    }
+    recorded = (
+        (list(readers()), _SPEECH_RATE),
+        (list(telephone()), _SPEECH_RATE),
+        (music(), _MUSIC_RATE),
+    )
+    sounds = dict(zip(_SOUNDS, recorded, strict=True))
     for step in steps:
         for sound, (recordings, rate) in sounds.items():
             for condition, case in CASES[step].items():
@@ -201,7 +205,7 @@ def measure(steps: Sequence[str]) -> Iterator[Row]:
                     gained.append(si_sdr_db(wanted, through(step, heard, rate)) - before[-1])
                 yield _row(step, sound, condition, before, gained)
             left = [min(99.0, si_sdr_db(dry, through(step, dry, rate))) for dry in recordings]
-            yield _row(step, sound, "untouched: SI-SDR to itself", [99.0] * len(left), left)
+            yield _row(step, sound, _TO_ITSELF, [99.0] * len(left), left)
         yield _stems_afterwards(step)
 
 
@@ -212,14 +216,18 @@ def _stems_afterwards(step: str) -> Row:
         stepped = enhance(
             song.mixture, Path(folder), steps=[step], output_formats=["wav32f"]
         ).files["wav32f"]
-        before, after = (
-            separation.separate(path, Path(folder) / name, output_format="wav32f").stems
-            for name, path in (("before", song.mixture), ("after", stepped))
-        )
-        true = {name: read(path) for name, path in song.stems.items()}
-        sdr = {name: sdr_of(true[name], read(path)) for name, path in before.items()}
-        gained = [sdr_of(true[name], read(path)) - sdr[name] for name, path in after.items()]
-    return _row(step, "music", "untouched: SDR of its stems", list(sdr.values()), gained)
+        before, after = _stems_sdr(song.mixture), _stems_sdr(stepped)
+    gained = [after[name] - sdr for name, sdr in before.items()]
+    return _row(step, "music", _OF_STEMS, list(before.values()), gained)
+
+
+@functools.cache
+def _stems_sdr(path: Path) -> dict[str, float]:
+    """Return the SDR of each stem that is made of a recording of the demo song."""
+    true = demo().stems
+    with TemporaryDirectory(prefix="stemwright-") as folder:
+        made = separation.separate(path, folder, output_format="wav32f").stems
+        return {name: sdr_of(read(true[name]), read(file)) for name, file in made.items()}
 
 
 def _row(step: str, sound: str, condition: str, before: list[float], gained: list[float]) -> Row:
@@ -238,16 +246,21 @@ def table(rows: list[Row]) -> str:
     return "\n".join(lines)
 
 
-def _merged(rows: list[Row]) -> list[Row]:
-    """Return the rows with those of other steps, which an earlier run wrote down; write them."""
+def _kept(new: Row) -> list[Row]:
+    """Write a row down among those of this run and earlier ones; return all, in order."""
     target = ROOT / "var" / "bench" / "enhance.json"
     known = json.loads(target.read_text())["rows"] if target.is_file() else []
-    measured = {row.step for row in rows}
-    every = [*rows, *(Row(**row) for row in known if row["step"] not in measured)]
-    every.sort(key=lambda row: list(CASES).index(row.step))
+    rows = {row[:3]: row for row in (tuple(each.values()) for each in [*known, asdict(new)])}
+    every = sorted((Row(*row) for row in rows.values()), key=_place)
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(json.dumps({"rows": [asdict(row) for row in every]}, indent=1) + "\n")
     return every
+
+
+def _place(row: Row) -> tuple[int, int, int]:
+    conditions = [*CASES[row.step], _TO_ITSELF, _OF_STEMS]
+    places = list(CASES).index(row.step), _SOUNDS.index(row.sound)
+    return *places, conditions.index(row.condition)
 
 
 def main() -> None:
@@ -255,12 +268,10 @@ def main() -> None:
     parser.add_argument("--steps", nargs="+", choices=list(CASES), default=list(CASES))
     parser.add_argument("--write-docs", action="store_true")
     options = parser.parse_args()
-    rows = []
     for row in measure(options.steps):
-        rows.append(row)
+        every = _kept(row)
         sys.stdout.write(f"{row}\n")
         sys.stdout.flush()
-    every = _merged(rows)
     if options.write_docs:
         page = _DOCS.read_text()
         before, after = page.split(_BEGIN)[0], page.split(_END)[1]
