@@ -49,6 +49,11 @@ class SongLoss:
     n_classes, n_groups : int
         The groups come after the classes, and count half.
     device : str
+
+    References
+    ----------
+    Wisdom et al.: What's All the FUSS About Free Universal Sound Separation Data?, ICASSP 2021,
+    https://arxiv.org/abs/2011.00803 (thresholds: what is good enough, and silent references)
     """
 
     def __init__(self, n_classes: int, n_groups: int, device: str = "cpu") -> None:
