@@ -34,7 +34,8 @@ serve: ## dashboard, API and workers on 127.0.0.1 until Ctrl-C: make serve [PORT
 
 test: ## all tests: make test [ARGS="-k name"]
 	$(bootstrap) --weights --database --static
-	$(run) -m pytest -n "$(WORKERS)" --dist loadfile --no-loadscope-reorder $(ARGS)
+	@# One thread each: the processes stand side by side already, and threads would wait for threads.
+	@OMP_NUM_THREADS=1 exec .venv/bin/python -m pytest -n "$(WORKERS)" --dist loadfile --no-loadscope-reorder $(ARGS)
 
 faults: ## order 200 jobs and break the service 60 times meanwhile: make faults [BROKER=redis]
 	$(bootstrap) --weights --static
