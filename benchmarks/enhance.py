@@ -129,6 +129,17 @@ def room(rng: np.random.Generator, rate: int, rt60_s: float) -> tuple[FloatArray
     return (response / abs(response[first])).astype(np.float32), first
 
 
+def with_echo(samples: FloatArray, delay: int, gain: float, *, comes_again: bool) -> FloatArray:
+    """Return samples with an echo: once, or each time softer by the same gain."""
+    echoed = samples.astype(np.float64)
+    # One delay at a time: a filter with as many taps would take a hundred times as long.
+    source = echoed if comes_again else samples
+    for start in range(delay, samples.shape[-1], delay):
+        part = echoed[..., start : start + delay]
+        part += gain * source[..., start - delay : start][..., : part.shape[-1]]
+    return echoed.astype(np.float32)
+
+
 def through(step: str, samples: FloatArray, rate: int) -> FloatArray:
     """Return what a step makes of samples."""
     tool = open_step(step, rate, len(samples))
@@ -164,10 +175,7 @@ def _in_room(rt60_s: float, early_s: float) -> Case:
 def _echoed(delay_s: float, gain: float, *, comes_again: bool) -> Case:
     def case(rng: np.random.Generator, dry: FloatArray, rate: int) -> tuple[FloatArray, FloatArray]:
         delay = round(delay_s * rate) + int(rng.integers(0, rate // 100))
-        line = np.zeros(delay + 1)
-        line[0], line[delay] = 1, -gain if comes_again else gain
-        b, a = ([1.0], line) if comes_again else (line, [1.0])
-        return signal.lfilter(b, a, dry).astype(np.float32), dry
+        return with_echo(dry, delay, gain, comes_again=comes_again), dry
 
     return case
 

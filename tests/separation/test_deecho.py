@@ -8,6 +8,7 @@ import soundfile
 import soxr  # type: ignore[import-untyped]
 from scipy import signal
 
+from benchmarks.enhance import with_echo
 from separation.enhance.deecho import Deechoer
 from separation.enhance.steps import open_step
 from separation.quality import si_sdr_db
@@ -19,16 +20,6 @@ def deechoed(samples, sample_rate=RATE, *, block=7001):
     step = Deechoer(sample_rate, len(samples))
     blocks = np.split(samples, range(block, samples.shape[1], block), axis=1)
     return np.concatenate([*map(step.push, blocks), step.flush()], axis=1)
-
-
-def with_echo(samples, delay, gain, *, comes_again):
-    """Echo samples: once, or each time softer by the same gain."""
-    echoed = samples.astype(np.float64)
-    source = echoed if comes_again else samples
-    for start in range(delay, samples.shape[-1], delay):
-        part = echoed[..., start : start + delay]
-        part += gain * source[..., start - delay : start][..., : part.shape[-1]]
-    return echoed.astype(np.float32)
 
 
 @pytest.fixture(scope="module")
