@@ -240,7 +240,7 @@ def _stems_sdr(path: Path) -> dict[str, float]:
 
 def _row(step: str, sound: str, condition: str, before: list[float], gained: list[float]) -> Row:
     values = (float(np.mean(before)), float(np.mean(gained)), float(np.min(gained)))
-    return Row(step, sound, condition, len(gained), *(round(value, 1) for value in values))
+    return Row(step, sound, condition, len(gained), *(round(value, 1) + 0.0 for value in values))
 
 
 def table(rows: list[Row]) -> str:
