@@ -16,7 +16,7 @@ from accounts.addresses import address_release
 from accounts.models import AuditEvent, Role, SignIn, User
 from accounts.tokens import access_token_authenticate
 from config.errors import TokenRevoked
-from tests.makers import PASSWORD, make_member, make_token, make_user, make_workspace
+from tests.makers import PASSWORD, make_code, make_member, make_token, make_user, make_workspace
 
 pytestmark = pytest.mark.django_db
 
@@ -63,9 +63,7 @@ def change_password(client: Client, old: str = PASSWORD) -> Any:
 def activate_app(client: Client) -> str:
     """Returns the code that did it."""
     client.get("/account/2fa/totp/activate/")
-    secret = client.session["mfa.totp.secret"]
-    counter = next(totp.yield_hotp_counters_from_time())
-    code = str(totp.format_hotp_value(totp.hotp_value(secret, counter)))
+    code = make_code(client.session["mfa.totp.secret"])
     assert client.post("/account/2fa/totp/activate/", {"code": code}).status_code == 302
     return code
 
