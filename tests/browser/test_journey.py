@@ -29,10 +29,10 @@ from jobs.runner import run_next_job
 from tests.api.real import music, real_engine
 from tests.browser.audio import hear, loudness, record
 from tests.browser.axe import WIDE
-from tests.browser.test_console import SECRET, code
+from tests.browser.test_console import SECRET
 from tests.browser.workers import working
 from tests.fakes.receiver import Receiver, receiver
-from tests.makers import PASSWORD, make_prices, make_user
+from tests.makers import PASSWORD, make_code, make_prices, make_user
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -309,7 +309,7 @@ def enter_the_console(page: Page) -> None:
     page.get_by_label("Email").fill(user.email)
     page.get_by_label("Password", exact=True).fill(PASSWORD)
     page.locator("main").get_by_role("button", name="Sign In", exact=True).click()
-    page.get_by_label("Code").fill(code())
+    page.get_by_label("Code").fill(make_code(SECRET))
     page.locator("main").get_by_role("button", name="Sign In", exact=True).click()
     page.get_by_label("Find anything").fill(ALICE)
     page.get_by_role("main").get_by_role("button", name="Search").click()
