@@ -258,8 +258,8 @@ def _kept(new: Row) -> list[Row]:
     """Write a row down among those of this run and earlier ones; return all, in order."""
     target = ROOT / "var" / "bench" / "enhance.json"
     known = json.loads(target.read_text())["rows"] if target.is_file() else []
-    rows = {row[:3]: row for row in (tuple(each.values()) for each in [*known, asdict(new)])}
-    every = sorted((Row(*row) for row in rows.values()), key=_place)
+    rows = {_place(row): row for row in (*(Row(**row) for row in known), new)}
+    every = [rows[place] for place in sorted(rows)]
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(json.dumps({"rows": [asdict(row) for row in every]}, indent=1) + "\n")
     return every

@@ -5,10 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from allauth.mfa.totp.internal.auth import (
-    TOTP,
-    generate_totp_secret,
-)
+from allauth.mfa.totp.internal.auth import TOTP, generate_totp_secret
 from django.conf import settings as configured
 from django.test import Client
 from playwright.sync_api import Page, expect
