@@ -1,19 +1,18 @@
 """Recordings come in, are priced and ordered, with scripts."""
 
 import re
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from django.db import connection
 from playwright.sync_api import Locator, Page, Route, expect
 
 from accounts.models import User
 from billing.selectors import wallet_get
 from jobs.ingesting import run_next_ingest
 from jobs.models import Ingest, Job
+from tests.browser.workers import working
 from tests.fakes.http import Server
 from tests.makers import make_asset, make_wav
 
@@ -23,20 +22,8 @@ pytestmark = pytest.mark.django_db(transaction=True)
 @pytest.fixture
 def imports() -> Iterator[None]:
     """A worker that sees to what comes in, as long as the test runs."""
-    is_over = threading.Event()
-
-    def work() -> None:
-        try:
-            while not is_over.wait(0.05):
-                run_next_ingest()
-        finally:
-            connection.close()
-
-    worker = threading.Thread(target=work)
-    worker.start()
-    yield
-    is_over.set()
-    worker.join()
+    with working(run_next_ingest):
+        yield
 
 
 @pytest.fixture
